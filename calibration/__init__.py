@@ -1,0 +1,1 @@
+"""calibration: what the instrument is, as records that the engine consumes."""

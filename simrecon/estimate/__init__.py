@@ -1,0 +1,1 @@
+"""Pattern parameters, their errors and their verdicts."""

@@ -1,0 +1,1 @@
+"""Values: frozen data classes without algorithms and without I/O."""

@@ -1,0 +1,74 @@
+"""Where samples lie: the raw grid and the super-resolution grid over the same field.
+
+Conventions (the one place that states them)
+--------------------------------------------
+* Arrays are C-ordered; the last two axes are Y (down) and X (right). Row 0 is the top.
+* The origin of space is the centre of raw pixel (0, 0); lengths are µm, frequencies cycles/µm.
+* A super-resolution (SR) grid of zoom q covers the same field edge to edge: q × q SR pixels
+  fill one raw pixel, so SR pixel i has its centre at ``((i + 1/2)/q - 1/2) * pixel_um``.
+* ``F{f}(k) = Σ f(r) exp(-2πi k·r)``: forward transforms carry the minus sign.
+* Intensities are photo-electrons per *raw* pixel area on every grid.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from simrecon.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A lateral sampling grid.
+
+    Attributes
+    ----------
+    shape : (int, int)
+        Number of pixels (Y, X), any size, odd and prime included.
+    pixel_um : float
+        Pixel pitch in µm (square pixels).
+    offset_um : float
+        Position of pixel 0 on both axes in µm (0 for the raw grid).
+    """
+
+    shape: tuple[int, int]
+    pixel_um: float
+    offset_um: float = 0.0
+
+    def __post_init__(self) -> None:
+        if len(self.shape) != 2 or min(self.shape) < 1:
+            raise UsageError("A grid needs two positive sizes.", got=str(self.shape))
+        if not self.pixel_um > 0:
+            raise UsageError(
+                "The pixel size must be positive.", expected="µm > 0", got=str(self.pixel_um)
+            )
+
+    def zoomed(self, zoom: int) -> Grid:
+        """The SR grid of integer `zoom` over the same field."""
+        if zoom < 1:
+            raise UsageError("zoom must be a positive integer.", got=str(zoom))
+        pitch = self.pixel_um / zoom
+        return Grid(
+            (self.shape[0] * zoom, self.shape[1] * zoom),
+            pitch,
+            self.offset_um + (0.5 / zoom - 0.5) * self.pixel_um,
+        )
+
+    def positions_um(self) -> tuple[np.ndarray, np.ndarray]:
+        """Pixel-centre coordinates: y of shape (Y, 1) and x of shape (1, X), float64, µm."""
+        y = self.offset_um + self.pixel_um * np.arange(self.shape[0], dtype=np.float64)
+        x = self.offset_um + self.pixel_um * np.arange(self.shape[1], dtype=np.float64)
+        return y[:, None], x[None, :]
+
+    def frequencies_per_um(self) -> tuple[np.ndarray, np.ndarray]:
+        """DFT frequencies in FFT order: ky of shape (Y, 1), kx of shape (1, X), cycles/µm."""
+        ky = np.fft.fftfreq(self.shape[0], self.pixel_um)
+        kx = np.fft.fftfreq(self.shape[1], self.pixel_um)
+        return ky[:, None], kx[None, :]
+
+    @property
+    def extent_um(self) -> tuple[float, float]:
+        """Edge-to-edge size (Y, X) in µm."""
+        return self.shape[0] * self.pixel_um, self.shape[1] * self.pixel_um

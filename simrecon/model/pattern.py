@@ -1,0 +1,195 @@
+"""Illumination patterns with their uncertainties, and the ``simrecon/pattern/1`` schema.
+
+A direction d illuminates with ``1 + Σ_m modulation_m · cos(2π m p·r + m·phase_j)`` times the
+intensity of frame j; r is measured from the centre of raw pixel (0, 0).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from simrecon.errors import InputError
+
+Verdict = Literal["ok", "weak", "failed"]
+SCHEMA = "simrecon/pattern/1"
+_RANK: dict[str, int] = {"ok": 0, "weak": 1, "failed": 2}
+
+
+def worst(verdicts: Sequence[Verdict]) -> Verdict:
+    """The worst of several verdicts."""
+    return max(verdicts, key=_RANK.__getitem__)
+
+
+@dataclass(frozen=True)
+class DirectionPattern:
+    """One pattern direction.
+
+    Attributes
+    ----------
+    frequency_per_um : (float, float)
+        Fundamental frequency vector [fy, fx], cycles/µm.
+    frequency_sd_per_um : (float, float)
+        Standard deviations of the two components.
+    phase_rad, phase_sd_rad : tuple of float, one per frame
+        Phase of the fundamental at the centre of pixel (0, 0), z = 0. The standard deviation
+        is that of the phase at the *centre of the field*, where it does not mix with the
+        frequency's.
+    modulation, modulation_sd : tuple of float, one per order
+        Pattern contrast of order 1, 2, … after OTF normalisation.
+    intensity, intensity_sd : tuple of float, one per frame
+        Relative brightness; the mean over all frames of the stack is 1.
+    correlation : tuple of float, one per order
+        Noise-corrected correlation of the bands in their overlap, 0…1.
+    verdict : {"ok", "weak", "failed"}
+    peak_to_background : float or None
+        Height of the carrier peak over the search ring's background, in its robust sigmas.
+    """
+
+    frequency_per_um: tuple[float, float]
+    phase_rad: tuple[float, ...]
+    modulation: tuple[float, ...]
+    intensity: tuple[float, ...]
+    frequency_sd_per_um: tuple[float, float] = (0.0, 0.0)
+    phase_sd_rad: tuple[float, ...] = ()
+    modulation_sd: tuple[float, ...] = ()
+    intensity_sd: tuple[float, ...] = ()
+    correlation: tuple[float, ...] = ()
+    verdict: Verdict = "ok"
+    peak_to_background: float | None = None
+
+    @property
+    def period_um(self) -> float:
+        """Period of the fundamental, µm."""
+        return 1.0 / float(np.hypot(*self.frequency_per_um))
+
+    @property
+    def angle_rad(self) -> float:
+        """Direction of the frequency vector, atan2(fy, fx), rad; y grows downwards."""
+        return float(np.arctan2(self.frequency_per_um[0], self.frequency_per_um[1]))
+
+
+@dataclass(frozen=True)
+class PatternFit:
+    """Patterns of all directions of one stack.
+
+    Attributes
+    ----------
+    pixel_um : float
+        Raw pixel pitch, µm.
+    shape : (int, int)
+        Raw frame size (Y, X).
+    directions : tuple of DirectionPattern
+    order : str
+        Acquisition order of the file, letters fastest first.
+    verdict : {"ok", "weak", "failed"}
+        Overall verdict: the worst direction, or worse for joint reasons (equal directions).
+    notes : tuple of str
+        Sentences for the user.
+    """
+
+    pixel_um: float
+    shape: tuple[int, int]
+    directions: tuple[DirectionPattern, ...]
+    order: str = "PA"
+    verdict: Verdict = "ok"
+    notes: tuple[str, ...] = field(default=())
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready dictionary in the ``simrecon/pattern/1`` schema."""
+        directions = []
+        for d in self.directions:
+            directions.append(
+                {
+                    "frequency_per_um": list(d.frequency_per_um),
+                    "frequency_sd_per_um": list(d.frequency_sd_per_um),
+                    "phase_rad": list(d.phase_rad),
+                    "phase_sd_rad": list(d.phase_sd_rad),
+                    "modulation": list(d.modulation),
+                    "modulation_sd": list(d.modulation_sd),
+                    "intensity": list(d.intensity),
+                    "intensity_sd": list(d.intensity_sd),
+                    "correlation": list(d.correlation),
+                    "peak_to_background": d.peak_to_background,
+                    "period_um": d.period_um,
+                    "angle_rad": d.angle_rad,
+                    "verdict": d.verdict,
+                }
+            )
+        return {
+            "schema": SCHEMA,
+            "pixel_um": self.pixel_um,
+            "shape": list(self.shape),
+            "order": self.order,
+            "directions": directions,
+            "verdict": self.verdict,
+            "notes": list(self.notes),
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any], where: str = "pattern") -> PatternFit:
+        """Read the ``simrecon/pattern/1`` schema.
+
+        Only `pixel_um`, `shape`, and per direction `frequency_per_um`, `phase_rad` and
+        `modulation` are required (a hand-written pattern file needs no more); intensities
+        default to 1.
+
+        Raises
+        ------
+        InputError
+            When the schema is another one or a required key is missing or malformed.
+        """
+        if data.get("schema") != SCHEMA:
+            raise InputError(
+                "This is not a pattern file.",
+                expected=f'"schema": "{SCHEMA}"',
+                got=repr(data.get("schema")),
+                where=where,
+            )
+        try:
+            directions = tuple(_direction_from_dict(d) for d in data["directions"])
+            shape = tuple(int(n) for n in data["shape"])
+            if len(shape) != 2 or not directions:
+                raise ValueError("shape needs two sizes and directions must not be empty")
+            return cls(
+                pixel_um=float(data["pixel_um"]),
+                shape=(shape[0], shape[1]),
+                directions=directions,
+                order=str(data.get("order", "PA")),
+                verdict=data.get("verdict", "ok"),
+                notes=tuple(data.get("notes", ())),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                "The pattern file is incomplete or malformed.",
+                expected="pixel_um, shape and directions with frequency_per_um, phase_rad, "
+                "modulation",
+                got=f"{type(error).__name__}: {error}",
+                where=where,
+            ) from error
+
+
+def _direction_from_dict(d: dict[str, Any]) -> DirectionPattern:
+    def floats(key: str, default: Sequence[float] = ()) -> tuple[float, ...]:
+        return tuple(float(v) for v in d.get(key, default))
+
+    fy, fx = (float(v) for v in d["frequency_per_um"])
+    sd = floats("frequency_sd_per_um", (0.0, 0.0))
+    phase = tuple(float(v) for v in d["phase_rad"])
+    ratio = d.get("peak_to_background")
+    return DirectionPattern(
+        frequency_per_um=(fy, fx),
+        frequency_sd_per_um=(sd[0], sd[1]),
+        phase_rad=phase,
+        phase_sd_rad=floats("phase_sd_rad"),
+        modulation=tuple(float(v) for v in d["modulation"]),
+        modulation_sd=floats("modulation_sd"),
+        intensity=floats("intensity", (1.0,) * len(phase)),
+        intensity_sd=floats("intensity_sd"),
+        correlation=floats("correlation"),
+        verdict=d.get("verdict", "ok"),
+        peak_to_background=None if ratio is None else float(ratio),
+    )

@@ -1,0 +1,1 @@
+"""The forward direction: pupil, OTF, illumination, simulated data."""

@@ -1,0 +1,1 @@
+"""Figures of merit, figures and reports."""

@@ -1,0 +1,1 @@
+"""The inverse in closed form: one frozen linear operator per pattern."""

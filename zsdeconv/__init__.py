@@ -1,0 +1,1 @@
+"""zsdeconv: zero-shot denoising and deconvolution, trained on the noisy data themselves."""

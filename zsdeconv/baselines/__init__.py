@@ -1,0 +1,1 @@
+"""Classical methods to compare with, as good as they get."""
