@@ -1,0 +1,204 @@
+"""What all programs share: set-up, exit codes, the device line, progress, JSON.
+
+Exit codes: 0 ok · 2 usage · 3 input or metadata · 4 finished but a quality gate failed ·
+5 requested GPU unusable · 1 unexpected · 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib import metadata
+from typing import Any, TextIO
+
+import numpy as np
+from cyclopts import App, CycloptsError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
+
+from simrecon.backend import Device
+from simrecon.errors import SimReconError, UsageError
+from simrecon.result import Progress
+
+EXIT_OK, EXIT_UNEXPECTED, EXIT_USAGE, EXIT_QUALITY, EXIT_INTERRUPTED = 0, 1, 2, 4, 130
+_EPILOGUE = (
+    "Exit codes: 0 ok, 2 usage, 3 input or metadata, 4 finished but a quality gate failed, "
+    "5 requested GPU unusable, 1 unexpected, 130 interrupted. Add --debug for a traceback."
+)
+
+
+def make_app(name: str, help_text: str) -> App:
+    """Create a program whose commands return exit codes (None means 0)."""
+    return App(
+        name=name,
+        help=help_text,
+        help_epilogue=_EPILOGUE,
+        help_format="plaintext",
+        version=metadata.version("simrecon"),
+        result_action="return_value",
+        exit_on_error=False,
+        print_error=False,
+        suppress_keyboard_interrupt=False,
+    )
+
+
+def execute(app: App, argv: Sequence[str] | None = None) -> int:
+    """Run a program and turn every outcome into an exit code and a readable message.
+
+    Parameters
+    ----------
+    app
+        From :func:`make_app`.
+    argv
+        Arguments without the program name; default: those of the process.
+    """
+    tokens = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in tokens
+    tokens = [t for t in tokens if t != "--debug"]
+    try:
+        code = app(tokens)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else EXIT_OK
+    except KeyboardInterrupt:
+        return _fail(KeyboardInterrupt("Interrupted."), EXIT_INTERRUPTED, tokens)
+    except BrokenPipeError:  # the reader of our output has gone, for example "| head"
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_UNEXPECTED
+    except CycloptsError as error:
+        usage = UsageError(str(error), hint=f"see '{app.name[0]} --help'")
+        return _fail(usage, EXIT_USAGE, tokens)
+    except SimReconError as error:
+        if debug:
+            traceback.print_exc()
+        return _fail(error, error.exit_code, tokens)
+    except Exception as error:  # noqa: BLE001 - the last line of defence turns it into a message
+        if debug:
+            traceback.print_exc()
+        text = f"Unexpected {type(error).__name__}: {error} (add --debug for the traceback)"
+        return _fail(SimReconError(text), EXIT_UNEXPECTED, tokens)
+
+
+def _fail(error: BaseException, code: int, tokens: Sequence[str]) -> int:
+    text = str(error)
+    sys.stderr.write(f"error: {text}\n")
+    if "--json" in tokens:
+        keys = ("message", "expected", "got", "where", "hint")
+        facts = {k: getattr(error, k, None) for k in keys}
+        facts["message"] = facts["message"] or text
+        sys.stdout.write(json.dumps({"error": facts, "exit_code": code}) + "\n")
+    return code
+
+
+def json_ready(value: Any) -> Any:
+    """Copy with NumPy values turned into Python ones and non-finite numbers into None."""
+    if isinstance(value, Mapping):
+        return {str(k): json_ready(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [json_ready(v) for v in value]
+    if isinstance(value, np.ndarray):
+        return json_ready(value.tolist())
+    if isinstance(value, np.generic):
+        return json_ready(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+class Reporter:
+    """Where a command speaks: text for people, or one JSON document for machines.
+
+    With ``as_json`` standard output carries nothing but the JSON document of :meth:`finish`;
+    the device line and the progress go to standard error.
+    """
+
+    def __init__(self, as_json: bool = False) -> None:
+        self.as_json = as_json
+        self._facts: dict[str, Any] = {}
+
+    def device(self, device: Device) -> None:
+        """Say which device computes, and why: the first line of every program."""
+        self._facts["device"] = {"label": device.label, "reason": device.reason}
+        self.say(f"device: {device.label} ({device.reason})")
+
+    def say(self, text: str) -> None:
+        """One or more lines for people."""
+        stream = sys.stderr if self.as_json else sys.stdout
+        stream.write(text + "\n")
+        stream.flush()
+
+    def warn(self, text: str) -> None:
+        """A line that a person must not miss (standard error in both modes)."""
+        sys.stderr.write(f"warning: {text}\n")
+        sys.stderr.flush()
+
+    def finish(self, facts: Mapping[str, Any], text: str | None = None) -> None:
+        """Write the outcome: the JSON document, or `text`."""
+        if self.as_json:
+            document = json_ready({**self._facts, **facts})
+            sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+        elif text is not None:
+            self.say(text)
+
+    @contextmanager
+    def progress(self) -> Iterator[Progress]:
+        """Progress callback: a bar on a terminal, log lines elsewhere (standard error)."""
+        if sys.stderr.isatty():
+            with _Bars(sys.stderr) as bars:
+                yield bars
+        else:
+            yield _Lines(sys.stderr)
+
+
+class _Lines:
+    """Log lines: the first and the last step of each stage, and one per 10 s between."""
+
+    def __init__(self, stream: TextIO, every_s: float = 10.0) -> None:
+        self._stream, self._every_s = stream, every_s
+        self._started: dict[str, float] = {}
+        self._said = -math.inf
+
+    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
+        now = time.monotonic()
+        new = stage not in self._started
+        start = self._started.setdefault(stage, now)
+        if not new and done < total and now - self._said < self._every_s:
+            return
+        self._said = now
+        left = (now - start) / done * (total - done) if done else 0.0
+        eta = f", about {left:.0f} s left" if 0 < done < total else ""
+        self._stream.write(f"{stage}: {done}/{total}{eta}{'  ' + note if note else ''}\n")
+        self._stream.flush()
+
+
+class _Bars:
+    """Bars on a terminal, one per stage."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._bars = RichProgress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=Console(file=stream),
+        )
+        self._tasks: dict[str, Any] = {}
+
+    def __enter__(self) -> _Bars:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._bars.stop()
+
+    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
+        if stage not in self._tasks:
+            self._tasks[stage] = self._bars.add_task(stage, total=total, note=note)
+        self._bars.update(self._tasks[stage], completed=done, total=total, note=note)
