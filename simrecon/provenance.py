@@ -14,16 +14,21 @@ from typing import Any
 
 import numpy as np
 
+from simrecon import __version__
 from simrecon.errors import InputError
 from simrecon.model.psf import DetectionOTF, RadialOTF
 
 SCHEMA = "simrecon/provenance/1"
-_PACKAGES = ("simrecon", "numpy", "scipy", "tifffile", "pydantic")
+_PACKAGES = ("numpy", "scipy", "tifffile", "pydantic")
 
 
 def versions(extra: Sequence[str] = ()) -> dict[str, str]:
     """Versions of Python, the platform and the packages that computed."""
-    found = {"python": platform.python_version(), "platform": platform.platform(terse=True)}
+    found = {
+        "simrecon": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(terse=True),
+    }
     for name in (*_PACKAGES, *extra):
         try:
             found[name] = metadata.version(name)

@@ -14,7 +14,6 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib import metadata
 from typing import Any, TextIO
 
 import numpy as np
@@ -23,6 +22,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
+from simrecon import __version__
 from simrecon.backend import Device
 from simrecon.errors import SimReconError, UsageError
 from simrecon.result import Progress
@@ -41,7 +41,7 @@ def make_app(name: str, help_text: str) -> App:
         help=help_text,
         help_epilogue=_EPILOGUE,
         help_format="plaintext",
-        version=metadata.version("simrecon"),
+        version=__version__,
         result_action="return_value",
         exit_on_error=False,
         print_error=False,
@@ -125,7 +125,7 @@ class Reporter:
     def device(self, device: Device) -> None:
         """Say which device computes, and why: the first line of every program."""
         self._facts["device"] = {"label": device.label, "reason": device.reason}
-        self.say(f"device: {device.label} ({device.reason})")
+        self.say(f"device: {device.label}: {device.reason}")
 
     def say(self, text: str) -> None:
         """One or more lines for people."""
