@@ -76,7 +76,10 @@ def fft2(array: Array) -> Array:
     """Two-dimensional DFT over the last two axes, unnormalised, complex64 for float32 input."""
     if isinstance(array, np.ndarray):
         return scipy.fft.fft2(array, axes=(-2, -1), workers=usable_cores())
-    return namespace(array).fft.fftn(array, axes=(-2, -1))
+    xp = namespace(array)
+    if xp.isdtype(array.dtype, "real floating"):  # the standard's fftn takes complex input only
+        array = xp.astype(array, xp.complex64 if array.dtype == xp.float32 else xp.complex128)
+    return xp.fft.fftn(array, axes=(-2, -1))
 
 
 def ifft2(array: Array) -> Array:

@@ -40,7 +40,8 @@ class Camera:
 
     def electrons(self, counts: np.ndarray) -> np.ndarray:
         """Convert counts to photo-electrons, float32, never clipped (noise may go below 0)."""
-        return ((counts - np.asarray(self.offset)) / np.asarray(self.gain)).astype(np.float32)
+        electrons = (counts - np.asarray(self.offset)) / np.asarray(self.gain)
+        return np.asarray(electrons, dtype=np.float32)
 
     def variance_e2(self, expected_e: np.ndarray) -> np.ndarray:
         """Variance of a frame in e² from its *expected* electrons: shot + read noise.
@@ -49,4 +50,4 @@ class Camera:
         pixel itself (physics.md §4).
         """
         read = np.asarray(self.read_noise_e, dtype=np.float64)
-        return (np.maximum(expected_e, 0) + read**2).astype(np.float32)
+        return np.asarray(np.maximum(expected_e, 0) + read**2, dtype=np.float32)

@@ -1,0 +1,443 @@
+"""The frozen linear operator L: raw frames to a super-resolution picture, and all that follows.
+
+    Ŝ = L D = Re Σ_d Σ_n F⁻¹{ G_dn(k) · F{ e^{-2πi n p_d·r} Σ_j c_dn,j D_dj } },
+    G_dn(k) = A(k) · conj(a_dn H(k + n p_d)) / N_dn / (Σ |a H|²/N + Γ(k))          physics.md §3
+
+Bands are demodulated on the raw grid, so all of them meet in one sum at their places in the
+object spectrum and share one inverse transform. The mirror extension acts on demodulated
+bands: a constant object stays constant up to the border.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from simrecon.backend import Array, fft2, ifft2, like, namespace, to_numpy
+from simrecon.errors import InputError, UsageError
+from simrecon.model.grid import Grid
+from simrecon.model.pattern import PatternFit
+from simrecon.model.psf import DetectionOTF
+from simrecon.recon.apodization import Apodization, apodization
+from simrecon.recon.bands import Band, make_bands
+from simrecon.recon.padding import MirrorPadding
+from simrecon.recon.propagate import moment_terms
+from simrecon.recon.spectrum import SignalPower, fit_signal_power
+
+DEFAULT_MARGIN_UM = 1.6
+"""Mirror margin on every side: several widths of any detection PSF of NA ≥ 0.5."""
+
+
+@dataclass(frozen=True)
+class Regularization:
+    """What Γ was, for provenance.
+
+    Attributes
+    ----------
+    signal_power : SignalPower or None
+        Model of the object's power spectrum; None for a constant Wiener parameter.
+    factor : float
+        User factor on the automatic Γ ("auto × factor").
+    wiener_constant : float or None
+        w of ``Γ = w² max_k Σ|aH|²/N`` when the automatic Γ is not used.
+    """
+
+    signal_power: SignalPower | None = None
+    factor: float = 1.0
+    wiener_constant: float | None = None
+
+    def gamma(self, k_per_um: np.ndarray, precision: np.ndarray) -> np.ndarray:
+        """Γ on frequencies in FFT order, 1/e²; 0 at k = 0 so that the mean is kept exactly."""
+        if self.wiener_constant is not None:
+            gamma = np.full(k_per_um.shape, self.wiener_constant**2 * float(precision.max()))
+        elif self.signal_power is not None:
+            gamma = self.factor / np.maximum(self.signal_power(k_per_um), 1e-30)
+        else:
+            raise UsageError(
+                "The reconstruction needs a regularisation.",
+                expected="signal_power (Reconstructor.from_frames) or wiener_constant",
+                got="neither",
+            )
+        gamma[0, 0] = 0.0
+        return gamma
+
+
+class Reconstructor:
+    """Linear SIM reconstruction with frozen pattern, OTF and regularisation.
+
+    Parameters
+    ----------
+    pattern : PatternFit
+        Directions with frequency, phases, intensities and modulations.
+    otf : RadialOTF or GridOTF
+        Detection OTF.
+    grid : Grid
+        Raw grid; any size. `pattern` may have been fitted on another field of the same pixel
+        size only if its phases refer to this field's pixel (0, 0).
+    zoom : int
+        SR pixels per raw pixel and axis.
+    frame_variance_e2 : array_like, shape (A, P), or float
+        Mean noise variance of each frame, e²: the noise weights of the bands.
+    regularization : Regularization
+        Γ; see :meth:`from_frames` for the automatic one.
+    apodization_kind : {"support", "triangle", "none"}
+    margin_um : float
+        Mirror margin on every side.
+    reference : array, optional
+        Any array of the library and device on which the operator shall live; default NumPy.
+
+    Notes
+    -----
+    Frames are float32 photo-electrons of shape (A, P, Y, X); images are float32 of shape
+    (zoom·Y, zoom·X) in photo-electrons per raw pixel area, never clipped. The operator is
+    immutable: build it once and apply it to as many time points as you like.
+    """
+
+    def __init__(
+        self,
+        pattern: PatternFit,
+        otf: DetectionOTF,
+        grid: Grid,
+        *,
+        frame_variance_e2: Any,
+        regularization: Regularization,
+        zoom: int = 2,
+        apodization_kind: Apodization = "support",
+        margin_um: float = DEFAULT_MARGIN_UM,
+        reference: Array | None = None,
+    ) -> None:
+        if not np.isclose(pattern.pixel_um, grid.pixel_um, rtol=1e-6):
+            raise InputError(
+                "The pattern was fitted at another pixel size.",
+                expected=f"{grid.pixel_um} µm",
+                got=f"{pattern.pixel_um} µm",
+                hint="fit the pattern on these data, or correct --pixel-um",
+            )
+        phases = {len(d.phase_rad) for d in pattern.directions}
+        if len(phases) != 1:
+            raise InputError("All directions need the same number of phases.", got=str(phases))
+        self.pattern = pattern
+        self.otf = otf
+        self.grid = grid
+        self.zoom = zoom
+        self.sr_grid = grid.zoomed(zoom)
+        self.regularization = regularization
+        self.apodization_kind = apodization_kind
+        self.frames_shape = (len(pattern.directions), phases.pop(), *grid.shape)
+        self._reference = np.zeros(1, np.float32) if reference is None else reference
+        variance = np.broadcast_to(
+            np.asarray(frame_variance_e2, dtype=np.float64), self.frames_shape[:2]
+        )
+        if not (np.all(np.isfinite(variance)) and np.all(variance > 0)):
+            raise InputError(
+                "Every frame needs a positive noise variance.",
+                expected="e² > 0",
+                got=f"minimum {variance.min()}",
+                hint="give the camera's gain and read noise (--gain, --read-noise-e)",
+            )
+        self.frame_variance_e2 = variance
+        self.bands: tuple[Band, ...] = make_bands(pattern, variance)
+        self._padding = MirrorPadding.around(grid.shape, int(np.ceil(margin_um / grid.pixel_um)))
+        self._sr_padding = self._padding.zoomed(zoom)
+        self._padded_sr = Grid(self._sr_padding.padded, self.sr_grid.pixel_um)
+        self._build()
+
+    # -- construction -----------------------------------------------------------------------
+
+    @classmethod
+    def from_frames(
+        cls,
+        frames: Array,
+        pattern: PatternFit,
+        otf: DetectionOTF,
+        grid: Grid,
+        *,
+        frame_variance_e2: Any,
+        regularization_factor: float = 1.0,
+        **options: Any,
+    ) -> Reconstructor:
+        """Build the operator with the automatic Γ measured on `frames` (then frozen).
+
+        Parameters
+        ----------
+        frames : array, shape (A, P, Y, X), float32, e
+            Data from which the object's power spectrum is estimated; they also choose the
+            library and device.
+        regularization_factor : float
+            Factor on the automatic Γ; 1 is the MMSE choice.
+        **options
+            Further parameters of the class (zoom, apodization_kind, margin_um).
+        """
+        probe = cls(
+            pattern,
+            otf,
+            grid,
+            frame_variance_e2=frame_variance_e2,
+            regularization=Regularization(wiener_constant=1.0),
+            reference=frames,
+            **{**options, "apodization_kind": "none"},
+        )
+        return cls(
+            pattern,
+            otf,
+            grid,
+            frame_variance_e2=frame_variance_e2,
+            regularization=Regularization(probe.signal_power(frames), regularization_factor),
+            reference=frames,
+            **options,
+        )
+
+    def _build(self) -> None:
+        """Compute all transfer functions on the host (float64), store them as complex64."""
+        grid = self._padded_sr
+        ky, kx = grid.frequencies_per_um()
+        offset = self.sr_grid.offset_um - self.grid.offset_um
+        ramp = np.exp(2j * np.pi * offset * ky) * np.exp(2j * np.pi * offset * kx)
+        transfers = [band.transfer(self.otf, grid) for band in self.bands]
+        precision = np.zeros(grid.shape)
+        for band, transfer in zip(self.bands, transfers, strict=True):
+            power = np.abs(transfer) ** 2 / band.noise_e2
+            precision += power if band.order == 0 else power + _mirrored(power)
+        gamma = self.regularization.gamma(np.hypot(ky, kx), precision)
+        window = apodization(self.apodization_kind, self.bands, self.otf.cutoff_per_um, grid)
+        denominator = precision + gamma
+        inverse = np.divide(
+            window,
+            denominator,
+            out=np.zeros_like(window),
+            where=precision > 1e-12 * precision.max(),
+        )
+        self._precision = precision
+        self._effective_otf = precision * inverse
+        scale = self.zoom**2
+        c64 = self._c64
+        self._synthesis = [
+            self._device(
+                scale * band.multiplicity * inverse * ramp * np.conj(t) / band.noise_e2, c64
+            )
+            for band, t in zip(self.bands, transfers, strict=True)
+        ]
+        self._analysis = [self._device(t * np.conj(ramp) / scale, c64) for t in transfers]
+        self._demodulation = []
+        self._weights = []
+        for band in self.bands:
+            ey, ex = band.demodulation(self.grid)
+            self._demodulation.append(self._device(ey * ex, c64))
+            self._weights.append(self._device(band.weights[:, None, None], c64))
+
+    @property
+    def _c64(self) -> Any:
+        return namespace(self._reference).complex64
+
+    def _device(self, values: np.ndarray, dtype: Any) -> Array:
+        return like(values, self._reference, dtype)
+
+    # -- spectra on the raw grid, periodic over the SR frequencies ---------------------------
+
+    def _tile_multiply(self, transfer: Array, spectrum: Array) -> Array:
+        """``transfer(k) · spectrum(k mod raw sampling)`` on the padded SR frequencies."""
+        xp = namespace(spectrum)
+        q = self.zoom
+        py, px = self._padding.padded
+        tiled = xp.reshape(transfer, (q, py, q, px)) * xp.reshape(spectrum, (1, py, 1, px))
+        return xp.reshape(tiled, (q * py, q * px))
+
+    def _fold(self, spectrum: Array) -> Array:
+        """Sum the q × q aliases: the transpose of periodic tiling (= decimation in space)."""
+        xp = namespace(spectrum)
+        q = self.zoom
+        py, px = self._padding.padded
+        return xp.sum(xp.reshape(spectrum, (q, py, q, px)), axis=(0, 2))
+
+    def _band_spectrum(self, frames: Array, index: int) -> Array:
+        """Spectrum of one separated, demodulated, mirror-extended band; padded raw size."""
+        xp = namespace(frames)
+        band = self.bands[index]
+        field = xp.sum(self._weights[index] * frames[band.direction, ...], axis=0)
+        return fft2(self._padding.extend(field * self._demodulation[index]))
+
+    def _check(self, array: Array, shape: tuple[int, ...], what: str) -> Array:
+        if tuple(array.shape) != shape:
+            raise InputError(
+                f"{what} have the wrong shape.", expected=str(shape), got=str(tuple(array.shape))
+            )
+        xp = namespace(array)
+        return xp.astype(array, xp.float32, copy=False)
+
+    # -- the operator and what follows from it -----------------------------------------------
+
+    def reconstruct(self, frames: Array) -> Array:
+        """Apply L.
+
+        Parameters
+        ----------
+        frames : array, shape (A, P, Y, X), e
+
+        Returns
+        -------
+        array, shape (zoom·Y, zoom·X), float32
+            Photo-electrons per raw pixel area.
+        """
+        frames = self._check(frames, self.frames_shape, "Frames")
+        total = None
+        for index, synthesis in enumerate(self._synthesis):
+            part = self._tile_multiply(synthesis, self._band_spectrum(frames, index))
+            total = part if total is None else total + part
+        xp = namespace(frames)
+        image = self._sr_padding.crop(xp.real(ifft2(total)))
+        return xp.asarray(image, dtype=xp.float32, copy=True)
+
+    __call__ = reconstruct
+
+    def adjoint(self, image: Array) -> Array:
+        """Apply Lᵀ: an SR image to frames, ``⟨L D, S⟩ = ⟨D, Lᵀ S⟩``; float32 (A, P, Y, X)."""
+        image = self._check(image, self.sr_grid.shape, "Images")
+        xp = namespace(image)
+        q2 = self.zoom**2  # ratio of the two transforms' lengths
+        spectrum = fft2(self._sr_padding.embed(image))
+        frames: list[Array] = [None] * self.frames_shape[0]
+        for index, band in enumerate(self.bands):
+            back = self._fold(xp.conj(self._synthesis[index]) * spectrum) / q2
+            field = self._padding.gather(ifft2(back)) * xp.conj(self._demodulation[index])
+            part = xp.real(xp.conj(self._weights[index]) * field[None, ...])
+            d = band.direction
+            frames[d] = part if frames[d] is None else frames[d] + part
+        return xp.astype(xp.stack(frames), xp.float32, copy=False)
+
+    def forward(self, image: Array) -> Array:
+        """Expected raw frames of an object: the SIM forward model on the SR grid.
+
+        Parameters
+        ----------
+        image : array, shape (zoom·Y, zoom·X)
+            Object estimate (sharp: before the microscope), photo-electrons per raw pixel area.
+
+        Returns
+        -------
+        array, shape (A, P, Y, X), float32
+            Expected photo-electrons of every frame (physics.md §1).
+        """
+        image = self._check(image, self.sr_grid.shape, "Images")
+        xp = namespace(image)
+        spectrum = fft2(self._sr_padding.extend(image))
+        frames: list[Array] = [None] * self.frames_shape[0]
+        for index, band in enumerate(self.bands):
+            field = self._padding.crop(ifft2(self._fold(self._analysis[index] * spectrum)))
+            field = field * xp.conj(self._demodulation[index])
+            pattern = self.pattern.directions[band.direction]
+            phase = np.asarray(pattern.phase_rad)
+            mixing = np.asarray(pattern.intensity) * np.exp(1j * band.order * phase)
+            mixing = self._device(band.multiplicity * mixing[:, None, None], self._c64)
+            part = xp.real(mixing * field[None, ...])
+            d = band.direction
+            frames[d] = part if frames[d] is None else frames[d] + part
+        return xp.astype(xp.stack(frames), xp.float32, copy=False)
+
+    def variance(self, variance_e2: Array) -> Array:
+        """Exact variance of ``reconstruct(frames)`` for independent raw noise.
+
+        Parameters
+        ----------
+        variance_e2 : array, shape (A, P, Y, X)
+            Noise variance of every raw pixel, e².
+
+        Returns
+        -------
+        array, shape (zoom·Y, zoom·X), float32
+            Variance of every SR pixel, e². Noise and its mirror image are treated as
+            independent, so pixels within about one PSF of the border are off by up to the
+            correlation of the two.
+        """
+        variance_e2 = self._check(variance_e2, self.frames_shape, "Variances")
+        xp = namespace(variance_e2)
+        total = None
+        for members in self._directions():
+            kernels = [ifft2(self._synthesis[i]) for i in members]
+            frames = variance_e2[self.bands[members[0]].direction, ...]
+            for term in moment_terms(len(members)):
+                first, second = members[term.first], members[term.second]
+                other, weight, carrier = (
+                    kernels[term.second],
+                    self._weights[second],
+                    self._demodulation[second],
+                )
+                if term.conjugate:
+                    other, weight, carrier = xp.conj(other), xp.conj(weight), xp.conj(carrier)
+                moment = xp.sum(self._weights[first] * weight * frames, axis=0)
+                source = fft2(self._padding.extend(moment * self._demodulation[first] * carrier))
+                part = term.factor * self._tile_multiply(fft2(kernels[term.first] * other), source)
+                total = part if total is None else total + part
+        image = self._sr_padding.crop(xp.real(ifft2(total)))
+        return xp.asarray(image, dtype=xp.float32, copy=True)
+
+    def _directions(self) -> list[list[int]]:
+        """Band indices grouped by direction, order 0 first."""
+        groups: list[list[int]] = [[] for _ in range(self.frames_shape[0])]
+        for index, band in enumerate(self.bands):
+            groups[band.direction].append(index)
+        return groups
+
+    def signal_power(self, frames: Array) -> SignalPower:
+        """Fit the object's radial power spectrum to `frames` (see :mod:`.spectrum`)."""
+        frames = self._check(frames, self.frames_shape, "Frames")
+        xp = namespace(frames)
+        total = None
+        # the band matched filter conj(aH)/N is the analysis filter, not the Wiener one
+        for index, band in enumerate(self.bands):
+            matched = xp.conj(self._analysis[index]) * (self.zoom**2 / band.noise_e2)
+            part = self._tile_multiply(matched, self._band_spectrum(frames, index))
+            if band.order > 0:
+                part = part + xp.conj(self._mirrored_device(part))
+            total = part if total is None else total + part
+        power = np.abs(to_numpy(total)).astype(np.float64) ** 2 / np.prod(self._padding.padded)
+        ky, kx = self._padded_sr.frequencies_per_um()
+        return fit_signal_power(power, self._precision, np.hypot(ky, kx))
+
+    @staticmethod
+    def _mirrored_device(spectrum: Array) -> Array:
+        xp = namespace(spectrum)
+        return xp.roll(xp.flip(spectrum, axis=(-2, -1)), (1, 1), axis=(-2, -1))
+
+    # -- effective optics --------------------------------------------------------------------
+
+    @property
+    def padded_sr_grid(self) -> Grid:
+        """Grid of :meth:`effective_otf`: the extended SR field (position of pixel 0 unused)."""
+        return self._padded_sr
+
+    def effective_otf(self) -> np.ndarray:
+        """T(k) with ``E[Ŝ] = T ⊛ S``: host float64, FFT order, on `padded_sr_grid`; T(0) = 1."""
+        return self._effective_otf.copy()
+
+    def effective_psf(self, shape: tuple[int, int] | None = None) -> np.ndarray:
+        """Effective point-spread function: anisotropic in general, exact.
+
+        Parameters
+        ----------
+        shape : (int, int), optional
+            Crop (Y, X) of the padded SR grid; default all of it.
+
+        Returns
+        -------
+        ndarray, float32
+            Centred on pixel N//2 of both axes; the uncropped array sums to 1.
+        """
+        psf = np.fft.fftshift(np.real(np.fft.ifft2(self._effective_otf)))
+        if shape is not None:
+            cy, cx = psf.shape[0] // 2, psf.shape[1] // 2
+            y0, x0 = cy - shape[0] // 2, cx - shape[1] // 2
+            if y0 < 0 or x0 < 0:
+                raise UsageError(
+                    "The PSF crop is larger than the field.",
+                    expected=f"at most {psf.shape}",
+                    got=str(shape),
+                )
+            psf = psf[y0 : y0 + shape[0], x0 : x0 + shape[1]]
+        return np.asarray(psf, dtype=np.float32)
+
+
+def _mirrored(spectrum: np.ndarray) -> np.ndarray:
+    """Values at -k, FFT order."""
+    return np.asarray(np.roll(spectrum[::-1, ::-1], (1, 1), axis=(0, 1)))
