@@ -98,6 +98,11 @@ class PatternFit:
     verdict: Verdict = "ok"
     notes: tuple[str, ...] = field(default=())
 
+    @property
+    def complete(self) -> bool:
+        """False when a direction lacks phases or modulation: those are then to be fitted."""
+        return all(d.phase_rad and d.modulation for d in self.directions)
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready dictionary in the ``simrecon/pattern/1`` schema."""
         directions = []
@@ -133,9 +138,10 @@ class PatternFit:
     def from_dict(cls, data: dict[str, Any], where: str = "pattern") -> PatternFit:
         """Read the ``simrecon/pattern/1`` schema.
 
-        Only `pixel_um`, `shape`, and per direction `frequency_per_um`, `phase_rad` and
-        `modulation` are required (a hand-written pattern file needs no more); intensities
-        default to 1.
+        Only `pixel_um`, `shape`, and per direction `frequency_per_um` are required (a
+        hand-written pattern file needs no more). Without `phase_rad` and `modulation` the
+        pattern is not :attr:`complete`: they are fitted at the given frequencies.
+        Intensities default to 1.
 
         Raises
         ------
@@ -165,8 +171,8 @@ class PatternFit:
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
                 "The pattern file is incomplete or malformed.",
-                expected="pixel_um, shape and directions with frequency_per_um, phase_rad, "
-                "modulation",
+                expected="pixel_um, shape and directions with frequency_per_um, and phase_rad "
+                "with modulation or neither",
                 got=f"{type(error).__name__}: {error}",
                 where=where,
             ) from error
@@ -178,14 +184,17 @@ def _direction_from_dict(d: dict[str, Any]) -> DirectionPattern:
 
     fy, fx = (float(v) for v in d["frequency_per_um"])
     sd = floats("frequency_sd_per_um", (0.0, 0.0))
-    phase = tuple(float(v) for v in d["phase_rad"])
+    phase = tuple(float(v) for v in d.get("phase_rad") or ())
+    modulation = tuple(float(v) for v in d.get("modulation") or ())
+    if bool(phase) != bool(modulation):
+        raise ValueError("phase_rad and modulation belong together")
     ratio = d.get("peak_to_background")
     return DirectionPattern(
         frequency_per_um=(fy, fx),
         frequency_sd_per_um=(sd[0], sd[1]),
         phase_rad=phase,
         phase_sd_rad=floats("phase_sd_rad"),
-        modulation=tuple(float(v) for v in d["modulation"]),
+        modulation=modulation,
         modulation_sd=floats("modulation_sd"),
         intensity=floats("intensity", (1.0,) * len(phase)),
         intensity_sd=floats("intensity_sd"),
