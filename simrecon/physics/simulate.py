@@ -1,0 +1,343 @@
+"""Simulated raw 2-D SIM data with exactly known truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+from simrecon.errors import UsageError
+from simrecon.model.camera import Camera
+from simrecon.model.grid import Grid
+from simrecon.model.optics import Optics
+from simrecon.model.pattern import DirectionPattern, PatternFit
+from simrecon.model.psf import DetectionOTF
+from simrecon.model.stack import SimStack
+from simrecon.physics.forward import Detector, FineField, expected_frames
+from simrecon.physics.otf import theoretical_otf
+from simrecon.physics.phantoms import PhantomKind, make_phantom
+
+DEFAULT_OPTICS = Optics(na=1.4, emission_nm=525.0, excitation_nm=488.0)
+DEFAULT_CAMERA = Camera(gain=2.0, offset=100.0, read_noise_e=1.5, source="simulated")
+TRUTH_ZOOM = 2
+_MARGIN_UM = 1.5
+_HAZE_SIGMA_UM = 1.2
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What the simulator knows about its data.
+
+    Attributes
+    ----------
+    object_e : ndarray, (2·Y, 2·X), float32
+        In-focus object plus the uniform background on the SR grid of zoom 2 (means over SR
+        pixels), electrons per raw pixel area: its mean is the mean of the widefield.
+    pattern : PatternFit
+        The true pattern; intensities have mean 1 over the stack.
+    expected_e : ndarray, (A, P, Y, X), float32
+        Noise-free frames, electrons.
+    widefield_e : ndarray, (Y, X), float32
+        Noise-free uniformly lit image: in-focus object, background and haze, electrons.
+    fine_object : ndarray, float32
+        In-focus object on `fine_grid` (with margin), electrons per raw pixel area.
+    fine_grid : Grid
+        Where `fine_object` is sampled.
+    background_e : float
+        Uniform unmodulated light, electrons per raw pixel.
+    haze_e : ndarray, (Y, X), float32
+        Smooth out-of-focus light (not modulated), electrons per raw pixel.
+    otf : DetectionOTF
+        The detection OTF used.
+    saturated : int
+        Number of counts clipped at the top of the camera's range.
+    """
+
+    object_e: np.ndarray
+    pattern: PatternFit
+    expected_e: np.ndarray
+    widefield_e: np.ndarray
+    fine_object: np.ndarray
+    fine_grid: Grid
+    background_e: float
+    haze_e: np.ndarray
+    otf: DetectionOTF
+    saturated: int
+
+
+def simulate(
+    *,
+    shape: tuple[int, int] = (256, 256),
+    pixel_um: float = 0.065,
+    optics: Optics = DEFAULT_OPTICS,
+    kind: PhantomKind = "filaments",
+    peak_e: float = 1000.0,
+    directions: int = 3,
+    phases: int = 3,
+    period_um: float | None = None,
+    modulation: Sequence[float] = (0.85, 0.7, 0.55),
+    first_angle_rad: float = 0.25,
+    phase_jitter_rad: float = 0.0,
+    intensity_jitter: float = 0.0,
+    bleaching: float = 0.0,
+    background: float = 0.0,
+    haze: float = 0.0,
+    mode: Literal["2d", "tirf"] = "2d",
+    camera: Camera = DEFAULT_CAMERA,
+    bit_depth: int = 16,
+    otf: DetectionOTF | None = None,
+    seed: int = 0,
+    noise_seed: int | None = None,
+    fine: int = 4,
+    fine_object: np.ndarray | None = None,
+) -> tuple[SimStack, Truth]:
+    """Simulate one acquisition of two-beam SIM.
+
+    Parameters
+    ----------
+    shape, pixel_um
+        Camera frame (Y, X) and pixel pitch in the sample.
+    optics
+        Detection optics; `pixel_integration` decides whether the camera's pixel blurs.
+    kind
+        Phantom (see :func:`simrecon.physics.phantoms.make_phantom`).
+    peak_e
+        99.9th percentile of the in-focus widefield image, photo-electrons per pixel and frame.
+    directions, phases
+        Numbers A and P.
+    period_um
+        Pattern period; None: λ_ex/(2·NA_ex) when the optics have an excitation NA, else 0.21 µm.
+    modulation
+        Contrast per direction (repeated when shorter), 0…1.
+    first_angle_rad
+        Angle of the first frequency vector, atan2(fy, fx); the others follow at π/A.
+    phase_jitter_rad, intensity_jitter
+        Standard deviations of the phase-step and of the relative brightness errors per frame.
+    bleaching
+        Fraction of the brightness lost between the first and the last frame (exponential).
+    background
+        Uniform unmodulated light, electrons per pixel and frame.
+    haze
+        99.9th percentile of smooth out-of-focus light relative to `peak_e` (not modulated).
+    mode
+        ``tirf`` refuses haze and asks for the excitation NA or a period.
+    camera, bit_depth
+        Camera model and range of its counts; counts above the range are clipped, counted in
+        ``Truth.saturated`` and noted.
+    otf
+        Use this detection OTF instead of the theoretical one.
+    seed, noise_seed
+        `seed` fixes object and pattern; the noise follows from `noise_seed`, by default `seed`.
+    fine
+        Object pixels per camera pixel, a multiple of 2.
+    fine_object
+        Object to use instead of a phantom, on the grid of
+        ``FineField(Grid(shape, pixel_um), fine, margin).grid``; scaled to `peak_e`.
+
+    Returns
+    -------
+    SimStack
+        uint16 counts of shape (1, 1, A, P, 1, Y, X), order ``PA``.
+    Truth
+
+    Raises
+    ------
+    UsageError
+        For settings that cannot be meant, and when the camera's offset is so low that noise
+        would fall below zero counts.
+    """
+    _check_settings(peak_e, background, haze, bleaching, phases, directions, fine, bit_depth)
+    period_um = _resolve_period(period_um, optics, mode, haze)
+    object_rng, pattern_rng, noise_rng = _generators(seed, noise_seed)
+    field = fine_field(shape, pixel_um, fine)
+    detector = Detector(field, otf or _default_otf(optics, pixel_um))
+    density = make_phantom(kind, field.grid, object_rng) if fine_object is None else fine_object
+    density = _scaled(density, detector, peak_e)
+    pattern = PatternFit(
+        pixel_um=pixel_um,
+        shape=shape,
+        directions=_directions(
+            pattern_rng,
+            counts=(directions, phases),
+            period_um=period_um,
+            modulation=modulation,
+            first_angle_rad=first_angle_rad,
+            phase_jitter_rad=phase_jitter_rad,
+            intensity_jitter=intensity_jitter,
+            bleaching=bleaching,
+        ),
+        notes=("simulated: these are the true values",),
+    )
+    haze_e = _haze(density, field, haze * peak_e)
+    lamp = np.asarray([d.intensity for d in pattern.directions], dtype=np.float32)
+    expected = expected_frames(density, pattern.directions, detector)
+    expected += lamp[:, :, None, None] * (haze_e + np.float32(background))
+    counts, saturated = _record(expected, camera, bit_depth, noise_rng)
+    truth = Truth(
+        object_e=_box_mean(field.crop_to_camera(density), fine // TRUTH_ZOOM)
+        + np.float32(background),
+        pattern=pattern,
+        expected_e=expected,
+        widefield_e=detector(density) + haze_e + np.float32(background),
+        fine_object=density,
+        fine_grid=field.grid,
+        background_e=float(background),
+        haze_e=haze_e,
+        otf=otf or _default_otf(optics, pixel_um),
+        saturated=saturated,
+    )
+    notes: tuple[str, ...] = ("simulated data",)
+    if saturated:
+        notes += (f"{saturated} counts reached the top of the camera's range and were clipped.",)
+    stack = SimStack(
+        data=counts[None, None, :, :, None],
+        pixel_um=pixel_um,
+        optics=(optics,),
+        camera=camera,
+        order="PA",
+        metadata={"source": "simulate", "kind": kind, "seed": seed, "peak_e": peak_e},
+        notes=notes,
+    )
+    return stack, truth
+
+
+def fine_field(shape: tuple[int, int], pixel_um: float, fine: int = 4) -> FineField:
+    """The simulator's fine field: at least 1.5 µm of object beyond every edge."""
+    margin = int(np.ceil(_MARGIN_UM / pixel_um))
+    return FineField(Grid(shape, pixel_um), fine, margin)
+
+
+def _check_settings(
+    peak_e: float,
+    background: float,
+    haze: float,
+    bleaching: float,
+    phases: int,
+    directions: int,
+    fine: int,
+    bit_depth: int,
+) -> None:
+    for wrong, message in (
+        (peak_e < 0 or background < 0 or haze < 0, "Light levels cannot be negative."),
+        (not 0 <= bleaching < 1, "bleaching is a fraction of the brightness in [0, 1)."),
+        (phases < 3 or directions < 1, "Two-beam SIM needs 3 phases and 1 direction or more."),
+        (fine < 2 or fine % TRUTH_ZOOM, "fine must be a multiple of 2."),
+        (not 1 <= bit_depth <= 16, "bit_depth must lie in 1…16."),
+    ):
+        if wrong:
+            raise UsageError(message, where="simulate")
+
+
+def _resolve_period(period_um: float | None, optics: Optics, mode: str, haze: float) -> float:
+    if mode not in ("2d", "tirf"):
+        raise UsageError("Unknown mode.", expected="2d or tirf", got=mode, where="--mode")
+    if mode == "tirf" and haze > 0:
+        raise UsageError("TIRF light does not reach out of focus: haze must be 0.", got=str(haze))
+    if period_um is None:
+        finest = optics.pattern_frequency_per_um
+        if finest is None and mode == "tirf":
+            raise UsageError(
+                "TIRF needs the pattern's period.", expected="period_um or optics.excitation_na"
+            )
+        return 0.21 if finest is None else 1.0 / finest
+    if not period_um > 0:
+        raise UsageError("The pattern period must be positive.", got=str(period_um))
+    return period_um
+
+
+def _generators(
+    seed: int, noise_seed: int | None
+) -> tuple[np.random.Generator, np.random.Generator, np.random.Generator]:
+    """Independent streams: object and pattern from `seed`, noise from `noise_seed` or `seed`."""
+    object_seed, pattern_seed, noise = np.random.SeedSequence(seed).spawn(3)
+    if noise_seed is not None:
+        noise = np.random.SeedSequence(noise_seed).spawn(3)[2]
+    return (
+        np.random.default_rng(object_seed),
+        np.random.default_rng(pattern_seed),
+        np.random.default_rng(noise),
+    )
+
+
+def _default_otf(optics: Optics, pixel_um: float) -> DetectionOTF:
+    return theoretical_otf(optics, pixel_um=pixel_um if optics.pixel_integration else None)
+
+
+def _scaled(density: np.ndarray, detector: Detector, peak_e: float) -> np.ndarray:
+    if np.any(density < 0) or not np.all(np.isfinite(density)):
+        raise UsageError("The object must be finite and not negative.", where="fine_object")
+    peak = float(np.percentile(detector(density), 99.9))
+    if peak <= 0:
+        raise UsageError("The object is dark over the camera's field.", where="fine_object")
+    return (density * (peak_e / peak)).astype(np.float32)
+
+
+def _directions(
+    rng: np.random.Generator,
+    *,
+    counts: tuple[int, int],
+    period_um: float,
+    modulation: Sequence[float],
+    first_angle_rad: float,
+    phase_jitter_rad: float,
+    intensity_jitter: float,
+    bleaching: float,
+) -> tuple[DirectionPattern, ...]:
+    a, p = counts
+    start = rng.uniform(-np.pi, np.pi, (a, 1))
+    phase = start + 2.0 * np.pi * np.arange(p) / p + phase_jitter_rad * rng.normal(size=(a, p))
+    fade = (1.0 - bleaching) ** (np.arange(a * p) / max(1, a * p - 1)).reshape(a, p)
+    intensity = fade * np.maximum(1.0 + intensity_jitter * rng.normal(size=(a, p)), 0.05)
+    intensity /= intensity.mean()
+    out = []
+    for d in range(a):
+        angle = first_angle_rad + np.pi * d / a
+        out.append(
+            DirectionPattern(
+                frequency_per_um=(np.sin(angle) / period_um, np.cos(angle) / period_um),
+                phase_rad=tuple(float(v) for v in np.angle(np.exp(1j * phase[d]))),
+                modulation=(float(modulation[d % len(modulation)]),),
+                intensity=tuple(float(v) for v in intensity[d]),
+            )
+        )
+    return tuple(out)
+
+
+def _haze(density: np.ndarray, field: FineField, peak_e: float) -> np.ndarray:
+    """Out-of-focus light: the object blurred by some µm, on the camera grid."""
+    if peak_e == 0:
+        return np.zeros(field.camera.shape, dtype=np.float32)
+    coarse = _box_mean(density, field.fine)
+    smooth = gaussian_filter(coarse, _HAZE_SIGMA_UM / field.camera.pixel_um, mode="reflect")
+    m = field.margin
+    smooth = smooth[m : m + field.camera.shape[0], m : m + field.camera.shape[1]]
+    haze = smooth * (peak_e / float(np.percentile(smooth, 99.9)))
+    return np.asarray(haze, dtype=np.float32)
+
+
+def _box_mean(image: np.ndarray, size: int) -> np.ndarray:
+    rows, columns = (n // size for n in image.shape)
+    blocks = image.reshape(rows, size, columns, size)
+    return np.asarray(blocks.mean(axis=(1, 3), dtype=np.float64), dtype=np.float32)
+
+
+def _record(
+    expected_e: np.ndarray, camera: Camera, bit_depth: int, rng: np.random.Generator
+) -> tuple[np.ndarray, int]:
+    """Poisson electrons, read noise, gain, offset, rounding; returns counts and clipped ones."""
+    electrons = rng.poisson(np.maximum(expected_e, 0.0)).astype(np.float64)
+    electrons += np.asarray(camera.read_noise_e) * rng.normal(size=expected_e.shape)
+    counts = np.rint(np.asarray(camera.offset) + np.asarray(camera.gain) * electrons)
+    if counts.min() < 0:
+        raise UsageError(
+            "The camera offset is too low for its read noise: counts would be negative.",
+            expected="an offset of at least 6 times gain·read noise",
+            got=f"smallest count {counts.min():.0f}",
+            where="camera",
+        )
+    top = 2**bit_depth - 1
+    saturated = int(np.count_nonzero(counts > top))
+    return np.minimum(counts, top).astype(np.uint16), saturated
