@@ -1,4 +1,4 @@
-"""Apodization to the real, direction-dependent support; all choices decrease monotonically."""
+"""Apodization to the direction-dependent support; every choice decreases monotonically."""
 
 from __future__ import annotations
 
@@ -16,28 +16,31 @@ Apodization = Literal["support", "triangle", "none"]
 def support_radius_per_um(
     bands: Sequence[Band], cutoff_per_um: float, ky: np.ndarray, kx: np.ndarray
 ) -> np.ndarray:
-    """Outer edge of the union of band supports along the direction of each (ky, kx).
+    """Smooth outer edge of the support along the direction of each (ky, kx).
 
-    Band n is a disc of radius `cutoff_per_um` around -n·p, and its conjugate one around +n·p;
-    along a unit vector u the far edge of a disc with centre c is
-    ``c·u + sqrt(cutoff² - |c|² + (c·u)²)`` when the ray meets it.
+    Along the unit vector u the edge is ``cutoff + sqrt(uᵀ C u)`` with C proportional to the
+    carriers' second moment ``Σ q qᵀ`` and scaled so that its largest eigenvalue is the mean
+    |q|² of the highest orders: a circle of radius cutoff + |q| for three evenly spread
+    directions, cutoff + |q| along and cutoff across a single one. The scalloped outline of the
+    discs themselves would imprint a star on the PSF; where the circle leaves the discs the
+    data term falls to zero by itself.
 
     Returns
     -------
     ndarray
         Broadcast shape of ky and kx, cycles/µm, at least `cutoff_per_um`.
     """
+    top = max(band.order for band in bands)
+    carriers = np.array([band.carrier_per_um for band in bands if band.order == top])
+    moment = carriers.T @ carriers
+    largest = float(np.linalg.eigvalsh(moment)[-1])
+    if largest > 0:
+        moment = moment * (np.mean(np.sum(carriers**2, axis=1)) / largest)
     k = np.hypot(ky, kx)
     safe = np.where(k > 0, k, 1.0)
     uy, ux = ky / safe, kx / safe
-    radius = np.full(k.shape, cutoff_per_um)
-    for band in bands:
-        along = np.abs(band.carrier_per_um[0] * uy + band.carrier_per_um[1] * ux)
-        square = cutoff_per_um**2 - float(band.carrier_per_um @ band.carrier_per_um) + along**2
-        radius = np.where(
-            square > 0, np.maximum(radius, along + np.sqrt(np.maximum(square, 0))), radius
-        )
-    return radius
+    square = moment[0, 0] * uy**2 + 2 * moment[0, 1] * uy * ux + moment[1, 1] * ux**2
+    return np.asarray(cutoff_per_um + np.sqrt(np.maximum(square, 0.0)))
 
 
 def apodization(
@@ -45,9 +48,9 @@ def apodization(
 ) -> np.ndarray:
     """Window A(k) on the DFT frequencies of `grid` (FFT order), float64 in [0, 1].
 
-    ``support`` has the shape of an ideal incoherent OTF stretched to the support's edge along
-    each direction (its transform is nearly non-negative, so it does not ring); ``triangle``
-    falls linearly to that edge; ``none`` is 1.
+    ``support`` has the shape of an ideal incoherent OTF stretched to the edge of
+    :func:`support_radius_per_um` (its transform is nearly non-negative, so it does not ring);
+    ``triangle`` falls linearly to that edge; ``none`` is 1.
     """
     ky, kx = grid.frequencies_per_um()
     if kind == "none":

@@ -80,8 +80,9 @@ class Reconstructor:
         SR pixels per raw pixel and axis.
     frame_variance_e2 : array_like, shape (A, P), or float
         Mean noise variance of each frame, e²: the noise weights of the bands.
-    regularization : Regularization
-        Γ; see :meth:`from_frames` for the automatic one.
+    regularization : Regularization or None
+        Γ; :meth:`from_frames` builds the automatic one. None leaves an operator that can only
+        run :meth:`forward` and :meth:`signal_power`.
     apodization_kind : {"support", "triangle", "none"}
     margin_um : float
         Mirror margin on every side.
@@ -102,7 +103,7 @@ class Reconstructor:
         grid: Grid,
         *,
         frame_variance_e2: Any,
-        regularization: Regularization,
+        regularization: Regularization | None,
         zoom: int = 2,
         apodization_kind: Apodization = "support",
         margin_um: float = DEFAULT_MARGIN_UM,
@@ -142,7 +143,10 @@ class Reconstructor:
         self._padding = MirrorPadding.around(grid.shape, int(np.ceil(margin_um / grid.pixel_um)))
         self._sr_padding = self._padding.zoomed(zoom)
         self._padded_sr = Grid(self._sr_padding.padded, self.sr_grid.pixel_um)
-        self._build()
+        self._filters: list[Array] = []
+        self._build_analysis()
+        if regularization is not None:
+            self._build_synthesis()
 
     # -- construction -----------------------------------------------------------------------
 
@@ -170,62 +174,72 @@ class Reconstructor:
         **options
             Further parameters of the class (zoom, apodization_kind, margin_um).
         """
-        probe = cls(
+        operator = cls(
             pattern,
             otf,
             grid,
             frame_variance_e2=frame_variance_e2,
-            regularization=Regularization(wiener_constant=1.0),
-            reference=frames,
-            **{**options, "apodization_kind": "none"},
-        )
-        return cls(
-            pattern,
-            otf,
-            grid,
-            frame_variance_e2=frame_variance_e2,
-            regularization=Regularization(probe.signal_power(frames), regularization_factor),
+            regularization=None,
             reference=frames,
             **options,
         )
+        operator.regularization = Regularization(
+            operator.signal_power(frames), regularization_factor
+        )
+        operator._build_synthesis()
+        return operator
 
-    def _build(self) -> None:
-        """Compute all transfer functions on the host (float64), store them as complex64."""
-        grid = self._padded_sr
-        ky, kx = grid.frequencies_per_um()
+    def _build_analysis(self) -> None:
+        """Transfers of object to bands, computed on the host and stored as complex64."""
+        ky, kx = self._padded_sr.frequencies_per_um()
         offset = self.sr_grid.offset_um - self.grid.offset_um
-        ramp = np.exp(2j * np.pi * offset * ky) * np.exp(2j * np.pi * offset * kx)
-        transfers = [band.transfer(self.otf, grid) for band in self.bands]
-        precision = np.zeros(grid.shape)
-        for band, transfer in zip(self.bands, transfers, strict=True):
+        # moves sampling points from SR pixel centres to raw pixel centres, or back (conjugate)
+        ramp = np.exp(-2j * np.pi * offset * ky) * np.exp(-2j * np.pi * offset * kx)
+        precision = np.zeros(self._padded_sr.shape)
+        self._analysis = []
+        for band in self.bands:
+            transfer = band.transfer(self.otf, self._padded_sr)
             power = np.abs(transfer) ** 2 / band.noise_e2
             precision += power if band.order == 0 else power + _mirrored(power)
-        gamma = self.regularization.gamma(np.hypot(ky, kx), precision)
-        window = apodization(self.apodization_kind, self.bands, self.otf.cutoff_per_um, grid)
-        denominator = precision + gamma
-        inverse = np.divide(
-            window,
-            denominator,
-            out=np.zeros_like(window),
-            where=precision > 1e-12 * precision.max(),
-        )
+            self._analysis.append(self._device(transfer * (ramp / self.zoom**2), self._c64))
         self._precision = precision
-        self._effective_otf = precision * inverse
-        scale = self.zoom**2
-        c64 = self._c64
-        self._synthesis = [
-            self._device(
-                scale * band.multiplicity * inverse * ramp * np.conj(t) / band.noise_e2, c64
-            )
-            for band, t in zip(self.bands, transfers, strict=True)
-        ]
-        self._analysis = [self._device(t * np.conj(ramp) / scale, c64) for t in transfers]
         self._demodulation = []
         self._weights = []
         for band in self.bands:
             ey, ex = band.demodulation(self.grid)
-            self._demodulation.append(self._device(ey * ex, c64))
-            self._weights.append(self._device(band.weights[:, None, None], c64))
+            self._demodulation.append(self._device(ey * ex, self._c64))
+            self._weights.append(self._device(band.weights[:, None, None], self._c64))
+
+    def _build_synthesis(self) -> None:
+        """Wiener filters G of all bands and the effective OTF, for the present Γ."""
+        assert self.regularization is not None
+        grid = self._padded_sr
+        ky, kx = grid.frequencies_per_um()
+        gamma = self.regularization.gamma(np.hypot(ky, kx), self._precision)
+        window = apodization(self.apodization_kind, self.bands, self.otf.cutoff_per_um, grid)
+        inverse = np.divide(
+            window,
+            self._precision + gamma,
+            out=np.zeros_like(window),
+            where=self._precision > 1e-12 * self._precision.max(),
+        )
+        self._effective_otf = self._precision * inverse
+        shared = self._device(self.zoom**4 * inverse, namespace(self._reference).float32)
+        xp = namespace(shared)
+        self._filters = [
+            xp.conj(analysis) * (shared * (band.multiplicity / band.noise_e2))
+            for band, analysis in zip(self.bands, self._analysis, strict=True)
+        ]
+
+    @property
+    def _synthesis(self) -> list[Array]:
+        if not self._filters:
+            raise UsageError(
+                "The reconstruction needs a regularisation.",
+                expected="Reconstructor.from_frames, or regularization=Regularization(…)",
+                got="regularization=None",
+            )
+        return self._filters
 
     @property
     def _c64(self) -> Any:
@@ -409,6 +423,7 @@ class Reconstructor:
 
     def effective_otf(self) -> np.ndarray:
         """T(k) with ``E[Ŝ] = T ⊛ S``: host float64, FFT order, on `padded_sr_grid`; T(0) = 1."""
+        self._synthesis  # noqa: B018 - raises when there is no regularisation
         return self._effective_otf.copy()
 
     def effective_psf(self, shape: tuple[int, int] | None = None) -> np.ndarray:
@@ -424,7 +439,7 @@ class Reconstructor:
         ndarray, float32
             Centred on pixel N//2 of both axes; the uncropped array sums to 1.
         """
-        psf = np.fft.fftshift(np.real(np.fft.ifft2(self._effective_otf)))
+        psf = np.fft.fftshift(np.real(np.fft.ifft2(self.effective_otf())))
         if shape is not None:
             cy, cx = psf.shape[0] // 2, psf.shape[1] // 2
             y0, x0 = cy - shape[0] // 2, cx - shape[1] // 2
@@ -435,7 +450,8 @@ class Reconstructor:
                     got=str(shape),
                 )
             psf = psf[y0 : y0 + shape[0], x0 : x0 + shape[1]]
-        return np.asarray(psf, dtype=np.float32)
+        result: np.ndarray = psf.astype(np.float32)
+        return result
 
 
 def _mirrored(spectrum: np.ndarray) -> np.ndarray:
