@@ -82,7 +82,7 @@ def _places(grid: Grid, rng: np.random.Generator, per_um2: float) -> tuple[np.nd
 
 
 def _filaments(grid: Grid, rng: np.random.Generator, per_um2: float = 0.1) -> np.ndarray:
-    """Worm-like chains (persistence length 12 µm) with patchy label; a third run in pairs 100-220 nm apart."""
+    """Worm-like chains (persistence 12 µm), patchy label, a third in pairs 100-220 nm apart."""
     y0, x0 = _places(grid, rng, per_um2)
     count = y0.size
     step = 0.5 * grid.pixel_um
@@ -108,7 +108,8 @@ def _filaments(grid: Grid, rng: np.random.Generator, per_um2: float = 0.1) -> np
     weight = brightness * label * step * 0.035
     single = _splat(grid, y, x, weight, LABEL_SIGMA_UM)
     y, x = y + apart * np.cos(angle), x - apart * np.sin(angle)
-    return single + _splat(grid, y, x, weight[:, ::-1] * has_partner, LABEL_SIGMA_UM)
+    partner = _splat(grid, y, x, weight[:, ::-1] * has_partner, LABEL_SIGMA_UM)
+    return np.asarray(single + partner)
 
 
 def _rings(grid: Grid, rng: np.random.Generator, per_um2: float = 0.7) -> np.ndarray:
@@ -136,7 +137,7 @@ def _blobs(grid: Grid, rng: np.random.Generator, per_um2: float = 0.6) -> np.nda
         peak = rng.lognormal(-0.7, 0.6, y.size)
         density += _splat(grid, y, x, peak * 2.0 * np.pi * sigma**2, sigma)
     y, x = _places(grid, rng, 3.0)
-    return density + _splat(grid, y, x, rng.gamma(2.0, 0.006, y.size), 0.3)
+    return np.asarray(density + _splat(grid, y, x, rng.gamma(2.0, 0.006, y.size), 0.3))
 
 
 def _beads(grid: Grid, rng: np.random.Generator, per_um2: float = 0.15) -> np.ndarray:
@@ -150,7 +151,7 @@ def _beads(grid: Grid, rng: np.random.Generator, per_um2: float = 0.15) -> np.nd
 
 
 def _mixed(grid: Grid, rng: np.random.Generator) -> np.ndarray:
-    return (
+    return np.asarray(
         _filaments(grid, rng, 0.05)
         + _rings(grid, rng, 0.12)
         + 0.7 * _blobs(grid, rng, 0.15)

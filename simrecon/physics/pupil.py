@@ -56,7 +56,7 @@ class _Rays:
 
 def _axial_frequency(k_per_um: np.ndarray, index: float, emission_um: float) -> np.ndarray:
     """Axial wave number kz = sqrt((n/λ)² - k²), cycles/µm, +i for evanescent waves."""
-    return np.sqrt((index / emission_um) ** 2 - k_per_um**2 + 0j)
+    return np.asarray(np.sqrt((index / emission_um) ** 2 - k_per_um**2 + 0j))
 
 
 def _rays(optics: Optics, k_per_um: np.ndarray, scalar: bool) -> _Rays:
@@ -93,15 +93,17 @@ def _best_focus(optics: Optics, wavelength: float, n_i: float, n_s: float) -> tu
 
 
 def _lens_nodes(
-    k_per_um: np.ndarray, radius: float, n: int
+    k_per_um: np.ndarray, radius: float, n: int, critical: float | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Quadrature of one quarter of the overlap of two discs of `radius` a distance k apart.
 
-    Polar coordinates (ρ, β) about one disc: β in [0, arccos(k/2R)], ρ in [k/(2 cos β), R].
+    Polar coordinates (ρ, β) about one disc: β in [0, arccos(k/2R)], ρ in [k/(2 cos β), R]. Where
+    the pupil has a square-root edge at the `critical` radius (n_s/λ < R), ρ is integrated in two
+    parts with nodes crowding quadratically towards it.
 
     Returns
     -------
-    rho, rho2, cos_delta, weight : ndarray, shape (K, n, n)
+    rho, rho2, cos_delta, weight : ndarray, shape (K, n, n or 2n)
         Distances from the two pupil centres, cosine of the angle between them as seen from the
         node, and the area weight.
     """
@@ -111,8 +113,15 @@ def _lens_nodes(
     beta_max = np.arccos(np.clip(k / (2.0 * radius), 0.0, 1.0))
     beta = beta_max * unit[None, :, None]
     low = np.minimum(k / (2.0 * np.cos(beta)), radius)
-    rho = low + (radius - low) * unit[None, None, :]
-    weight = beta_max * half[None, :, None] * (radius - low) * half[None, None, :] * rho
+    if critical is None:
+        rho = low + (radius - low) * unit
+        step = (radius - low) * half
+    else:
+        edge = np.maximum(low, critical)
+        rho = np.concatenate([edge - (edge - low) * unit**2, edge + (radius - edge) * unit**2], -1)
+        jacobian = 2.0 * unit * half
+        step = np.concatenate([(edge - low) * jacobian, (radius - edge) * jacobian], -1)
+    weight = beta_max * half[None, :, None] * step * rho
     rho2 = np.sqrt(np.maximum(rho**2 - 2.0 * rho * k * np.cos(beta) + k**2, 0.0))
     dot = rho**2 - rho * k * np.cos(beta)  # (q + k/2)·(q - k/2)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -123,7 +132,7 @@ def _lens_nodes(
 def _overlap(a: _Rays, b: _Rays, cos_d: np.ndarray, scalar: bool) -> np.ndarray:
     """Σ over dipole axes and camera polarisations of P(a)·P*(b), for azimuths Δ apart."""
     if scalar:
-        return a.s * np.conj(b.s)
+        return np.asarray(a.s * np.conj(b.s))
     sin2 = 1.0 - cos_d**2
     bs, bp, bc, bn = (np.conj(x) for x in (b.s, b.p, b.cos, b.sin))
     ss = a.s * bs * cos_d**2
@@ -177,15 +186,18 @@ def _nodes_needed(optics: Optics, z_um: np.ndarray) -> int:
     """Quadrature nodes per axis: more for many cycles of defocus or supercritical emission."""
     reach = np.max(np.abs(z_um), initial=0.0) + optics.depth_um
     cycles = reach * optics.immersion_index / (optics.emission_nm * 1e-3)
-    supercritical = optics.sample_index is not None and optics.sample_index <= optics.na
-    return min(220, int(40 + 6 * cycles + (120 if supercritical else 0)))
+    supercritical = optics.sample_index is not None and optics.sample_index < optics.na
+    return min(200, int(40 + 6 * cycles + (20 if supercritical else 0)))
 
 
 def _lens_integral(
     optics: Optics, k: np.ndarray, z: np.ndarray, scalar: bool, n: int
 ) -> np.ndarray:
     wavelength = optics.emission_nm * 1e-3
-    rho, rho2, cos_d, weight = _lens_nodes(k, optics.na / wavelength, n)
+    critical = None
+    if optics.sample_index is not None and optics.sample_index < optics.na:
+        critical = optics.sample_index / wavelength
+    rho, rho2, cos_d, weight = _lens_nodes(k, optics.na / wavelength, n, critical)
     a, b = _rays(optics, rho, scalar), _rays(optics, rho2, scalar)
     value = weight * _overlap(a, b, cos_d, scalar)
     value = value * np.exp(2j * np.pi * (a.phase_cycles - np.conj(b.phase_cycles)))
@@ -226,7 +238,7 @@ def pupil_psf(
     z = np.asarray(z_um, dtype=np.float64)
     cutoff = optics.cutoff_per_um
     radial = np.linspace(0.0, cutoff, 257 + 64 * int(np.ceil(np.max(np.abs(z), initial=0.0))))
-    table = CubicSpline(radial, pupil_otf(optics, radial, model=model, z_um=z), axis=1)
+    table = CubicSpline(radial, pupil_otf(optics, radial, model=model, z_um=z_um), axis=1)
     fold = int(np.ceil(2.0 * cutoff * grid.pixel_um))
     fine = Grid((grid.shape[0] * fold, grid.shape[1] * fold), grid.pixel_um / fold)
     ky, kx = fine.frequencies_per_um()
