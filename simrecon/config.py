@@ -50,8 +50,12 @@ class OpticsSettings(_Section):
     depth_um: float | None = Field(
         default=None, description="depth of focus below the coverslip, µm"
     )
-    emission_nm: float | None = Field(default=None, gt=0, description="emission wavelength, nm")
-    excitation_nm: float | None = Field(default=None, gt=0, description="excitation wavelength, nm")
+    emission_nm: float | tuple[float, ...] | None = Field(
+        default=None, description="emission wavelength, nm; one, or one per channel"
+    )
+    excitation_nm: float | tuple[float, ...] | None = Field(
+        default=None, description="excitation wavelength, nm; one, or one per channel"
+    )
     excitation_na: float | None = Field(
         default=None, gt=0, description="NA of the interfering beams"
     )
@@ -102,7 +106,7 @@ class ReconstructionSettings(_Section):
         default=1.0, gt=0, description="multiplies auto; 1 is neutral"
     )
     wiener_constant: float = Field(
-        default=0.001, gt=0, description="constant of regularization=wiener"
+        default=0.05, gt=0, description="constant of regularization=wiener"
     )
     apodization: Literal["support", "triangle", "none"] = Field(
         default="support", description="how the spectrum fades towards its edge"

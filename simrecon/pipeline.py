@@ -1,0 +1,342 @@
+"""The one sequence that every entrance calls: frames → pattern → operator → picture → verdict."""
+
+from __future__ import annotations
+
+import time as clock
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from simrecon import backend, provenance
+from simrecon.checks import check_frames, saturation
+from simrecon.config import ReconstructionSettings, Settings, as_settings
+from simrecon.errors import QualityError
+from simrecon.model.grid import Grid
+from simrecon.model.pattern import PatternFit
+from simrecon.model.psf import DetectionOTF
+from simrecon.model.stack import SimStack
+from simrecon.planning import Plan, plan
+from simrecon.preparation import (
+    Acquisition,
+    Channel,
+    acquisition,
+    find_pattern,
+    gate_pattern,
+    mean_acquisition,
+    prepare_channel,
+    preset_pattern,
+)
+from simrecon.qc import gates as qc_gates
+from simrecon.qc.picture import picture_numbers
+from simrecon.recon.operator import Reconstructor, Regularization
+from simrecon.result import Progress, Result, no_progress
+
+PSF_RADIUS_UM = 2.0
+
+__all__ = ["Plan", "estimate", "plan", "reconstruct"]
+
+
+@dataclass
+class _Run:
+    """State of one call of :func:`reconstruct` (never leaves this module)."""
+
+    stack: SimStack
+    settings: Settings
+    device: backend.Device
+    progress: Progress
+    gates: qc_gates.Gates = field(default_factory=qc_gates.Gates)
+    notes: list[str] = field(default_factory=list)
+    timings: dict[str, float] = field(default_factory=dict)
+    kind: str = "sim"
+
+    def timed(self, stage: str, start: float) -> None:
+        self.timings[stage] = self.timings.get(stage, 0.0) + clock.perf_counter() - start
+
+    def note(self, *texts: str) -> None:
+        self.notes.extend(t for t in texts if t not in self.notes)
+
+
+def reconstruct(
+    stack: SimStack,
+    settings: Settings | ReconstructionSettings | None = None,
+    *,
+    otf: DetectionOTF | Sequence[DetectionOTF] | None = None,
+    pattern: PatternFit | None = None,
+    progress: Progress | None = None,
+) -> Result:
+    """Reconstruct every time point, channel and plane of a stack.
+
+    Parameters
+    ----------
+    stack : SimStack
+        Raw frames with optics and camera; the settings' sections on these are not used here.
+    settings : Settings, ReconstructionSettings or None
+        None: defaults.
+    otf : DetectionOTF, sequence of them (one per channel) or None
+        None: theoretical, from the stack's optics.
+    pattern : PatternFit or None
+        None: fitted. Complete: used as it is. With frequencies only: the rest is fitted.
+    progress : callable, optional
+        See :class:`simrecon.result.Progress`.
+
+    Returns
+    -------
+    Result
+        `passed` is False when a quality gate was not passed: the picture is there, marked.
+
+    Raises
+    ------
+    InputError
+        For frames, OTF or pattern that cannot be meant.
+    QualityError
+        When the pattern fit failed and ``on_fit_failure`` is "stop".
+    DeviceError
+        When a GPU was requested that cannot be used.
+    """
+    settings = as_settings(settings)
+    device = backend.select_device(settings.reconstruction.device)
+    run = _Run(stack, settings, device, progress or no_progress)
+    expected_cost = plan(stack, settings)
+    run.note(*stack.notes, *check_frames(stack.data))
+    qc_gates.gate_saturation(run.gates, *saturation(stack.data))
+    channels = [prepare_channel(stack, c, settings, otf) for c in range(stack.data.shape[1])]
+    for channel in channels:
+        run.note(*channel.notes)
+        qc_gates.gate_counts(run.gates, channel.evidence)
+    arrays = _allocate(stack, settings)
+    grids = [_channel(run, channel, pattern, arrays) for channel in channels]
+    patterns = tuple(zip(*(g.patterns for g in grids), strict=True))
+    operators = tuple(zip(*(g.operators for g in grids), strict=True))
+    numbers = [n for g in grids for n in g.numbers]
+    return _result(run, arrays, patterns, operators, numbers, channels, expected_cost)
+
+
+def estimate(
+    stack: SimStack,
+    settings: Settings | None = None,
+    *,
+    otf: DetectionOTF | Sequence[DetectionOTF] | None = None,
+    pattern: PatternFit | None = None,
+    time: int = 0,
+    channel: int = 0,
+) -> PatternFit:
+    """Fit the pattern of one time point and channel (middle plane), with the pipeline's checks.
+
+    With ``share_pattern`` the mean over all times and planes is fitted.
+    """
+    settings = as_settings(settings)
+    notes = check_frames(stack.data)
+    prepared = prepare_channel(stack, channel, settings, otf)
+    shared = settings.estimate.share_pattern
+    middle = int(stack.data.shape[4]) // 2
+    data = mean_acquisition(stack, prepared) if shared else None
+    if data is None:
+        data = acquisition(stack, prepared, time, middle)
+    fit = find_pattern(stack, settings, prepared, data, pattern)
+    return replace(fit, notes=(*fit.notes, *notes, *prepared.notes))
+
+
+@dataclass
+class _Arrays:
+    image: np.ndarray
+    variance: np.ndarray | None
+    widefield: np.ndarray
+
+
+@dataclass
+class _ChannelResult:
+    patterns: list[PatternFit]
+    operators: list[Reconstructor | None]
+    numbers: list[dict[str, Any]]
+
+
+def _allocate(stack: SimStack, settings: Settings) -> _Arrays:
+    t, c, _, _, z, ny, nx = (int(n) for n in stack.data.shape)
+    q = settings.reconstruction.zoom
+    shape = (t, c, z, q * ny, q * nx)
+    variance = np.zeros(shape, np.float32) if settings.reconstruction.variance else None
+    return _Arrays(np.zeros(shape, np.float32), variance, np.zeros((t, c, z, ny, nx), np.float32))
+
+
+def _channel(
+    run: _Run, channel: Channel, given: PatternFit | None, arrays: _Arrays
+) -> _ChannelResult:
+    """All times and planes of one channel; the operator is built once where it may be."""
+    stack, c = run.stack, channel.index
+    times, planes = int(stack.data.shape[0]), int(stack.data.shape[4])
+    shared = run.settings.estimate.share_pattern
+    out = _ChannelResult([], [], [])
+    pattern: PatternFit | None = None
+    operator: Reconstructor | None = None
+    for t in range(times):
+        middle = acquisition(stack, channel, t, planes // 2)
+        if pattern is None or not shared:
+            data = mean_acquisition(stack, channel) if shared else middle
+            pattern = _pattern(run, channel, data, given, f"time {t}, channel {c}")
+            operator = None if run.kind == "widefield" else _operator(run, channel, pattern, middle)
+        for z in range(planes):
+            data = middle if z == planes // 2 else acquisition(stack, channel, t, z)
+            _apply(run, operator, data, arrays, (t, c, z))
+        out.patterns.append(pattern)
+        out.operators.append(operator)
+        start = clock.perf_counter()
+        z = planes // 2
+        picture, wide = arrays.image[t, c, z], arrays.widefield[t, c, z]
+        numbers = picture_numbers(picture, wide, stack.pixel_um, channel.otf, operator)
+        numbers.update({"time": t, "channel": c, "plane": z})
+        out.numbers.append(numbers)
+        qc_gates.gate_flux(run.gates, numbers["flux_ratio"], f"time {t}, channel {c}")
+        run.timed("qc", start)
+        run.progress("reconstruct", c * times + t + 1, times * int(stack.data.shape[1]))
+    return out
+
+
+def _pattern(
+    run: _Run, channel: Channel, data: Acquisition, given: PatternFit | None, where: str
+) -> PatternFit:
+    """The pattern of one acquisition, or what the user chose for a failed fit."""
+    start = clock.perf_counter()
+    choice = run.settings.reconstruction.on_fit_failure
+    pattern = find_pattern(run.stack, run.settings, channel, data, given)
+    if pattern.verdict == "failed" and choice == "preset" and given is None:
+        run.note(*pattern.notes, "the fit failed: nominal frequencies of the preset were used")
+        preset = preset_pattern(run.stack, run.settings, channel.index)
+        pattern = find_pattern(run.stack, run.settings, channel, data, preset)
+        run.gates.add("pattern", "weak", f"pattern ({where}): preset used, the fit failed")
+    elif pattern.verdict == "failed" and choice == "widefield":
+        run.kind = "widefield"
+        run.note("the pattern fit failed: this is the WIDEFIELD picture, not a SIM picture")
+    else:
+        gate_pattern(pattern)
+    run.note(*pattern.notes)
+    qc_gates.gate_pattern(run.gates, pattern, where)
+    run.timed("estimate", start)
+    return pattern
+
+
+def _operator(run: _Run, channel: Channel, pattern: PatternFit, data: Acquisition) -> Reconstructor:
+    start = clock.perf_counter()
+    chosen = run.settings.reconstruction
+    options: dict[str, Any] = {
+        "frame_variance_e2": data.frame_variance_e2,
+        "zoom": chosen.zoom,
+        "apodization_kind": chosen.apodization,
+    }
+    frames = backend.to_device(data.frames_e, run.device)
+    grid = run.stack.grid
+    if chosen.regularization == "auto":
+        factor = chosen.regularization_factor
+        operator = Reconstructor.from_frames(
+            frames, pattern, channel.otf, grid, regularization_factor=factor, **options
+        )
+    else:
+        constant = Regularization(wiener_constant=chosen.wiener_constant)
+        operator = Reconstructor(
+            pattern, channel.otf, grid, regularization=constant, reference=frames, **options
+        )
+    run.timed("build", start)
+    return operator
+
+
+def _apply(
+    run: _Run,
+    operator: Reconstructor | None,
+    data: Acquisition,
+    arrays: _Arrays,
+    where: tuple[int, int, int],
+) -> None:
+    """Reconstruct one acquisition into the output arrays."""
+    start = clock.perf_counter()
+    arrays.widefield[where] = data.frames_e.mean(axis=(0, 1), dtype=np.float64)
+    if operator is None:
+        q = run.settings.reconstruction.zoom
+        block = np.ones((q, q), np.float32)
+        arrays.image[where] = np.kron(arrays.widefield[where], block)
+        if arrays.variance is not None:
+            n = data.frames_e.shape[0] * data.frames_e.shape[1]
+            arrays.variance[where] = np.kron(data.variance_e2.sum(axis=(0, 1)) / n**2, block)
+        run.timed("reconstruct", start)
+        return
+    frames = backend.to_device(data.frames_e, run.device)
+    arrays.image[where] = backend.to_numpy(operator.reconstruct(frames))
+    run.timed("reconstruct", start)
+    if arrays.variance is not None:
+        start = clock.perf_counter()
+        variance = backend.to_device(data.variance_e2, run.device)
+        arrays.variance[where] = backend.to_numpy(operator.variance(variance))
+        run.timed("variance", start)
+    if not np.isfinite(arrays.image[where]).all():
+        raise QualityError(
+            "The reconstruction is not finite.", where=f"time, channel, plane {where}"
+        )
+
+
+def _psf(operators: Sequence[Reconstructor | None], zoomed: Grid) -> np.ndarray:
+    """Effective PSFs (C, n, n) of the first time point, cropped to ±2 µm, each of sum 1."""
+    if any(o is None for o in operators):
+        return np.zeros((len(operators), 1, 1), np.float32)
+    radius = int(np.ceil(PSF_RADIUS_UM / zoomed.pixel_um))
+    n = 2 * min(radius, (min(zoomed.shape) - 1) // 2) + 1
+    psfs = [o.effective_psf((n, n)) for o in operators if o is not None]
+    return np.stack([p / p.sum() for p in psfs])
+
+
+def _result(
+    run: _Run,
+    arrays: _Arrays,
+    patterns: tuple[tuple[PatternFit, ...], ...],
+    operators: tuple[tuple[Any, ...], ...],
+    numbers: list[dict[str, Any]],
+    channels: Sequence[Channel],
+    expected_cost: Plan,
+) -> Result:
+    """Assemble verdicts, numbers and provenance."""
+    verdicts = run.gates.summary()
+    cameras = [
+        {
+            "gain": float(np.mean(np.asarray(c.camera.gain))),
+            "offset": float(np.mean(np.asarray(c.camera.offset))),
+            "read_noise_e": float(np.mean(np.asarray(c.camera.read_noise_e))),
+            "source": c.camera.source,
+            "values": c.evidence.verdict,
+        }
+        for c in channels
+    ]
+    qc = {
+        "schema": "simrecon/qc/1",
+        "kind": run.kind,
+        "verdicts": verdicts,
+        "reasons": run.gates.reasons,
+        "notes": run.notes,
+        "acquisitions": numbers,
+        "patterns": [[qc_gates.pattern_summary(p) for p in row] for row in patterns],
+        "camera": cameras,
+        "timings_s": {k: round(v, 4) for k, v in run.timings.items()},
+        "plan": expected_cost.to_dict(),
+    }
+    made = provenance.record(
+        settings=run.settings.model_dump(),
+        device=f"{run.device.label}: {run.device.reason}",
+        seed=None,
+        extra_packages=("cupy-cuda12x", "cupy-cuda13x") if run.device.kind == "cuda" else (),
+        kind=run.kind,
+        patterns=[[p.to_dict() for p in row] for row in patterns],
+        otf=[provenance.describe_otf(c.otf) for c in channels],
+        camera=cameras,
+        verdicts=verdicts,
+    )
+    return Result(
+        image=arrays.image,
+        variance=arrays.variance,
+        widefield=arrays.widefield,
+        effective_psf=_psf(operators[0], run.stack.grid.zoomed(run.settings.reconstruction.zoom)),
+        grid=run.stack.grid.zoomed(run.settings.reconstruction.zoom),
+        patterns=patterns,
+        verdicts=verdicts,
+        qc=qc,
+        provenance=made,
+        reconstructors=operators,
+        kind=run.kind,
+    )

@@ -1,0 +1,86 @@
+"""What a reconstruction will need, said before it starts: memory and time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from simrecon.config import Settings
+from simrecon.errors import UsageError
+from simrecon.model.stack import SimStack
+from simrecon.recon.operator import DEFAULT_MARGIN_UM
+from simrecon.recon.padding import MirrorPadding
+
+BASE_MEMORY = 220e6
+"""Bytes of the interpreter with its libraries."""
+BYTES_PER_BAND_SAMPLE = 60.0
+"""Peak bytes per band and padded SR sample while the operator is built (measured)."""
+SECONDS_PER_BAND_SAMPLE = {"build": 3.5e-7, "apply": 2e-8, "variance": 1.2e-7}
+SECONDS_PER_RAW_SAMPLE = {"estimate": 1.2e-6, "qc": 1.5e-6}
+"""Seconds on two ordinary cores (measured, rounded up)."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Predicted cost of a reconstruction.
+
+    Attributes
+    ----------
+    memory_bytes : int
+        Peak memory of the process.
+    seconds : float
+        Run time on two ordinary cores.
+    units : int
+        Two-dimensional acquisitions: times × channels × planes.
+    """
+
+    memory_bytes: int
+    seconds: float
+    units: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready numbers."""
+        return {"memory_gb": self.memory_bytes / 1e9, "seconds": self.seconds, "units": self.units}
+
+    def to_text(self) -> str:
+        """One line for people."""
+        return (
+            f"plan: {self.units} acquisition(s), peak memory about "
+            f"{self.memory_bytes / 1e9:.1f} GB, about {max(1.0, self.seconds):.0f} s on two cores"
+        )
+
+
+def plan(stack: SimStack, settings: Settings) -> Plan:
+    """Predict memory and time of :func:`simrecon.pipeline.reconstruct`.
+
+    Raises
+    ------
+    UsageError
+        When more memory would be needed than ``max_memory_gb`` allows.
+    """
+    chosen = settings.reconstruction
+    times, channels, directions, phases, planes, ny, nx = (int(n) for n in stack.data.shape)
+    margin = int(np.ceil(DEFAULT_MARGIN_UM / stack.pixel_um))
+    padded = MirrorPadding.around((ny, nx), margin).zoomed(chosen.zoom).padded
+    samples = float(np.prod(padded)) * 2 * directions  # two bands per direction
+    units = times * channels * planes
+    outputs = units * ny * nx * 4.0 * (chosen.zoom**2 * (1 + chosen.variance) + 1)
+    frames = directions * phases * ny * nx
+    memory = BASE_MEMORY + BYTES_PER_BAND_SAMPLE * samples + outputs + 24.0 * frames
+    operators = channels if settings.estimate.share_pattern else times * channels
+    per = SECONDS_PER_BAND_SAMPLE
+    seconds = samples * (operators * per["build"] + units * per["apply"])
+    seconds += samples * units * per["variance"] * chosen.variance
+    raw = SECONDS_PER_RAW_SAMPLE
+    seconds += frames * (operators * raw["estimate"] + units * raw["qc"])
+    if chosen.max_memory_gb is not None and memory > chosen.max_memory_gb * 1e9:
+        raise UsageError(
+            "The reconstruction needs more memory than allowed.",
+            expected=f"at most {chosen.max_memory_gb:g} GB",
+            got=f"about {memory / 1e9:.2f} GB",
+            where="--max-memory",
+            hint="crop the field, choose zoom=1, or allow more memory",
+        )
+    return Plan(int(memory), float(seconds), units)

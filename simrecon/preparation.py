@@ -1,0 +1,279 @@
+"""From a stack to what the operator needs: OTF, photo-electrons with variance, pattern."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from simrecon.checks import CountsEvidence, counts_evidence
+from simrecon.config import Settings
+from simrecon.errors import InputError, QualityError, UsageError
+from simrecon.estimate import estimate_pattern
+from simrecon.model.camera import Camera
+from simrecon.model.pattern import DirectionPattern, PatternFit
+from simrecon.model.psf import DetectionOTF
+from simrecon.model.stack import SimStack
+from simrecon.physics.otf import check_otf, theoretical_otf
+from simrecon.recon.noise_floor import estimate_gain
+from simrecon.recon.preprocess import raw_variance
+
+MAX_PATTERN_OVER_CUTOFF = 1.4
+"""Pattern frequency over the detection cut-off; λ_em/λ_ex with equal NA stays below this."""
+
+
+@dataclass(frozen=True)
+class Acquisition:
+    """One two-dimensional set of frames, ready for the operator.
+
+    Attributes
+    ----------
+    frames_e : ndarray, shape (A, P, Y, X), float32
+        Photo-electrons.
+    variance_e2 : ndarray, same shape, float32
+        Noise variance of every raw pixel.
+    """
+
+    frames_e: np.ndarray
+    variance_e2: np.ndarray
+
+    @property
+    def frame_variance_e2(self) -> np.ndarray:
+        """Mean variance of each frame, (A, P)."""
+        return np.asarray(self.variance_e2.mean(axis=(2, 3), dtype=np.float64))
+
+
+@dataclass(frozen=True)
+class Channel:
+    """What all acquisitions of one channel share.
+
+    Attributes
+    ----------
+    index : int
+    otf : DetectionOTF
+    camera : Camera
+        As given, or with a gain estimated from the data.
+    evidence : CountsEvidence
+        Whether the values are camera counts.
+    notes : tuple of str
+        Decisions for the user.
+    """
+
+    index: int
+    otf: DetectionOTF
+    camera: Camera
+    evidence: CountsEvidence
+    notes: tuple[str, ...]
+
+
+def prepare_channel(
+    stack: SimStack,
+    channel: int,
+    settings: Settings,
+    otf: DetectionOTF | Sequence[DetectionOTF] | None,
+) -> Channel:
+    """Choose and check the OTF, judge the values, find the photon scale of a channel.
+
+    Raises
+    ------
+    InputError
+        When the OTF does not belong to the optics, or an expected pattern lies outside it.
+    """
+    optics = stack.optics[channel]
+    notes: list[str] = []
+    if otf is None:
+        pixel_um = stack.pixel_um if optics.pixel_integration else None
+        model = settings.reconstruction.otf_model
+        chosen: DetectionOTF = theoretical_otf(optics, pixel_um=pixel_um, model=model)
+    elif isinstance(otf, Sequence):
+        if len(otf) != len(stack.optics):
+            raise UsageError(
+                "There must be one OTF, or one per channel.",
+                expected=f"1 or {len(stack.optics)}", got=str(len(otf)), where="--otf",
+            )  # fmt: skip
+        chosen = otf[channel]
+    else:
+        chosen = otf
+    notes += check_otf(chosen, optics)
+    evidence = counts_evidence(stack.data[:, channel])
+    camera, camera_notes = _photon_scale(stack, channel, chosen, evidence)
+    return Channel(channel, chosen, camera, evidence, (*notes, *camera_notes))
+
+
+def _photon_scale(
+    stack: SimStack, channel: int, otf: DetectionOTF, evidence: CountsEvidence
+) -> tuple[Camera, list[str]]:
+    """The given camera, or one whose gain follows from the noise when nobody knows it."""
+    not_counts = evidence.verdict == "not camera counts"
+    notes = [f"not camera counts: {evidence.reason}"] if not_counts else []
+    if stack.camera.source != "assumed" and not not_counts:
+        return stack.camera, notes
+    middle = stack.data.shape[4] // 2
+    frames = np.asarray(stack.data[0, channel, :, :, middle])
+    found = estimate_gain(frames, stack.camera, stack.pixel_um, otf.cutoff_per_um)
+    if found is None:
+        why = "the pixels are too coarse (or there is no light) to see the noise alone"
+        return stack.camera, [*notes, f"camera gain not known and not measurable: {why}"]
+    text = "of no use here" if not_counts else "not given"
+    notes.append(
+        f"camera gain {text}; {found.gain:.4g} counts per electron estimated from the noise "
+        "beyond the optical cut-off: photo-electrons are good to some 10 %"
+    )
+    return found, notes
+
+
+def acquisition(stack: SimStack, channel: Channel, time: int, plane: int) -> Acquisition:
+    """Frames of one time point and plane in photo-electrons, with their variance."""
+    counts = np.asarray(stack.data[time, channel.index, :, :, plane])
+    frames = channel.camera.electrons(counts)
+    sigma_px = 0.45 / (channel.otf.cutoff_per_um * stack.pixel_um)  # about the PSF's own width
+    variance = raw_variance(frames, channel.camera, max(sigma_px, 1.0))
+    floor = 1e-6 * max(float(variance.mean()), 1e-12)
+    return Acquisition(frames, np.maximum(variance, np.float32(floor)))
+
+
+def mean_acquisition(stack: SimStack, channel: Channel) -> Acquisition:
+    """Mean over all times and planes, with the variance of that mean."""
+    times, planes = int(stack.data.shape[0]), int(stack.data.shape[4])
+    shape = (stack.directions, stack.phases, *stack.grid.shape)
+    frames, variance = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    for time in range(times):
+        for plane in range(planes):
+            one = acquisition(stack, channel, time, plane)
+            frames += one.frames_e
+            variance += one.variance_e2
+    n = np.float32(times * planes)
+    return Acquisition(frames / n, variance / n**2)
+
+
+def find_pattern(
+    stack: SimStack,
+    settings: Settings,
+    channel: Channel,
+    data: Acquisition,
+    given: PatternFit | None,
+) -> PatternFit:
+    """Take a complete given pattern, or fit what is not given.
+
+    A given pattern with frequencies only has phases, intensities and modulations fitted at
+    those frequencies; without any pattern everything is fitted.
+    """
+    optics = stack.optics[channel.index]
+    if given is not None:
+        check_pattern(given, stack, channel.otf)
+        if given.complete:
+            return given
+    period = settings.estimate.period_um
+    expected = 1.0 / period if period is not None else optics.pattern_frequency_per_um
+    if expected is not None:
+        check_frequency(expected, channel.otf, "expected pattern")
+    fixed = None if given is None else [d.frequency_per_um for d in given.directions]
+    fit = estimate_pattern(
+        data.frames_e,
+        stack.pixel_um,
+        channel.otf,
+        variance_e2=data.variance_e2,
+        expected_frequency_per_um=expected,
+        expected_angles_rad=settings.estimate.angles_rad,
+        fixed_frequencies_per_um=fixed,
+        order=stack.order,
+    )
+    if given is not None:
+        return replace(fit, notes=(*fit.notes, "frequencies taken from the given pattern"))
+    return fit
+
+
+def preset_pattern(stack: SimStack, settings: Settings, channel: int) -> PatternFit:
+    """Nominal pattern (frequencies only) from the settings, for ``on_fit_failure = preset``.
+
+    Raises
+    ------
+    UsageError
+        When period or directions are not known.
+    """
+    angles = settings.estimate.angles_rad
+    frequency = stack.optics[channel].pattern_frequency_per_um
+    if settings.estimate.period_um is not None:
+        frequency = 1.0 / settings.estimate.period_um
+    if angles is None or frequency is None or len(angles) != stack.directions:
+        raise UsageError(
+            "on_fit_failure=preset needs the nominal pattern.",
+            expected=f"estimate.angles_rad with {stack.directions} angles, and "
+            "estimate.period_um or --excitation-nm with --excitation-na",
+            got=f"angles_rad={angles}, frequency={frequency}",
+            where="--on-fit-failure",
+        )
+    directions = tuple(
+        DirectionPattern((frequency * float(np.sin(a)), frequency * float(np.cos(a))), (), (), ())
+        for a in angles
+    )
+    return PatternFit(stack.pixel_um, stack.grid.shape, directions, stack.order)
+
+
+def check_frequency(frequency_per_um: float, otf: DetectionOTF, what: str) -> None:
+    """Refuse a pattern that the objective cannot show."""
+    if not 0 < frequency_per_um <= MAX_PATTERN_OVER_CUTOFF * otf.cutoff_per_um:
+        raise InputError(
+            f"The {what} lies outside the detection OTF.",
+            expected=f"a period of at least "
+            f"{1e3 / (MAX_PATTERN_OVER_CUTOFF * otf.cutoff_per_um):.0f} nm "
+            f"(cut-off {otf.cutoff_per_um:.2f} per µm)",
+            got=f"{1e3 / frequency_per_um:.0f} nm" if frequency_per_um > 0 else "no frequency",
+            hint="check the period, the pixel size, --na and --emission-nm",
+        )
+
+
+def check_pattern(pattern: PatternFit, stack: SimStack, otf: DetectionOTF) -> None:
+    """Refuse a given pattern that cannot belong to this stack.
+
+    Raises
+    ------
+    InputError
+        For other numbers of directions or phases, another pixel size or field, or a frequency
+        outside the OTF.
+    """
+
+    def refuse(what: str, expected: object, got: object) -> None:
+        raise InputError(
+            f"The pattern does not fit the data: {what}.",
+            expected=str(expected), got=str(got), where="--pattern",
+            hint="run 'simrecon estimate' on these data",
+        )  # fmt: skip
+
+    if len(pattern.directions) != stack.directions:
+        refuse("number of directions", stack.directions, len(pattern.directions))
+    if not np.isclose(pattern.pixel_um, stack.pixel_um, rtol=1e-3):
+        refuse("pixel size", f"{stack.pixel_um:g} µm", f"{pattern.pixel_um:g} µm")
+    if pattern.complete:
+        phases = sorted({len(d.phase_rad) for d in pattern.directions})
+        if phases != [stack.phases]:
+            refuse("number of phases", stack.phases, phases)
+        if pattern.shape != stack.grid.shape:
+            refuse("size of the field (phases refer to it)", stack.grid.shape, pattern.shape)
+    for number, direction in enumerate(pattern.directions):
+        check_frequency(
+            float(np.hypot(*direction.frequency_per_um)), otf, f"pattern of direction {number}"
+        )
+
+
+def gate_pattern(pattern: PatternFit) -> None:
+    """Stop on a failed fit.
+
+    Raises
+    ------
+    QualityError
+        Naming the directions that failed and the ways out.
+    """
+    if pattern.verdict != "failed":
+        return
+    failed = [str(i) for i, d in enumerate(pattern.directions) if d.verdict == "failed"]
+    raise QualityError(
+        "The illumination pattern could not be fitted"
+        + (f" in direction(s) {', '.join(failed)}." if failed else "."),
+        expected="a carrier peak and correlated bands in every direction",
+        got="; ".join(pattern.notes) or "verdict failed",
+        where="pattern fit",
+        hint="check --order, --pixel-um and the wavelengths with 'simrecon inspect'; give a "
+        "--pattern; or accept --on-fit-failure widefield",
+    )

@@ -1,0 +1,132 @@
+"""Verdicts on a reconstruction: what passed, what is weak, and why, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from simrecon.checks import CountsEvidence
+from simrecon.errors import QualityError
+from simrecon.model.pattern import PatternFit, Verdict, worst
+
+SATURATION_WEAK, SATURATION_FAILED = 1e-3, 0.05
+FLUX_TOLERANCE = 0.02
+
+
+@dataclass
+class Gates:
+    """Collects verdicts and the sentences that explain them.
+
+    Attributes
+    ----------
+    verdicts : dict
+        Gate → verdict.
+    reasons : list of str
+        One sentence per gate that was not passed.
+    """
+
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+    reasons: list[str] = field(default_factory=list)
+
+    def add(self, gate: str, verdict: Verdict, reason: str = "") -> None:
+        """Record a verdict; the worst of several on one gate stays."""
+        self.verdicts[gate] = worst([verdict, self.verdicts.get(gate, "ok")])
+        if verdict != "ok" and reason and reason not in self.reasons:
+            self.reasons.append(reason)
+
+    def summary(self) -> dict[str, Verdict]:
+        """All verdicts with the overall one."""
+        return {**self.verdicts, "overall": worst([*self.verdicts.values(), "ok"])}
+
+
+def gate_counts(gates: Gates, evidence: CountsEvidence) -> None:
+    """Values that are no camera counts make every statement about noise doubtful."""
+    if evidence.verdict == "not camera counts":
+        gates.add("noise_model", "weak", f"not camera counts: {evidence.reason}")
+    else:
+        gates.add("noise_model", "ok")
+
+
+def gate_saturation(gates: Gates, fraction: float, level: float) -> None:
+    """Clipped pixels break the linear model.
+
+    Raises
+    ------
+    QualityError
+        When more than 5 % of the pixels are saturated.
+    """
+    if fraction > SATURATION_FAILED:
+        raise QualityError(
+            "The raw frames are saturated.",
+            expected=f"less than {100 * SATURATION_FAILED:g} % of the pixels at full scale",
+            got=f"{100 * fraction:.3g} % at {level:g}",
+            hint="acquire again with less light or a shorter exposure",
+        )
+    weak = fraction > SATURATION_WEAK
+    text = f"{100 * fraction:.2g} % of the raw pixels are saturated (at {level:g})"
+    gates.add("saturation", "weak" if weak else "ok", text if weak else "")
+
+
+def gate_pattern(gates: Gates, pattern: PatternFit, where: str) -> None:
+    """The fit's own verdict, direction by direction."""
+    bad = [
+        f"direction {i} is {d.verdict}"
+        for i, d in enumerate(pattern.directions)
+        if d.verdict != "ok"
+    ]
+    reason = f"pattern ({where}): " + ("; ".join(bad) or f"verdict {pattern.verdict}")
+    gates.add("pattern", pattern.verdict, reason)
+
+
+def gate_flux(gates: Gates, ratio: float, where: str) -> None:
+    """The picture must hold as many photo-electrons as the raw frames."""
+    off = not abs(ratio - 1.0) <= FLUX_TOLERANCE
+    text = f"flux ratio {ratio:.3f} ({where}) is not 1.00 ± {FLUX_TOLERANCE:g}"
+    gates.add("flux", "weak" if off else "ok", text)
+
+
+def flux_numbers(image: np.ndarray, widefield: np.ndarray) -> dict[str, float]:
+    """Flux ratio and negative share of a picture against the widefield of the same frames.
+
+    Parameters
+    ----------
+    image : ndarray, shape (qY, qX), e per raw pixel area
+    widefield : ndarray, shape (Y, X), e
+
+    Returns
+    -------
+    dict
+        ``flux_ratio`` (mean over mean) and ``negative_fraction`` (sum of negative values over the
+        sum of all magnitudes).
+    """
+    mean = float(widefield.mean(dtype=np.float64))
+    ratio = float(image.mean(dtype=np.float64)) / mean if mean != 0 else float("nan")
+    total = float(np.abs(image).sum(dtype=np.float64))
+    negative = -float(np.minimum(image, 0).sum(dtype=np.float64))
+    return {"flux_ratio": ratio, "negative_fraction": negative / total if total else 0.0}
+
+
+def pattern_summary(pattern: PatternFit) -> list[Mapping[str, Any]]:
+    """Short numbers per direction for reports: period, angle, modulation, verdict."""
+    return [
+        {
+            "period_um": d.period_um,
+            "angle_deg": float(np.degrees(d.angle_rad)),
+            "modulation": list(d.modulation),
+            "modulation_sd": list(d.modulation_sd),
+            "phase_steps_deg": phase_steps_deg(d.phase_rad),
+            "correlation": list(d.correlation),
+            "peak_to_background": d.peak_to_background,
+            "verdict": d.verdict,
+        }
+        for d in pattern.directions
+    ]
+
+
+def phase_steps_deg(phase_rad: Sequence[float]) -> list[float]:
+    """Steps between successive frames, degrees in [0, 360)."""
+    steps = np.degrees(np.diff(np.asarray(phase_rad))) % 360.0
+    return [float(s) for s in steps]
