@@ -421,10 +421,16 @@ class Reconstructor:
         """Grid of :meth:`effective_otf`: the extended SR field (position of pixel 0 unused)."""
         return self._padded_sr
 
+    def band_precision(self) -> np.ndarray:
+        """``Σ |a H|²/N`` over all bands: host float64, FFT order, on `padded_sr_grid`, 1/e²."""
+        precision: np.ndarray = self._precision.copy()
+        return precision
+
     def effective_otf(self) -> np.ndarray:
         """T(k) with ``E[Ŝ] = T ⊛ S``: host float64, FFT order, on `padded_sr_grid`; T(0) = 1."""
         self._synthesis  # noqa: B018 - raises when there is no regularisation
-        return self._effective_otf.copy()
+        effective: np.ndarray = self._effective_otf.copy()
+        return effective
 
     def effective_psf(self, shape: tuple[int, int] | None = None) -> np.ndarray:
         """Effective point-spread function: anisotropic in general, exact.
