@@ -1,0 +1,346 @@
+"""From files to :class:`~simrecon.model.stack.SimStack`: the one reader every entrance uses."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from simrecon.checks import check_frames, counts_evidence
+from simrecon.errors import InputError, MetadataError, UsageError
+from simrecon.io.camera_record import read_camera_record
+from simrecon.io.layout import Layout, arrange, plan_layout
+from simrecon.io.mrc_dv import DV_SUFFIXES, read_mrc
+from simrecon.io.tiff import natural_key, read_tiff
+from simrecon.model.camera import Camera
+from simrecon.model.frames import RawFrames
+from simrecon.model.optics import Optics
+from simrecon.model.stack import SimStack
+
+PathLike = str | os.PathLike[str]
+Mode = Literal["2d", "tirf", "3d", "lls", "slice3", "nonlinear", "hex"]
+TIFF_SUFFIXES = (".tif", ".tiff", ".btf", ".tf8", ".lsm")
+MRC_SUFFIXES = (*DV_SUFFIXES, ".mrc")
+DEFAULT_INDEX = 1.515
+
+
+def expand_paths(paths: PathLike | Sequence[PathLike]) -> list[Path]:
+    """Files of a path, a folder, a glob pattern or a list of these, in natural order.
+
+    Raises
+    ------
+    InputError
+        When nothing matches.
+    """
+    given = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
+    found: list[Path] = []
+    for entry in given:
+        path = Path(entry)
+        if path.is_dir():
+            inside = [p for p in path.iterdir() if p.suffix.lower() in TIFF_SUFFIXES]
+            found.extend(sorted(inside, key=natural_key))
+        elif path.exists() or not glob.has_magic(os.fspath(entry)):
+            found.append(path)
+        else:
+            found.extend(Path(p) for p in sorted(glob.glob(os.fspath(entry)), key=natural_key))
+    if not found:
+        raise InputError("No file matches.", where=", ".join(os.fspath(p) for p in given))
+    for path in found:
+        if not path.is_file():
+            raise InputError("The file does not exist.", where=str(path))
+    return sorted(dict.fromkeys(found), key=natural_key)
+
+
+def _read_one(path: Path) -> RawFrames:
+    suffix = path.suffix.lower()
+    if suffix in TIFF_SUFFIXES:
+        return read_tiff(path)
+    if suffix in MRC_SUFFIXES:
+        return read_mrc(path)
+    with open(path, "rb") as stream:
+        start = stream.read(4)
+    if start[:2] in (b"II", b"MM"):
+        return read_tiff(path)
+    raise InputError(
+        "Unknown file format.",
+        expected=f"a TIFF ({' '.join(TIFF_SUFFIXES)}) or an MRC/DV ({' '.join(MRC_SUFFIXES)})",
+        got=f"suffix {suffix or '(none)'}",
+        where=str(path),
+        hint="export the raw frames as (OME-)TIFF",
+    )
+
+
+def read_raw(paths: PathLike | Sequence[PathLike]) -> RawFrames:
+    """Read frames and what the file says about them, assuming nothing.
+
+    Several files (a list, a folder or a glob; natural order: ``1_X2`` before ``1_X10``) are
+    joined along a new slowest axis; they must agree in frame size and type. Joined files are
+    loaded, a single uncompressed one is memory-mapped.
+
+    Raises
+    ------
+    InputError
+        When a file is missing, unreadable, truncated or does not fit the others.
+    """
+    files = expand_paths(paths)
+    first = _read_one(files[0])
+    if len(files) == 1:
+        return first
+    parts = [first.frames]
+    for path in files[1:]:
+        part = _read_one(path)
+        if part.frames.shape != first.frames.shape or part.frames.dtype != first.frames.dtype:
+            raise InputError(
+                "The files do not belong together.",
+                expected=f"{first.frames.dtype} of shape {first.frames.shape}, as {files[0].name}",
+                got=f"{part.frames.dtype} of shape {part.frames.shape}",
+                where=str(path),
+            )
+        parts.append(part.frames)
+    metadata = {**first.metadata, "paths": [str(p) for p in files]}
+    name = "S" if first.count == 1 else "T"
+    axes = ((name, len(files)), *((("S", s) if n == "T" else (n, s)) for n, s in first.axes))
+    return replace(first, frames=np.stack(parts), axes=axes, metadata=metadata)
+
+
+def read(
+    paths: PathLike | Sequence[PathLike],
+    *,
+    angles: int | None = None,
+    phases: int | None = None,
+    directions: int | None = None,
+    order: str | None = None,
+    pixel_um: float | None = None,
+    dz_um: float | None = None,
+    na: float | None = None,
+    index: float | None = None,
+    sample_index: float | None = None,
+    depth_um: float | None = None,
+    emission_nm: float | Sequence[float] | None = None,
+    excitation_nm: float | Sequence[float] | None = None,
+    excitation_na: float | None = None,
+    pixel_integration: bool | None = None,
+    gain: float | None = None,
+    offset: float | None = None,
+    read_noise_e: float | None = None,
+    camera: PathLike | None = None,
+    mode: Mode = "2d",
+) -> SimStack:
+    """Read raw SIM frames.
+
+    What is given wins over the file; what neither gives is refused (pixel size, emission, NA) or
+    assumed with a note (3 × 3 frames in order PA, immersion index, camera).
+
+    Parameters
+    ----------
+    paths
+        A TIFF, OME-TIFF, ImageJ stack or Priism MRC/DV; or a list, folder or glob of TIFFs.
+    angles, phases
+        Number of pattern directions and of phase steps. `directions` is another name of `angles`.
+    order
+        Frame order in the file, letters of P, A, Z, C, T, fastest first.
+    pixel_um, dz_um
+        Lateral pixel pitch and plane spacing, µm.
+    na, index, sample_index, depth_um
+        Detection NA, refractive indices of immersion and sample, depth of focus in µm.
+    emission_nm, excitation_nm
+        Vacuum wavelengths, nm; one for all channels or one per channel.
+    excitation_na
+        NA of the interfering beams.
+    pixel_integration
+        False for point-sampled (simulated) frames; default True.
+    gain, offset, read_noise_e
+        Camera numbers: ADU/e, ADU, e.
+    camera
+        Camera record file, instead of the three numbers.
+    mode
+        Kind of illumination. It does not change how the file is read.
+
+    Returns
+    -------
+    SimStack
+        Data of shape (T, C, A, P, Z, Y, X), row 0 at the top; a view of the file where possible.
+
+    Raises
+    ------
+    InputError
+        Unreadable, truncated or impossible data; wrong number of frames.
+    MetadataError
+        Pixel size, emission wavelength or NA neither in the file nor given.
+    UsageError
+        Contradicting or impossible arguments.
+    """
+    if angles is not None and directions is not None and angles != directions:
+        raise UsageError("angles and directions are two names of one number.")
+    raw = read_raw(paths)
+    where = _where(raw)
+    layout = plan_layout(raw, angles or directions, phases, order, where)
+    data = arrange(raw, layout)
+    notes = [*raw.notes, *layout.notes, *check_frames(data)]
+    pixel = _required(pixel_um, raw.pixel_um, "pixel size", "--pixel-um", "0.065", where)
+    numbers = {
+        "na": _required(na, raw.na, "detection NA", "--na", "1.49", where),
+        "index": index or raw.index,
+        "sample_index": sample_index,
+        "depth_um": depth_um or 0.0,
+        "excitation_na": excitation_na or raw.excitation_na,
+    }
+    emission = _wavelengths(emission_nm, raw.emission_nm, data.shape[1], "emission", where)
+    if not emission:
+        _required(None, None, "emission wavelength", "--emission-nm", "525", where)
+    excitation = _wavelengths(excitation_nm, raw.excitation_nm, data.shape[1], "excitation", where)
+    if pixel_integration is None:
+        pixel_integration = raw.pixel_integration
+    optics = _optics(numbers, emission, excitation, pixel_integration is not False, notes)
+    model = _camera(camera, gain, offset, read_noise_e, raw, data, notes)
+    return SimStack(
+        data=data,
+        pixel_um=pixel,
+        optics=optics,
+        camera=model,
+        dz_um=dz_um or (raw.dz_um if data.shape[4] > 1 else None),
+        order=layout.order,
+        flipped_y=raw.flipped_y,
+        metadata={**raw.metadata, "mode": mode, "file_axes": _axes_text(raw, layout)},
+        notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+def _where(raw: RawFrames) -> str:
+    paths = list(raw.metadata.get("paths", ()))
+    return paths[0] if len(paths) == 1 else f"{paths[0]} … {paths[-1]} ({len(paths)} files)"
+
+
+def _axes_text(raw: RawFrames, layout: Layout) -> str:
+    stored = "".join(f"{name}{size}" for name, size in raw.axes) or "single frame"
+    meant = "".join(f"{name}{size}" for name, size in layout.axes)
+    return f"{stored} read as {meant} (slowest first)"
+
+
+def _required(
+    given: float | None, found: float | None, what: str, option: str, example: str, where: str
+) -> float:
+    value = given if given is not None else found
+    if value is None:
+        raise MetadataError(
+            f"The {what} is neither in the file nor given.",
+            expected=f"{option} (Python: {option[2:].replace('-', '_')}=)",
+            where=where,
+            hint=f"for example {option} {example}; it is on the microscope's data sheet",
+        )
+    return float(value)
+
+
+def _wavelengths(
+    given: float | Sequence[float] | None,
+    found: tuple[float, ...],
+    channels: int,
+    what: str,
+    where: str,
+) -> tuple[float, ...]:
+    """One wavelength per channel, or () when unknown."""
+    if given is None:
+        values = tuple(found)
+    elif isinstance(given, (int, float)):
+        values = (float(given),)
+    else:
+        values = tuple(float(v) for v in given)
+    if len(values) == 1:
+        values *= channels
+    if values and len(values) != channels:
+        if given is None:
+            return ()
+        raise UsageError(
+            f"Wrong number of {what} wavelengths.",
+            expected=f"1 or {channels} (channels of {where})",
+            got=str(len(values)),
+            where=f"--{what}-nm",
+        )
+    return values
+
+
+def _optics(
+    numbers: dict[str, float | None],
+    emission: tuple[float, ...],
+    excitation: tuple[float, ...],
+    pixel_integration: bool,
+    notes: list[str],
+) -> tuple[Optics, ...]:
+    index = numbers["index"]
+    if index is None:
+        index = DEFAULT_INDEX
+        notes.append(f"Immersion index not given: {DEFAULT_INDEX} (oil) assumed (--index).")
+    return tuple(
+        Optics(
+            na=float(numbers["na"] or 0.0),
+            emission_nm=wavelength,
+            immersion_index=index,
+            sample_index=numbers["sample_index"],
+            depth_um=numbers["depth_um"] or 0.0,
+            excitation_nm=excitation[channel] if excitation else None,
+            excitation_na=numbers["excitation_na"],
+            pixel_integration=pixel_integration,
+        )
+        for channel, wavelength in enumerate(emission)
+    )
+
+
+def _camera(
+    record: PathLike | None,
+    gain: float | None,
+    offset: float | None,
+    read_noise_e: float | None,
+    raw: RawFrames,
+    data: np.ndarray,
+    notes: list[str],
+) -> Camera:
+    """Camera from a record, from given numbers, from the file, or assumed with a note."""
+    given = {"gain": gain, "offset": offset, "read_noise_e": read_noise_e}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    if record is not None:
+        if chosen:
+            raise UsageError(
+                "Give either a camera record or camera numbers.",
+                got=f"--camera and {', '.join(sorted(chosen))}",
+            )
+        found = read_camera_record(record)
+        shape = found.map_shape
+        if shape is not None and shape != data.shape[-2:]:
+            raise InputError(
+                "The camera record's maps do not fit the frames.",
+                expected=f"maps of the frames' size {data.shape[-2:]}",
+                got=f"{shape}",
+                where=str(record),
+                hint="make the record with the same camera window (ROI) and binning",
+            )
+        return found.camera
+    base = raw.camera
+    if base is not None:
+        numbers = {name: getattr(base, name) for name in given}
+        return Camera(**{**numbers, **chosen}, source="given and file" if chosen else "file")
+    if not chosen.keys() >= {"gain", "offset"}:
+        notes.append(_assumption(chosen, data))
+    return Camera(**chosen, source="given" if chosen else "assumed")
+
+
+def _assumption(chosen: dict[str, float], data: np.ndarray) -> str:
+    evidence = counts_evidence(data)
+    assumed = [
+        f"{name} {value}"
+        for name, value in (("gain", "1 ADU/e"), ("offset", "0"))
+        if name not in chosen
+    ]
+    text = f"Camera not known: {' and '.join(assumed)} assumed (--gain, --offset or --camera)."
+    if evidence.verdict == "not camera counts":
+        return f"{text} These are not camera counts anyway: {evidence.reason}."
+    if "offset" not in chosen and evidence.minimum > 0:
+        return (
+            f"{text} The darkest pixel is {evidence.minimum:g}: give --offset (the counts of a "
+            "dark frame, often 100), or background counts as signal."
+        )
+    return text
