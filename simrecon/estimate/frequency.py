@@ -1,0 +1,244 @@
+"""Where the carrier of a direction is: search of the whole ring, then a sub-pixel maximum.
+
+The frames of one direction differ only by the moving pattern, so their *contrasts* (components
+orthogonal to the constant) contain the object times ``exp(±2πi p·r)`` and no zero order. Their
+cross-correlation spectrum with the widefield image peaks at ±p whatever the phase steps are. Both
+factors are filtered with ``sqrt(signal power)/(signal + noise power)`` of their own ring, the
+filter that makes the peak stand out best, so the search needs no OTF.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from simrecon.backend import fft2, ifft2
+from simrecon.estimate.window import FieldWindow
+
+
+@dataclass(frozen=True)
+class CarrierPeak:
+    """A peak of the cross-correlation spectrum.
+
+    Attributes
+    ----------
+    frequency_per_um : (float, float)
+        Position [fy, fx], cycles/µm, on the half plane fx > 0 (or fx = 0, fy > 0).
+    coefficients : ndarray (P,), complex128
+        ``Σ_r widefield · contrast_j · exp(-2πi p·r)`` with r from the centre of the field.
+    peak_to_background : float
+        Amplitude over the median of its ring, in robust standard deviations of that ring.
+    """
+
+    frequency_per_um: tuple[float, float]
+    coefficients: np.ndarray
+    peak_to_background: float
+
+
+@dataclass(frozen=True)
+class SearchRegion:
+    """Frequencies that may hold the carrier.
+
+    Attributes
+    ----------
+    low_per_um, high_per_um : float
+        Radii of the ring, cycles/µm.
+    angle_rad : float or None
+        Expected direction atan2(fy, fx) (modulo π), or None for every direction.
+    tolerance_rad : float
+        Half-width about `angle_rad`.
+    """
+
+    low_per_um: float
+    high_per_um: float
+    angle_rad: float | None = None
+    tolerance_rad: float = 0.12
+
+    def contains(self, ky: np.ndarray, kx: np.ndarray) -> np.ndarray:
+        """Mask of the frequencies inside, broadcast shape."""
+        radius = np.hypot(ky, kx)
+        inside = (radius >= self.low_per_um) & (radius <= self.high_per_um)
+        if self.angle_rad is not None:
+            off = np.arctan2(ky, kx) - self.angle_rad
+            inside &= np.abs((off + np.pi / 2) % np.pi - np.pi / 2) <= self.tolerance_rad
+        return inside
+
+
+def contrasts(phases: int) -> np.ndarray:
+    """Orthonormal contrasts of `phases` frames, (P−1, P) float64: rows sum to zero."""
+    j = np.arange(phases)
+    rows = []
+    for n in range(1, phases // 2 + 1):
+        rows.append(np.cos(2 * np.pi * n * j / phases))
+        if 2 * n != phases:
+            rows.append(np.sin(2 * np.pi * n * j / phases))
+    matrix = np.array(rows)
+    normalised: np.ndarray = matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
+    return normalised
+
+
+class CarrierSearch:
+    """Cross-correlation of every direction with the widefield image.
+
+    Parameters
+    ----------
+    spectra : ndarray (A, P, KY, KX), complex64
+        Windowed frames, transformed (:meth:`FieldWindow.transform`).
+    window : FieldWindow
+    cutoff_per_um : float or None
+        Detection cut-off: frequencies beyond it carry noise only and are left out. None: the
+        noise is taken from the outermost ring of the spectrum.
+    """
+
+    def __init__(
+        self, spectra: np.ndarray, window: FieldWindow, cutoff_per_um: float | None = None
+    ) -> None:
+        self.window = window
+        self.spectra = spectra
+        ky, kx = window.padded.frequencies_per_um()
+        self._ky, self._kx = ky, kx
+        self._radius = np.hypot(ky, kx)
+        step = 1.0 / min(window.padded.extent_um)
+        self._ring = np.floor(self._radius / step).astype(np.intp)
+        self._counts = np.maximum(np.bincount(self._ring.ravel()), 1)
+        self._limit = cutoff_per_um if cutoff_per_um is not None else float(self._radius.max())
+        self._noise_mask = self._beyond_cutoff(cutoff_per_um)
+        self.widefield = spectra.mean(axis=(0, 1))
+        self._low = (self._radius < 0.25 * self._limit) & (self._radius > 0)
+        self._reference = self._filtered(self.widefield[None])[0]
+
+    def _beyond_cutoff(self, cutoff_per_um: float | None) -> np.ndarray:
+        nyquist = 0.5 / self.window.padded.pixel_um
+        start = 1.02 * cutoff_per_um if cutoff_per_um is not None else 0.97 * nyquist
+        mask = self._radius > start
+        if mask.sum() < 200:
+            mask = self._radius > 0.97 * float(self._radius.max())
+        return mask
+
+    def regression(self, direction: int) -> np.ndarray:
+        """Brightness of each frame relative to the widefield image, (P,) float64."""
+        reference = self.widefield[self._low]
+        frames = self.spectra[direction][:, self._low]
+        power = float(np.sum(np.abs(reference) ** 2))
+        slope: np.ndarray = np.real(frames @ np.conj(reference)).astype(np.float64) / power
+        return slope
+
+    def _filtered(self, spectra: np.ndarray) -> np.ndarray:
+        """Filter `spectra` (n, KY, KX), which share their power, and go back to real space."""
+        power = np.mean(np.abs(spectra) ** 2, axis=0)
+        noise = float(power[self._noise_mask].mean())
+        total = np.bincount(self._ring.ravel(), power.ravel()) / self._counts
+        signal = np.maximum(total - noise, 0.0)
+        gain = np.sqrt(signal) / np.maximum(total, 1e-30)
+        gain[total <= 1.1 * noise] = 0.0
+        gain[0] = 0.0
+        shaped = gain.astype(np.float32)[self._ring] * (self._radius <= self._limit)
+        filtered: np.ndarray = ifft2(spectra * shaped.astype(np.float32))
+        return filtered
+
+    def correlation_images(self, direction: int) -> np.ndarray:
+        """Widefield times contrasts, (P−1, KY, KX) float32, before the last transform."""
+        frames = self.spectra[direction]
+        slope = self.regression(direction)
+        difference = frames - slope[:, None, None].astype(np.float32) * self.widefield
+        rows = contrasts(frames.shape[0]).astype(np.float32)
+        components = np.tensordot(rows, difference, axes=1)
+        images: np.ndarray = self._filtered(components).real * self._reference.real
+        return images
+
+    def amplitude(self, images: np.ndarray) -> np.ndarray:
+        """Root of the summed power of the correlation spectrum, (KY, KX) float32."""
+        pairs = [
+            images[n] + 1j * images[n + 1] if n + 1 < len(images) else images[n] + 0j
+            for n in range(0, len(images), 2)
+        ]
+        power = sum(np.abs(fft2(pair.astype(np.complex64))) ** 2 for pair in pairs)
+        mirrored = np.roll(power[::-1, ::-1], (1, 1), axis=(0, 1))
+        amplitude: np.ndarray = np.sqrt(0.5 * (power + mirrored))
+        return amplitude
+
+    def background(self, amplitude: np.ndarray, region: SearchRegion) -> tuple[np.ndarray, ...]:
+        """Median and robust standard deviation of `amplitude` at every frequency's ring.
+
+        Rings are eight samples wide; both come back with shape (KY, KX), and they are computed
+        for the full circle even where `region` is a sector.
+        """
+        coarse = self._ring // 8
+        full = SearchRegion(region.low_per_um * 0.9, region.high_per_um * 1.1)
+        inside = full.contains(self._ky, self._kx)
+        centre = np.zeros(coarse.max() + 1)
+        spread = np.full(coarse.max() + 1, np.inf)
+        for ring in np.unique(coarse[inside]):
+            values = amplitude[inside & (coarse == ring)]
+            if values.size >= 20:
+                centre[ring] = np.median(values)
+                spread[ring] = 1.4826 * np.median(np.abs(values - centre[ring])) + 1e-30
+        return centre[coarse], spread[coarse]
+
+    def peaks(self, direction: int, region: SearchRegion, count: int = 1) -> list[CarrierPeak]:
+        """The `count` highest peaks of one direction inside `region`, highest first."""
+        images = self.correlation_images(direction)
+        amplitude = self.amplitude(images)
+        centre, spread = self.background(amplitude, region)
+        half = (self._kx > 0) | ((self._kx == 0) & (self._ky > 0))
+        score = np.where(
+            region.contains(self._ky, self._kx) & half, (amplitude - centre) / spread, -np.inf
+        )
+        found: list[CarrierPeak] = []
+        for _ in range(count):
+            iy, ix = np.unravel_index(int(np.argmax(score)), score.shape)
+            if not np.isfinite(score[iy, ix]):
+                break
+            start = (float(self._ky[iy, 0]), float(self._kx[0, ix]))
+            frequency, value, coefficients = self._refine(images, start, direction)
+            ratio = (value - centre[iy, ix]) / spread[iy, ix]
+            found.append(CarrierPeak(frequency, coefficients, float(ratio)))
+            step = 4.0 / min(self.window.padded.extent_um)
+            near = np.hypot(self._ky - start[0], self._kx - start[1]) < step
+            score = np.where(near, -np.inf, score)
+        return found
+
+    def _refine(
+        self, images: np.ndarray, start: tuple[float, float], direction: int
+    ) -> tuple[tuple[float, float], float, np.ndarray]:
+        """Zoomed DFT round `start` (two zooms), then a parabola; amplitude and coefficients."""
+        ny, nx = self.window.padded.shape
+        pixel = self.window.padded.pixel_um
+        y = self.window.y_um[0] + pixel * np.arange(ny)
+        x = self.window.x_um[0] + pixel * np.arange(nx)
+        fy, fx = start
+        dy, dx = 0.5 / (ny * pixel), 0.5 / (nx * pixel)
+        offsets = np.arange(-2, 3)
+        for _ in range(2):
+            gy, gx = fy + dy * offsets, fx + dx * offsets
+            value = zoomed_dft(images, y, x, gy, gx)
+            power = np.sum(np.abs(value) ** 2, axis=0)
+            iy, ix = np.unravel_index(int(np.argmax(power)), power.shape)
+            fy = gy[iy] + dy * _parabola(power[:, ix], int(iy))
+            fx = gx[ix] + dx * _parabola(power[iy, :], int(ix))
+            dy, dx = dy / 5, dx / 5
+        value = zoomed_dft(images, y, x, np.array([fy]), np.array([fx]))[:, 0, 0]
+        coefficients = contrasts(self.spectra.shape[1]).T @ value
+        return (float(fy), float(fx)), float(np.linalg.norm(value)), coefficients
+
+
+def zoomed_dft(
+    images: np.ndarray, y_um: np.ndarray, x_um: np.ndarray, fy: np.ndarray, fx: np.ndarray
+) -> np.ndarray:
+    """``Σ_r image(r) exp(-2πi f·r)`` at the grid fy × fx, complex64 of shape (n, FY, FX)."""
+    ey = np.exp(-2j * np.pi * np.outer(fy, y_um)).astype(np.complex64)
+    ex = np.exp(-2j * np.pi * np.outer(x_um, fx)).astype(np.complex64)
+    value: np.ndarray = ey @ (images @ ex)
+    return value
+
+
+def _parabola(values: np.ndarray, index: int) -> float:
+    """Offset of the vertex through three samples round `index`, within ±0.5, in samples."""
+    if not 0 < index < len(values) - 1:
+        return 0.0
+    left, mid, right = (float(values[index + n]) for n in (-1, 0, 1))
+    curvature = left - 2 * mid + right
+    if curvature >= 0:
+        return 0.0
+    return float(np.clip(0.5 * (left - right) / curvature, -0.5, 0.5))
