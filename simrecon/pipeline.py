@@ -184,7 +184,8 @@ def _channel(
         start = clock.perf_counter()
         z = planes // 2
         picture, wide = arrays.image[t, c, z], arrays.widefield[t, c, z]
-        numbers = picture_numbers(picture, wide, stack.pixel_um, channel.otf, operator)
+        used = pattern if operator is not None else None
+        numbers = picture_numbers(picture, wide, stack.pixel_um, used)
         numbers.update({"time": t, "channel": c, "plane": z})
         out.numbers.append(numbers)
         qc_gates.gate_flux(run.gates, numbers["flux_ratio"], f"time {t}, channel {c}")

@@ -6,17 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from simrecon.model.psf import DetectionOTF
+from simrecon.model.pattern import PatternFit
+from simrecon.qc.decorrelation import decorrelation_resolution
 from simrecon.qc.gates import flux_numbers
-from simrecon.recon.operator import Reconstructor
+from simrecon.qc.peaks import residual_peaks
 
 
 def picture_numbers(
-    image: np.ndarray,
-    widefield: np.ndarray,
-    pixel_um: float,
-    otf: DetectionOTF,
-    operator: Reconstructor | None,
+    image: np.ndarray, widefield: np.ndarray, pixel_um: float, pattern: PatternFit | None
 ) -> dict[str, Any]:
     """Flux, resolution and residual pattern of a picture.
 
@@ -27,14 +24,40 @@ def picture_numbers(
         Mean of the same raw frames.
     pixel_um : float
         Raw pixel pitch.
-    otf : DetectionOTF
-    operator : Reconstructor or None
-        None for the widefield fallback.
+    pattern : PatternFit or None
+        None for the widefield fallback: nothing can be left of a pattern that was not used.
+
+    Returns
+    -------
+    dict
+        JSON-ready; resolutions in µm are "indicative" (decorrelation analysis).
     """
-    numbers: dict[str, Any] = {**flux_numbers(image, widefield)}
-    numbers["mean_e"] = float(widefield.mean(dtype=np.float64))
-    numbers["peak_e"] = float(np.percentile(widefield, 99.9))
-    numbers["detection_cutoff_per_um"] = float(otf.cutoff_per_um)
-    numbers["zoom"] = image.shape[0] // widefield.shape[0]
-    numbers["pixel_um"] = pixel_um / numbers["zoom"]
+    zoom = image.shape[0] // widefield.shape[0]
+    numbers: dict[str, Any] = {
+        **flux_numbers(image, widefield),
+        "mean_e": float(widefield.mean(dtype=np.float64)),
+        "peak_e": float(np.percentile(widefield, 99.9)),
+        "resolution_um": _resolution(image, widefield, pixel_um, zoom),
+    }
+    if pattern is not None:
+        numbers["residual_peaks"] = [
+            {
+                "direction": peak.direction,
+                "order": peak.order,
+                "height_sigmas": round(peak.height_sigmas, 3),
+                "ratio": round(peak.ratio, 3),
+                "suspicious": bool(peak.suspicious),
+            }
+            for peak in residual_peaks(image, pixel_um / zoom, pattern)
+        ]
     return numbers
+
+
+def _resolution(
+    image: np.ndarray, widefield: np.ndarray, pixel_um: float, zoom: int
+) -> dict[str, float | None]:
+    """Decorrelation resolution of widefield and picture, and their ratio (> 1 is better)."""
+    wide = decorrelation_resolution(widefield, pixel_um).resolution_um
+    fine = decorrelation_resolution(image, pixel_um / zoom).resolution_um
+    gain = None if wide is None or fine is None else wide / fine
+    return {"widefield": wide, "picture": fine, "gain": gain}

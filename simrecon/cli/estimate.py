@@ -1,0 +1,64 @@
+"""``simrecon estimate``: fit the illumination pattern and say how good the fit is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from simrecon import pipeline
+from simrecon.backend import select_device
+from simrecon.cli.options import FileOptions
+from simrecon.cli.reconstruct import load_otfs
+from simrecon.cli.text import pattern_lines
+from simrecon.io import read, read_pattern, write_pattern
+from simrecon.shell import EXIT_OK, EXIT_QUALITY, Reporter
+
+
+def estimate(
+    files: list[str],
+    /,
+    *,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    file: FileOptions | None = None,
+    otf: list[Path] | None = None,
+    pattern: Path | None = None,
+    time: int = 0,
+    channel: int = 0,
+    json: bool = False,
+) -> int:
+    """Fit frequency, phases, intensities and modulation of the pattern, with error bars.
+
+    Exit code 4 says that a direction is weak or failed; the file is written and says so too.
+
+    Parameters
+    ----------
+    files
+        Raw frames, as for 'simrecon reconstruct'.
+    output
+        Pattern file to write (JSON) [default: print only].
+    otf
+        Measured OTF or PSF file [default: theoretical].
+    pattern
+        Pattern file with frequencies only: the rest is fitted at them.
+    time
+        Time point to fit, from 0.
+    channel
+        Channel to fit, from 0.
+    json
+        Write one JSON document to standard output.
+    """
+    report = Reporter(json)
+    settings = (file or FileOptions()).settings()
+    report.device(select_device("cpu"))
+    stack = read(files, mode=settings.reconstruction.mode, **settings.reader_overrides())
+    given = None if pattern is None else read_pattern(pattern)
+    fit = pipeline.estimate(
+        stack, settings, otf=load_otfs(otf, stack), pattern=given, time=time, channel=channel
+    )
+    if output is not None:
+        write_pattern(output, fit)
+    text = "\n".join(pattern_lines(fit) + ([f"wrote {output}"] if output else []))
+    report.finish(fit.to_dict(), text)
+    return EXIT_OK if fit.verdict == "ok" else EXIT_QUALITY

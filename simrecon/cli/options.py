@@ -1,0 +1,114 @@
+"""Options that several commands share, and how they become settings."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from simrecon.config import Settings, build_settings, load_settings_file, parse_assignments
+from simrecon.errors import UsageError
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class FileOptions:
+    """What metadata lack is given here; the same keys work in --config and --set.
+
+    Parameters
+    ----------
+    pixel_um
+        Camera pixel in the sample, µm [default: from the file].
+    dz_um
+        Distance between planes, µm [default: from the file].
+    na
+        Numerical aperture of detection [default: from the file].
+    index
+        Refractive index of the immersion [default: from the file, else 1.515].
+    emission_nm
+        Emission wavelength, nm; repeat for several channels [default: from the file].
+    excitation_nm
+        Excitation wavelength, nm; repeat for several channels [default: from the file].
+    excitation_na
+        NA of the interfering beams (finest period = λ_ex / 2·NA) [default: from the file].
+    angles
+        Number of pattern directions [default: from the file, else 3].
+    phases
+        Number of phase steps per direction [default: from the file, else 3].
+    order
+        Frame order, fastest first, letters of P A Z C T, e.g. PA or PZA [default: detected].
+    gain
+        Camera: counts per photo-electron [default: estimated from the noise, and said so].
+    offset
+        Camera: counts without light [default: 0, and said so].
+    read_noise_e
+        Camera: read noise, photo-electrons rms [default: 0].
+    camera
+        Camera record file, instead of the three numbers.
+    mode
+        Kind of illumination.
+    config
+        Settings file (TOML, or JSON).
+    set
+        One setting, a.b=c; may be repeated; see 'simrecon config show'.
+    """
+
+    pixel_um: float | None = None
+    dz_um: float | None = None
+    na: float | None = None
+    index: float | None = None
+    emission_nm: list[float] | None = None
+    excitation_nm: list[float] | None = None
+    excitation_na: float | None = None
+    angles: int | None = None
+    phases: int | None = None
+    order: str | None = None
+    gain: float | None = None
+    offset: float | None = None
+    read_noise_e: float | None = None
+    camera: str | None = None
+    mode: Literal["2d", "tirf"] | None = None
+    config: Path | None = None
+    set: Annotated[list[str] | None, Parameter(negative=())] = None
+
+    def given(self) -> dict[str, Any]:
+        """Options on the command line as settings keys."""
+        keys = {f.name: getattr(self, f.name) for f in fields(self)}
+        found = {k: v for k, v in keys.items() if k not in ("config", "set") and v is not None}
+        for name in ("emission_nm", "excitation_nm"):
+            if name in found:
+                values = found[name]
+                found[name] = values[0] if len(values) == 1 else tuple(values)
+        return found
+
+    def settings(self, **more: Any) -> Settings:
+        """Settings from the file, the options, `more` (None ignored) and ``--set``."""
+        layers: list[tuple[str, dict[str, Any]]] = []
+        if self.config is not None:
+            layers.append((str(self.config), load_settings_file(self.config)))
+        layers.append(("command line", self.given()))
+        layers.append(("command line", {k: v for k, v in more.items() if v is not None}))
+        layers.append(("--set", parse_assignments(self.set or ())))
+        return build_settings(*layers)
+
+
+def memory_gb(text: str | None) -> float | None:
+    """Read ``6GB``, ``500MB`` or a number of GB.
+
+    Raises
+    ------
+    UsageError
+        For anything else.
+    """
+    if text is None:
+        return None
+    found = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([GM]?)i?B?\s*", text, re.IGNORECASE)
+    if found is None:
+        raise UsageError(
+            "Cannot read an amount of memory.", expected="6GB or 500MB", got=text,
+            where="--max-memory",
+        )  # fmt: skip
+    return float(found[1]) / (1000.0 if found[2].upper() == "M" else 1.0)

@@ -1,0 +1,30 @@
+"""Lines of text that several commands print."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from simrecon.model.pattern import DirectionPattern, PatternFit
+from simrecon.qc.gates import phase_steps_deg
+
+
+def direction_line(number: int, d: DirectionPattern) -> str:
+    """One direction of a pattern: period, angle, steps, modulation, verdict."""
+    steps = "/".join(f"{s:.1f}" for s in phase_steps_deg(d.phase_rad))
+    modulation = ", ".join(f"{m:.3f}" for m in d.modulation)
+    if d.modulation_sd:
+        modulation += f" ± {d.modulation_sd[0]:.3f}"
+    peak = "" if d.peak_to_background is None else f", peak {d.peak_to_background:.1f} sigma"
+    return (
+        f"direction {number}: period {1e3 * d.period_um:.2f} nm, angle "
+        f"{np.degrees(d.angle_rad):.2f}° ({d.angle_rad:.4f} rad), steps {steps}°, modulation "
+        f"{modulation}{peak}: {d.verdict}"
+    )
+
+
+def pattern_lines(pattern: PatternFit) -> list[str]:
+    """All directions, the notes and the verdict of a fit."""
+    lines = [direction_line(i, d) for i, d in enumerate(pattern.directions)]
+    lines += [f"note: {text}" for text in pattern.notes]
+    lines.append(f"verdict: {pattern.verdict}")
+    return lines
