@@ -126,7 +126,7 @@ class Reporter:
     def device(self, device: Device) -> None:
         """Say which device computes, and why: the first line of every program."""
         self._facts["device"] = {"label": device.label, "reason": device.reason}
-        self.say(f"device: {device.label}: {device.reason}")
+        self.say(f"device: {device.label} — {device.reason}")
 
     def say(self, text: str) -> None:
         """One or more lines for people."""
