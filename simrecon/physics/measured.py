@@ -29,7 +29,8 @@ def otf_from_psf(
     cutoff_per_um
         2·NA/λ, beyond which the OTF is set to zero.
     background
-        Level to subtract; ``auto`` takes the median of the picture's border.
+        Level to subtract; ``auto`` fits level + c/r³ (the mean tail of a diffraction-limited spot)
+        to the outer part of the picture, so that the spot's own tail is not taken for background.
 
     Returns
     -------
@@ -52,7 +53,7 @@ def otf_from_psf(
     if not np.all(np.isfinite(image)):
         raise InputError("The PSF contains NaN or infinite values.", where=source)
     border = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
-    image = image - (np.median(border) if background == "auto" else background)
+    image = image - (_background(image) if background == "auto" else background)
     noise = 1.4826 * np.median(np.abs(border - np.median(border)))
     if image.max() <= max(5.0 * noise, 0.0) or image.sum() <= 0:
         raise InputError(
@@ -67,6 +68,26 @@ def otf_from_psf(
     image = np.roll(image, shift, (0, 1))
     image = _centred(image, pixel_um, cutoff_per_um)
     return GridOTF(image / image.sum(), float(pixel_um), float(cutoff_per_um), source)
+
+
+def _background(image: np.ndarray) -> float:
+    """Constant of the fit level + c/r³ (c not negative) over pixels far from the brightest one."""
+    peak = np.unravel_index(int(np.argmax(image)), image.shape)
+    y, x = (np.arange(n) - int(p) for n, p in zip(image.shape, peak, strict=True))
+    r = np.hypot(y[:, None], x[None, :])
+    far = r > 0.3 * min(image.shape)
+    values, tail = image[far], r[far] ** -3.0
+    for _ in range(3):
+        design = np.stack([np.ones_like(tail), tail], axis=1)
+        (level, strength), *_ = np.linalg.lstsq(design, values, rcond=None)
+        if strength < 0:
+            level, strength = float(np.median(values)), 0.0
+        residual = values - level - strength * tail
+        good = np.abs(residual) <= 4.0 * 1.4826 * np.median(np.abs(residual))
+        if good.all() or good.sum() < 16:  # neighbouring beads and hot pixels are dropped
+            break
+        values, tail = values[good], tail[good]
+    return float(level)
 
 
 def _centred(image: np.ndarray, pixel_um: float, cutoff_per_um: float) -> np.ndarray:

@@ -17,10 +17,10 @@ from simrecon.model.pattern import DirectionPattern, PatternFit
 from simrecon.model.psf import DetectionOTF
 from simrecon.model.stack import SimStack
 from simrecon.physics.forward import Detector, FineField, expected_frames
-from simrecon.physics.otf import theoretical_otf
+from simrecon.physics.otf import OtfModel, theoretical_otf
 from simrecon.physics.phantoms import PhantomKind, make_phantom
 
-DEFAULT_OPTICS = Optics(na=1.4, emission_nm=525.0, excitation_nm=488.0)
+DEFAULT_OPTICS = Optics(na=1.49, emission_nm=525.0, excitation_nm=488.0)
 DEFAULT_CAMERA = Camera(gain=2.0, offset=100.0, read_noise_e=1.5, source="simulated")
 TRUTH_ZOOM = 2
 _MARGIN_UM = 1.5
@@ -89,6 +89,7 @@ def simulate(
     camera: Camera = DEFAULT_CAMERA,
     bit_depth: int = 16,
     otf: DetectionOTF | None = None,
+    otf_model: OtfModel = "auto",
     seed: int = 0,
     noise_seed: int | None = None,
     fine: int = 4,
@@ -127,8 +128,8 @@ def simulate(
     camera, bit_depth
         Camera model and range of its counts; counts above the range are clipped, counted in
         ``Truth.saturated`` and noted.
-    otf
-        Use this detection OTF instead of the theoretical one.
+    otf, otf_model
+        Use this detection OTF, or else the theoretical one of this model.
     seed, noise_seed
         `seed` fixes object and pattern; the noise follows from `noise_seed`, by default `seed`.
     fine
@@ -153,7 +154,11 @@ def simulate(
     period_um = _resolve_period(period_um, optics, mode, haze)
     object_rng, pattern_rng, noise_rng = _generators(seed, noise_seed)
     field = fine_field(shape, pixel_um, fine)
-    detector = Detector(field, otf or _default_otf(optics, pixel_um))
+    if otf is None:
+        otf = theoretical_otf(
+            optics, pixel_um=pixel_um if optics.pixel_integration else None, model=otf_model
+        )
+    detector = Detector(field, otf)
     density = make_phantom(kind, field.grid, object_rng) if fine_object is None else fine_object
     density = _scaled(density, detector, peak_e)
     pattern = PatternFit(
@@ -186,7 +191,7 @@ def simulate(
         fine_grid=field.grid,
         background_e=float(background),
         haze_e=haze_e,
-        otf=otf or _default_otf(optics, pixel_um),
+        otf=otf,
         saturated=saturated,
     )
     notes: tuple[str, ...] = ("simulated data",)
@@ -260,10 +265,6 @@ def _generators(
         np.random.default_rng(pattern_seed),
         np.random.default_rng(noise),
     )
-
-
-def _default_otf(optics: Optics, pixel_um: float) -> DetectionOTF:
-    return theoretical_otf(optics, pixel_um=pixel_um if optics.pixel_integration else None)
 
 
 def _scaled(density: np.ndarray, detector: Detector, peak_e: float) -> np.ndarray:
