@@ -63,8 +63,8 @@ def plan_layout(
         raise _wrong_count(raw.count, n_angles, n_phases, where)
     sizes, names = _section_sizes(raw, kept, letters, (n_angles, n_phases), rest // shot, where)
     section = tuple((name, sizes[name]) for name in reversed(names))
-    if sizes.get("T", 1) > 1 and "T" not in letters:
-        given = None not in (angles or raw.angles, phases or raw.phases, order or raw.order)
+    if sizes.get("T", 1) > 1 and not {"T", "Z"} & set(letters) and raw.order is None:
+        given = None not in (angles or raw.angles, phases or raw.phases, order)
         notes.append(_time_note(raw, sizes["T"], shot, given=given, where=where))
     axes = _insert(raw, kept, section)
     return Layout(axes, "".join(names), tuple(notes))
@@ -135,8 +135,10 @@ def _section_sizes(
                 got=f"{blocks} acquisitions",
                 where=where,
             )
-        sizes["Z"] = blocks
-    elif blocks > 1 and "T" in {*letters, *dict(kept)}:
+        planes = declared.get("Z", 1)
+        sizes["Z"] = planes if planes > 1 and blocks % planes == 0 else blocks
+        blocks //= sizes["Z"]
+    if blocks > 1 and "T" in {*letters, *dict(kept)}:
         raise InputError(
             "The file has more frames per time point than one acquisition needs.",
             expected=f"{steps[0] * steps[1]} frames per time point and channel",
@@ -144,7 +146,7 @@ def _section_sizes(
             where=where,
             hint="give --order with Z (for example PZA or PAZ) for a stack of planes",
         )
-    elif blocks > 1:
+    if blocks > 1:
         names.append("T")
         sizes["T"] = blocks
     return sizes, names

@@ -51,6 +51,7 @@ class MrcHeader:
         Sections, rows, columns.
     dtype : numpy.dtype
         Sample type with the file's byte order.
+    byte_order : {"little", "big"}
     offset : int
         First byte of the samples.
     spacing : (float, float, float)
@@ -69,6 +70,7 @@ class MrcHeader:
 
     shape: tuple[int, int, int]
     dtype: np.dtype
+    byte_order: str
     offset: int
     spacing: tuple[float, float, float]
     times: int
@@ -147,6 +149,7 @@ def _parse(raw: bytes, order: str) -> MrcHeader:
     return MrcHeader(
         shape=(int(words[2]), int(words[1]), int(words[0])),
         dtype=np.dtype(f"{order}{DTYPES[int(words[3])]}"),
+        byte_order={"<": "little", ">": "big"}[order],
         offset=HEADER_BYTES + max(0, int(words[23])),
         spacing=(spacing[0], spacing[1], spacing[2]),
         times=max(1, int(short[90])),
@@ -274,7 +277,7 @@ def _metadata(header: MrcHeader, path: Path) -> dict[str, Any]:
     return {
         "format": "mrc",
         "paths": [str(path)],
-        "byte_order": "big" if header.dtype.byteorder == ">" else "little",
+        "byte_order": header.byte_order,
         "dtype": header.dtype.name,
         "titles": list(header.titles),
         "lens": header.lens,

@@ -183,9 +183,10 @@ def _raw_facts(stack: SimStack) -> dict[str, Any]:
             )  # fmt: skip
         numbers[name] = float(value)
     first = stack.optics[0]
+    order = "ZPA" if stack.data.shape[4] > 1 else "PA"
     excitation = [o.excitation_nm for o in stack.optics]
     return {
-        "angles": stack.directions, "phases": stack.phases, "order": "PA",
+        "angles": stack.directions, "phases": stack.phases, "order": order,
         "pixel_um": stack.pixel_um, "dz_um": stack.dz_um, "na": first.na,
         "index": first.immersion_index, "excitation_na": first.excitation_na,
         "emission_nm": [o.emission_nm for o in stack.optics],

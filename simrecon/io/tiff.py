@@ -11,7 +11,9 @@ import json
 import logging
 import os
 import re
+import struct
 import xml.etree.ElementTree as ET
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +31,11 @@ RAW_SCHEMA = "simrecon/raw/1"
 PROVENANCE_SCHEMA = "simrecon/provenance/1"
 """Namespace of the map annotation (and key in ImageJ's Info) that holds provenance."""
 PIXEL_RANGE_UM = (0.005, 0.999)
+_BROKEN = (
+    OSError, ValueError, KeyError, IndexError, RuntimeError, struct.error, zlib.error,
+    tifffile.TiffFileError,
+)  # fmt: skip
+"""What tifffile and its decoders raise on damaged or unsupported files."""
 _UM_PER: dict[str, float] = {
     "µm": 1.0, "μm": 1.0, "um": 1.0, "micron": 1.0, "microns": 1.0, "micrometer": 1.0,
     "micrometre": 1.0, "nm": 1e-3, "nanometer": 1e-3, "mm": 1e3, "millimeter": 1e3, "cm": 1e4,
@@ -64,7 +71,7 @@ def _open(path: Path) -> Iterator[tuple[tifffile.TiffFile, _Records]]:
             yield file, records
     except InputError:
         raise
-    except (OSError, ValueError, KeyError, IndexError, tifffile.TiffFileError) as error:
+    except _BROKEN as error:
         raise InputError(
             "The TIFF cannot be read.",
             expected="a whole, undamaged TIFF file",
