@@ -14,9 +14,9 @@ import numpy as np
 from simrecon.checks import check_frames, counts_evidence
 from simrecon.errors import InputError, MetadataError, UsageError
 from simrecon.io.camera_record import read_camera_record
-from simrecon.io.layout import Layout, arrange, plan_layout
 from simrecon.io.mrc_dv import DV_SUFFIXES, read_mrc
 from simrecon.io.tiff import natural_key, read_tiff
+from simrecon.layout import Layout, arrange, plan_layout
 from simrecon.model.camera import Camera
 from simrecon.model.frames import RawFrames
 from simrecon.model.optics import Optics
