@@ -9,10 +9,11 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from simrecon.errors import InputError, UsageError
-from simrecon.qc._rings import checked_plane, hann, make_rings, spectrum
+from simrecon.qc._rings import checked_plane, edge_taper, make_rings, spectrum
 
 Threshold = Literal["1/7", "half-bit"] | float
-_SMOOTHING = 0.012  # σ of the smoothing along frequency, as a fraction of the Nyquist frequency
+_SMOOTHING = 0.025  # σ of the smoothing along frequency, as a fraction of the Nyquist frequency
+_TAPER = 0.125  # faded fraction at each edge
 _FIRST_RINGS = 3
 
 
@@ -69,14 +70,14 @@ def frc(
 
     Notes
     -----
-    Cross and auto power are smoothed along frequency (σ = 1.2 % of Nyquist, a physical width, so
+    Cross and auto power are smoothed along frequency (σ = 2.5 % of Nyquist, a physical width, so
     that the answer does not depend on the number of pixels) before they are divided.
     """
     a, b = checked_plane(first, "first"), checked_plane(second, "second")
     if a.shape != b.shape:
         raise InputError("The two images differ in size.", expected=str(a.shape), got=str(b.shape))
     shape = (a.shape[0], a.shape[1])
-    window = hann(shape)
+    window = edge_taper(shape, _TAPER)
     fa, fb = spectrum(a, window), spectrum(b, window)
     rings = make_rings(shape, direction_rad=direction_rad)
     sigma = max(0.75, _SMOOTHING * rings.count)
