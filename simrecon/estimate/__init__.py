@@ -1,1 +1,5 @@
-"""Pattern parameters, their errors and their verdicts."""
+"""Pattern parameters of raw SIM frames, their errors and their verdicts."""
+
+from simrecon.estimate.estimator import estimate_pattern
+
+__all__ = ["estimate_pattern"]

@@ -191,7 +191,7 @@ class CarrierSearch:
             if not np.isfinite(score[iy, ix]):
                 break
             start = (float(self._ky[iy, 0]), float(self._kx[0, ix]))
-            frequency, value, coefficients = self._refine(images, start, direction)
+            frequency, value, coefficients = self._refine(images, start)
             ratio = (value - centre[iy, ix]) / spread[iy, ix]
             found.append(CarrierPeak(frequency, coefficients, float(ratio)))
             step = 4.0 / min(self.window.padded.extent_um)
@@ -199,16 +199,46 @@ class CarrierSearch:
             score = np.where(near, -np.inf, score)
         return found
 
-    def _refine(
-        self, images: np.ndarray, start: tuple[float, float], direction: int
-    ) -> tuple[tuple[float, float], float, np.ndarray]:
-        """Zoomed DFT round `start` (two zooms), then a parabola; amplitude and coefficients."""
+    def at(self, direction: int, frequency_per_um: tuple[float, float]) -> CarrierPeak:
+        """Carrier of one direction at a frequency that is known."""
+        images = self.correlation_images(direction)
+        amplitude = self.amplitude(images)
+        radius = float(np.hypot(*frequency_per_um))
+        centre, spread = self.background(amplitude, SearchRegion(0.9 * radius, 1.1 * radius))
+        value, coefficients = self._value(images, frequency_per_um)
+        ny, nx = self.window.padded.shape
+        extent = self.window.padded.extent_um
+        here = (
+            round(frequency_per_um[0] * extent[0]) % ny,
+            round(frequency_per_um[1] * extent[1]) % nx,
+        )
+        return CarrierPeak(
+            frequency_per_um, coefficients, float((value - centre[here]) / spread[here])
+        )
+
+    def _value(
+        self, images: np.ndarray, frequency_per_um: tuple[float, float]
+    ) -> tuple[float, np.ndarray]:
+        """Amplitude and coefficients at one frequency."""
+        fy, fx = frequency_per_um
+        y, x = self._positions()
+        value = zoomed_dft(images, y, x, np.array([fy]), np.array([fx]))[:, 0, 0]
+        return float(np.linalg.norm(value)), contrasts(self.spectra.shape[1]).T @ value
+
+    def _positions(self) -> tuple[np.ndarray, np.ndarray]:
         ny, nx = self.window.padded.shape
         pixel = self.window.padded.pixel_um
         y = self.window.y_um[0] + pixel * np.arange(ny)
         x = self.window.x_um[0] + pixel * np.arange(nx)
+        return y, x
+
+    def _refine(
+        self, images: np.ndarray, start: tuple[float, float]
+    ) -> tuple[tuple[float, float], float, np.ndarray]:
+        """Zoomed DFT round `start` (two zooms), then a parabola; amplitude and coefficients."""
+        y, x = self._positions()
         fy, fx = start
-        dy, dx = 0.5 / (ny * pixel), 0.5 / (nx * pixel)
+        dy, dx = (0.5 / length for length in self.window.padded.extent_um)
         offsets = np.arange(-2, 3)
         for _ in range(2):
             gy, gx = fy + dy * offsets, fx + dx * offsets
@@ -218,9 +248,8 @@ class CarrierSearch:
             fy = gy[iy] + dy * _parabola(power[:, ix], int(iy))
             fx = gx[ix] + dx * _parabola(power[iy, :], int(ix))
             dy, dx = dy / 5, dx / 5
-        value = zoomed_dft(images, y, x, np.array([fy]), np.array([fx]))[:, 0, 0]
-        coefficients = contrasts(self.spectra.shape[1]).T @ value
-        return (float(fy), float(fx)), float(np.linalg.norm(value)), coefficients
+        frequency = (float(fy), float(fx))
+        return frequency, *self._value(images, frequency)
 
 
 def zoomed_dft(

@@ -12,19 +12,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from simrecon.estimate.consistency import (
-    Gram,
+from simrecon.estimate.consistency import SEPARATE, Gram, build_gram
+from simrecon.estimate.mixing import BANDS, DirectionState, unmixing, unmixing_jacobian
+from simrecon.estimate.noise import noise_moments
+from simrecon.estimate.rows import (
     HalfPlane,
     OtfFunction,
     band_gains,
     band_rows,
-    build_gram,
     demodulated_rows,
     log_slopes,
-    noise_moments,
     rows_per_direction,
 )
-from simrecon.estimate.mixing import BANDS, DirectionState, unmixing, unmixing_jacobian
 from simrecon.estimate.window import FieldWindow
 
 
@@ -39,7 +38,8 @@ class JointFit:
         Frozen at `states` (the last iterate, before its own tiny step).
     half : HalfPlane
     last_step_px : float
-        Largest frequency change of the last outer iteration, DFT samples.
+        Largest frequency change (DFT samples) or phase change (half turns) of the last outer
+        iteration.
     converged : bool
     """
 
@@ -59,6 +59,7 @@ def fit_jointly(
     window: FieldWindow,
     *,
     cutoff_per_um: float,
+    fit_frequency: bool = True,
     iterations: int = 6,
     tolerance_px: float = 1e-4,
 ) -> JointFit:
@@ -78,41 +79,41 @@ def fit_jointly(
         H(ky, kx).
     window : FieldWindow
     cutoff_per_um : float
+    fit_frequency : bool
+        False keeps the frequencies of `states`.
     iterations : int
         Most outer iterations.
     tolerance_px : float
-        Stop when no frequency moves more than this (DFT samples).
+        Stop when no frequency moves more than this (DFT samples; phases: half turns).
     """
     current = list(states)
-    half = HalfPlane.within(window, _reach(current, cutoff_per_um))
+    half = HalfPlane.within(window, cutoff_per_um)
+    separate_px = SEPARATE * cutoff_per_um * min(window.padded.extent_um)
     step = np.inf
     for _ in range(iterations):
-        gram = _freeze(frames, spectra, variance_e2, current, otf, window, half)
+        gram = freeze(frames, spectra, variance_e2, current, otf, window, half, separate_px)
         if step < tolerance_px:
             return JointFit(current, gram, half, float(step), True)
-        moved = minimise(gram, current)
+        moved = minimise(gram, current, fit_frequency=fit_frequency)
         step = _largest_step(current, moved, window)
         current = moved
-    gram = _freeze(frames, spectra, variance_e2, current, otf, window, half)
+    gram = freeze(frames, spectra, variance_e2, current, otf, window, half, separate_px)
     return JointFit(current, gram, half, float(step), bool(step < tolerance_px))
-
-
-def _reach(states: Sequence[DirectionState], cutoff_per_um: float) -> float:
-    """Radius of the object spectrum in which at least two bands overlap."""
-    return cutoff_per_um
 
 
 def _largest_step(
     before: Sequence[DirectionState], after: Sequence[DirectionState], window: FieldWindow
 ) -> float:
-    length = window.padded.extent_um
-    return max(
-        float(np.abs((b.frequency_per_um - a.frequency_per_um) * np.array(length)).max())
-        for a, b in zip(before, after, strict=True)
-    )
+    """Largest change of a frequency (DFT samples) or of a phase (half turns)."""
+    length = np.array(window.padded.extent_um)
+    changes = [0.0]
+    for a, b in zip(before, after, strict=True):
+        changes.append(float(np.abs((b.frequency_per_um - a.frequency_per_um) * length).max()))
+        changes.append(float(np.abs(b.phase_rad - a.phase_rad).max()) / np.pi)
+    return max(changes)
 
 
-def _freeze(
+def freeze(
     frames: np.ndarray,
     spectra: np.ndarray,
     variance_e2: np.ndarray,
@@ -120,10 +121,12 @@ def _freeze(
     otf: OtfFunction,
     window: FieldWindow,
     half: HalfPlane,
+    separate_px: float,
 ) -> Gram:
+    """Quadratic form at `states`; arguments as in :func:`fit_jointly`."""
     rows = np.concatenate(
         [
-            demodulated_rows(f, s, state, window, half, log_slopes(otf, state, window, half, 0.02))
+            demodulated_rows(f, s, state, window, half, log_slopes(otf, state, window, half))
             for f, s, state in zip(frames, spectra, states, strict=True)
         ]
     )
@@ -131,7 +134,7 @@ def _freeze(
         noise_moments(v, state.frequency_per_um, window)
         for v, state in zip(variance_e2, states, strict=True)
     ]
-    return build_gram(rows, states, moments, band_gains(otf, states, half), half)
+    return build_gram(rows, states, moments, band_gains(otf, states, half), half, separate_px)
 
 
 def coefficient_vector(
@@ -161,14 +164,9 @@ def coefficient_vector(
             block = band_rows(d, i, phases)
             vector[block.start : block.start + phases] = c[i]
             if i:
-                derivative = -2j * np.pi * b * step_per_um[d] * _restored(half_modulation[d])
+                derivative = -2j * np.pi * b * step_per_um[d] * half_modulation[d]
                 vector[block.start + phases : block.stop] = derivative / scale
     return vector
-
-
-def _restored(half_modulation: float) -> float:
-    """Derivative rows are made from the normalised band (already over m/2): undo that."""
-    return half_modulation
 
 
 def jacobian(
@@ -207,7 +205,13 @@ def curvature_scale(hessian: np.ndarray) -> np.ndarray:
     return scale
 
 
-def minimise(gram: Gram, states: Sequence[DirectionState], iterations: int = 12) -> list[DirectionState]:
+def minimise(
+    gram: Gram,
+    states: Sequence[DirectionState],
+    *,
+    fit_frequency: bool = True,
+    iterations: int = 12,
+) -> list[DirectionState]:
     """Minimise the frozen quadratic form from `states`; mean intensity is kept at 1."""
     phases = states[0].phase_rad.size
     start = [s.parameters for s in states]
@@ -227,7 +231,9 @@ def minimise(gram: Gram, states: Sequence[DirectionState], iterations: int = 12)
         jac = jacobian(parameters, step, halves, phases)
         gradient = 2 * np.real(np.conj(jac) @ (gram.matrix @ c))
         hessian = 2 * np.real(np.conj(jac) @ gram.matrix @ jac.T)
-        gradient, hessian = _pin_intensity(gradient, hessian, len(states), phases)
+        gradient, hessian = pin_intensity(gradient, hessian, len(states), phases)
+        if not fit_frequency:
+            hold_frequency(gradient, hessian, count)
         scale = curvature_scale(hessian)
         scaled = hessian * scale[:, None] * scale[None, :]
         improved = False
@@ -254,7 +260,18 @@ def minimise(gram: Gram, states: Sequence[DirectionState], iterations: int = 12)
     ]
 
 
-def _pin_intensity(
+def hold_frequency(gradient: np.ndarray, hessian: np.ndarray, count: int) -> None:
+    """Take the frequencies (last two of each `count` parameters) out of the fit, in place."""
+    for held in (count - 2, count - 1):
+        index = np.arange(held, gradient.size, count)
+        stiff = hessian[index, index].copy()
+        gradient[index] = 0.0
+        hessian[index, :] = 0.0
+        hessian[:, index] = 0.0
+        hessian[index, index] = np.maximum(stiff, 1e-300)
+
+
+def pin_intensity(
     gradient: np.ndarray, hessian: np.ndarray, directions: int, phases: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Make the common brightness, which the data cannot tell, stiff."""

@@ -1,0 +1,145 @@
+"""Verdicts: is the fitted pattern of a direction to be trusted?
+
+Thresholds (measured on simulations and on the real sets named in docs; see `benchmarks`):
+
+============================  ==========  ==========  =======================================
+figure                        ok from     weak from   meaning
+============================  ==========  ==========  =======================================
+peak-to-background            12          7 (4.5)     robust sigmas of the search ring; noise
+                                                      alone reaches 5–6 over a whole ring,
+                                                      about 3.5 in the sector of an expected
+                                                      angle (value in brackets)
+correlation                   0.6         0.3         noise-corrected agreement of the bands
+modulation                    0.10        0.02        and at least 3 (weak: 1) of its own
+                                                      standard deviations
+frequency sd                  0.05        0.5         DFT samples
+============================  ==========  ==========  =======================================
+
+A direction takes its worst figure. The whole fit takes the worst direction, or ``failed`` when
+directions that should differ coincide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from simrecon.model.pattern import Verdict, worst
+
+PEAK_OK, PEAK_WEAK, PEAK_WEAK_EXPECTED = 12.0, 7.0, 4.5
+CORRELATION_OK, CORRELATION_WEAK = 0.6, 0.3
+MODULATION_OK, MODULATION_WEAK = 0.10, 0.02
+FREQUENCY_SD_OK_PX, FREQUENCY_SD_WEAK_PX = 0.05, 0.5
+MOVED_PX = 2.5
+"""A fit that ends farther than this from the peak of the search has lost it."""
+MAX_OVER_CUTOFF = 1.4
+"""Pattern frequency over the detection cut-off beyond which nothing of it can be used."""
+SAME_ANGLE_RAD, SAME_FREQUENCY = np.deg2rad(6.0), 0.05
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Figures on which a direction is judged.
+
+    Attributes
+    ----------
+    peak_to_background : float
+    expected : bool
+        True when an angle was given and only its sector was searched.
+    correlation : float
+    modulation, modulation_sd : float
+    frequency_sd_px : float
+        DFT samples of the field.
+    moved_px : float
+        Distance of the fitted frequency from the peak of the search, DFT samples.
+    over_cutoff : float
+        Frequency over the detection cut-off.
+    """
+
+    peak_to_background: float
+    expected: bool
+    correlation: float
+    modulation: float
+    modulation_sd: float
+    frequency_sd_px: float
+    moved_px: float
+    over_cutoff: float
+
+
+def peak_found(peak_to_background: float, expected: bool) -> bool:
+    """Whether a search peak stands out enough to be fitted at all."""
+    return peak_to_background >= (PEAK_WEAK_EXPECTED if expected else PEAK_WEAK)
+
+
+def judge(evidence: Evidence) -> tuple[Verdict, list[str]]:
+    """Verdict of one direction and the reasons when it is not ``ok``."""
+    verdicts: list[Verdict] = ["ok"]
+    reasons: list[str] = []
+
+    def grade(value: float, ok: float, weak: float, text: str) -> None:
+        if value >= ok:
+            return
+        verdicts.append("weak" if value >= weak else "failed")
+        reasons.append(text)
+
+    weak_peak = PEAK_WEAK_EXPECTED if evidence.expected else PEAK_WEAK
+    peak = evidence.peak_to_background
+    grade(
+        peak,
+        PEAK_OK,
+        weak_peak,
+        f"peak only {peak:.1f} robust sigmas above its background (ok from {PEAK_OK:g})",
+    )
+    grade(
+        evidence.correlation,
+        CORRELATION_OK,
+        CORRELATION_WEAK,
+        f"overlap correlation {evidence.correlation:.2f} (ok from {CORRELATION_OK:g})",
+    )
+    m, sd = evidence.modulation, evidence.modulation_sd
+    grade(m, MODULATION_OK, MODULATION_WEAK, f"modulation {m:.3f} (ok from {MODULATION_OK:g})")
+    grade(m / max(sd, 1e-12), 3.0, 1.0, f"modulation {m:.3f} ± {sd:.3f} is hardly above zero")
+    if m > 1.0 + 3.0 * sd + 0.1:
+        verdicts.append("weak")
+        reasons.append(f"modulation {m:.2f} above 1: OTF or background do not fit the data")
+    grade(
+        -evidence.frequency_sd_px,
+        -FREQUENCY_SD_OK_PX,
+        -FREQUENCY_SD_WEAK_PX,
+        f"frequency uncertain by {evidence.frequency_sd_px:.2f} DFT samples",
+    )
+    if evidence.moved_px > MOVED_PX:
+        verdicts.append("failed")
+        reasons.append(f"the fit left the search peak by {evidence.moved_px:.1f} DFT samples")
+    if evidence.over_cutoff > MAX_OVER_CUTOFF:
+        verdicts.append("failed")
+        reasons.append(
+            f"the pattern lies outside the OTF (frequency {evidence.over_cutoff:.2f} × cut-off)"
+        )
+    return worst(verdicts), reasons
+
+
+def coinciding(frequencies: Sequence[np.ndarray]) -> list[tuple[int, int]]:
+    """Pairs of directions with the same frequency vector (up to sign), within 6° and 5 %."""
+    pairs = []
+    for i in range(len(frequencies)):
+        for j in range(i + 1, len(frequencies)):
+            a, b = frequencies[i], frequencies[j]
+            ra, rb = float(np.hypot(*a)), float(np.hypot(*b))
+            cosine = abs(float(np.dot(a, b))) / max(ra * rb, 1e-30)
+            close = np.arccos(min(cosine, 1.0)) < SAME_ANGLE_RAD
+            if close and abs(ra - rb) < SAME_FREQUENCY * max(ra, rb):
+                pairs.append((i, j))
+    return pairs
+
+
+def coincidence_note(pairs: Sequence[tuple[int, int]], directions: int) -> str:
+    """The sentence for the user about coinciding directions."""
+    involved = sorted({d for pair in pairs for d in pair})
+    if len(involved) == directions and directions > 2:
+        who = "All directions have"
+    else:
+        who = "Directions " + " and ".join(str(d + 1) for d in involved) + " have"
+    return f"{who} the same angle – wrong frame order?"

@@ -1,0 +1,146 @@
+"""From the search ring to one carrier per direction, and start values for the fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from simrecon.estimate.acceptance import peak_found
+from simrecon.estimate.consistency import SEPARATE, build_gram
+from simrecon.estimate.frequency import CarrierPeak, CarrierSearch, SearchRegion
+from simrecon.estimate.mixing import DirectionState, mixing
+from simrecon.estimate.overlap import overlap
+from simrecon.estimate.phase import phases_from_carrier
+from simrecon.estimate.rows import (
+    HalfPlane,
+    OtfFunction,
+    band_gains,
+    plain_rows,
+)
+from simrecon.estimate.window import FieldWindow
+
+RING = (0.3, 1.15)
+"""Search ring without an expected frequency, in units of the detection cut-off."""
+TOLERANCE = 0.12
+"""Relative half-width of the ring round an expected frequency."""
+CANDIDATES = 6
+RIVAL = 0.35
+"""A second peak is tried when it is at least this fraction of the highest."""
+START_MODULATION = 0.5
+MAX_CONDITION = 40.0
+
+
+@dataclass(frozen=True)
+class Found:
+    """Carrier of one direction.
+
+    Attributes
+    ----------
+    peak : CarrierPeak
+    state : DirectionState
+        Start values of the fit.
+    usable : bool
+        The peak stands out and the phases differ enough to separate the bands.
+    rivals : int
+        How many other peaks were compared.
+    sector : bool
+        The angle was known beforehand, so that a lower peak is believed.
+    """
+
+    peak: CarrierPeak
+    state: DirectionState
+    usable: bool
+    rivals: int
+    sector: bool
+
+
+def search_region(
+    cutoff_per_um: float, expected_frequency_per_um: float | None, angle_rad: float | None
+) -> SearchRegion:
+    """Where the carrier of one direction may lie."""
+    if expected_frequency_per_um is None:
+        low, high = (factor * cutoff_per_um for factor in RING)
+    else:
+        low = (1 - TOLERANCE) * expected_frequency_per_um
+        high = (1 + TOLERANCE) * expected_frequency_per_um
+    return SearchRegion(low, high, angle_rad)
+
+
+class CandidateTest:
+    """Which of several peaks do the overlapping bands agree with?
+
+    The search filters by power alone; with the OTF the likelihood of each candidate can be told:
+    the power of the orders ±1 that the order 0 explains when they are put back by it.
+    """
+
+    def __init__(
+        self, spectra: np.ndarray, noise: np.ndarray, otf: OtfFunction, window: FieldWindow,
+        cutoff_per_um: float,
+    ) -> None:
+        self.spectra = spectra
+        self.noise = noise
+        self.otf = otf
+        self.window = window
+        self.half = HalfPlane.within(window, cutoff_per_um)
+        self.separate_px = SEPARATE * cutoff_per_um * min(window.padded.extent_um)
+
+    def explained(self, frames: np.ndarray, direction: int, state: DirectionState) -> float:
+        """Explained power in noise units of one direction at `state`."""
+        rows = plain_rows(frames[direction], self.spectra[direction], state, self.window, self.half)
+        moments = np.zeros((frames.shape[1], 3, 6), dtype=np.complex128)
+        moments[:, 0, 0] = self.noise[direction]
+        gains = band_gains(self.otf, [state], self.half)
+        gram = build_gram(rows, [state], [moments], gains, self.half, self.separate_px)
+        return overlap(gram, 0).explained
+
+
+def find_carrier(
+    search: CarrierSearch,
+    test: CandidateTest,
+    frames: np.ndarray,
+    direction: int,
+    region: SearchRegion,
+) -> Found:
+    """Best carrier of one direction inside `region`."""
+    peaks = search.peaks(direction, region, CANDIDATES)
+    highest = peaks[0].peak_to_background
+    expected = region.angle_rad is not None
+    rivals = [p for p in peaks if p.peak_to_background >= max(RIVAL * highest, 4.0)]
+    intensity = search.regression(direction)
+    best, rest = peaks[0], max(len(rivals) - 1, 0)
+    if rest and peak_found(highest, expected):
+        states = [start_state(p, intensity) for p in rivals]
+        scores = [test.explained(frames, direction, s) for s in states]
+        best = rivals[int(np.argmax(scores))]
+    return _found(best, intensity, expected, rest)
+
+
+def carrier_at(
+    search: CarrierSearch, direction: int, frequency_per_um: Sequence[float]
+) -> Found:
+    """Carrier of one direction at a given frequency."""
+    fy, fx = (float(f) for f in frequency_per_um)
+    peak = search.at(direction, (fy, fx))
+    return _found(peak, search.regression(direction), True, 0, given=True)
+
+
+def _found(
+    peak: CarrierPeak, intensity: np.ndarray, expected: bool, rivals: int, given: bool = False
+) -> Found:
+    state = start_state(peak, intensity)
+    matrix = mixing(state.phase_rad, state.intensity)
+    separable = bool(np.linalg.cond(matrix) < MAX_CONDITION)
+    enough = given or peak_found(peak.peak_to_background, expected)
+    return Found(peak, state, enough and separable, rivals, expected)
+
+
+def start_state(peak: CarrierPeak, intensity: np.ndarray) -> DirectionState:
+    """Start values from a peak: phases from the circle of its coefficients."""
+    return DirectionState(
+        frequency_per_um=np.array(peak.frequency_per_um),
+        phase_rad=phases_from_carrier(peak.coefficients),
+        intensity=np.maximum(intensity, 1e-3),
+        modulation=START_MODULATION,
+    )
