@@ -6,26 +6,21 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from calibration.record import CameraRecord, read_camera_record
+from calibration.record import RecordCheck, check_record, read_record
 from simrecon.backend import select_device
 from simrecon.shell import EXIT_OK, EXIT_QUALITY, Reporter, execute, make_app
 
 app = make_app(
     "simcal",
-    "Calibration records of cameras: this version checks records; measuring comes later.",
+    "Calibration records of the instrument. This version checks records; measuring comes later.",
 )
-PLAUSIBLE = {"gain": (0.01, 100.0), "offset": (-1000.0, 20000.0), "read_noise_e": (0.0, 50.0)}
-"""Ranges outside which a number is more likely a slip than a camera."""
-UNITS = {"gain": "counts per electron", "offset": "counts", "read_noise_e": "electrons rms"}
 
 
 @app.command
 def check(record: Path, /, *, json: bool = False) -> int:
     """Read a calibration record, print what it says, and doubt implausible numbers.
 
-    Exit code 0: readable and plausible; 3: no usable record; 4: readable but implausible.
+    Exit code 0: readable and plausible; 3: no usable record; 4: readable but doubtful.
 
     Parameters
     ----------
@@ -36,62 +31,36 @@ def check(record: Path, /, *, json: bool = False) -> int:
     """
     report = Reporter(json)
     report.device(select_device("cpu"))
-    found = read_camera_record(record)
-    quantities = {name: summarise(getattr(found.camera, name)) for name in PLAUSIBLE}
-    doubts = find_doubts(quantities)
+    found = read_record(record)
+    judged = check_record(found)
+    summary = found.summary()
+    conditions = dict(found.content.conditions)
     facts = {
+        **summary,
         "record": str(record),
-        "kind": "camera",
-        "instrument": found.instrument,
-        "created": found.created,
-        "conditions": dict(found.conditions),
-        "map_shape": found.map_shape,
-        "quantities": quantities,
-        "notes": list(found.notes),
-        "doubts": doubts,
+        "conditions": conditions,
+        "record_notes": list(found.content.notes),
+        "verdict": judged.verdict,
+        "notes": list(judged.notes),
     }
-    report.finish(facts, to_text(found, quantities, doubts))
-    return EXIT_QUALITY if doubts else EXIT_OK
+    report.finish(facts, to_text(summary, conditions, judged))
+    return EXIT_OK if judged.verdict == "ok" else EXIT_QUALITY
 
 
-def summarise(value: Any) -> dict[str, float]:
-    """Median, minimum and maximum of a number or a map."""
-    array = np.asarray(value, dtype=np.float64)
-    return {
-        "median": float(np.median(array)),
-        "minimum": float(array.min()),
-        "maximum": float(array.max()),
-    }
-
-
-def find_doubts(quantities: dict[str, dict[str, float]]) -> list[str]:
-    """One sentence per quantity whose median lies outside its plausible range."""
-    doubts = []
-    for name, (low, high) in PLAUSIBLE.items():
-        median = quantities[name]["median"]
-        if not low <= median <= high:
-            doubts.append(
-                f"{name} {median:g} {UNITS[name]} is implausible (expected {low:g}…{high:g})"
-            )
-    return doubts
-
-
-def to_text(found: CameraRecord, quantities: dict[str, dict[str, float]], doubts: list[str]) -> str:
+def to_text(summary: dict[str, Any], conditions: dict[str, Any], judged: RecordCheck) -> str:
     """The record for people."""
-    maps = "numbers only" if found.map_shape is None else f"maps of {found.map_shape} pixels"
+    shape = summary["shape"]
+    maps = "numbers only" if shape is None else f"maps of {shape[0]} × {shape[1]} pixels"
     lines = [
-        f"camera record: {found.instrument or 'instrument not named'}, {maps}",
-        f"created: {found.created or 'unknown'}",
+        f"{summary['kind']} record: {summary['instrument'] or 'instrument not named'}, {maps}",
+        f"created: {summary['created'] or 'unknown'}",
     ]
-    for name, values in quantities.items():
-        spread = f" ({values['minimum']:.4g}…{values['maximum']:.4g})"
-        lines.append(
-            f"{name}: {values['median']:.4g} {UNITS[name]}{spread if found.map_shape else ''}"
-        )
-    lines += [f"{key}: {value}" for key, value in found.conditions.items()]
-    lines += [f"note: {text}" for text in found.notes]
-    lines += [f"check: {text}" for text in doubts]
-    lines.append(f"verdict: {'doubtful' if doubts else 'ok'}")
+    for name, values in summary["quantities"].items():
+        spread = f" (1…99 %: {values['p01']:.4g}…{values['p99']:.4g})" if values["map"] else ""
+        lines.append(f"{name}: {values['median']:.4g} {values['unit']}{spread}")
+    lines += [f"{key}: {value}" for key, value in conditions.items()]
+    lines += [f"check: {text}" for text in judged.notes]
+    lines.append(f"verdict: {judged.verdict}")
     return "\n".join(lines)
 
 

@@ -18,10 +18,16 @@ MIN_SAMPLES = 200
 MAX_MEAN_E = 1e5
 
 
+def hann_window(ny: int, nx: int) -> np.ndarray:
+    """Separable Hann window without zeros at its ends, float32, shape (Y, X)."""
+    wy, wx = np.hanning(ny + 2)[1:-1, None], np.hanning(nx + 2)[None, 1:-1]
+    return np.asarray(wy * wx, dtype=np.float32)
+
+
 def noise_variance_beyond_cutoff(
     frames: np.ndarray, pixel_um: float, cutoff_per_um: float
 ) -> float | None:
-    """Mean white-noise variance of frames, in their own unit squared.
+    """White-noise variance of frames, in their own unit squared: its Hann²-weighted mean.
 
     Parameters
     ----------
@@ -38,8 +44,7 @@ def noise_variance_beyond_cutoff(
         few lines of camera pattern do not count.
     """
     ny, nx = frames.shape[-2:]
-    wy, wx = np.hanning(ny + 2)[1:-1, None], np.hanning(nx + 2)[None, 1:-1]
-    window = (wy * wx).astype(np.float32)
+    window = hann_window(ny, nx)
     ky, kx = np.fft.fftfreq(ny, pixel_um)[:, None], np.fft.fftfreq(nx, pixel_um)[None, :]
     beyond = np.hypot(ky, kx) > 1.05 * cutoff_per_um
     if np.count_nonzero(beyond) < MIN_SAMPLES:
@@ -72,7 +77,9 @@ def estimate_gain(
         whose noise would mean more than 1e5 photo-electrons per pixel (noise-free simulations)
         are scaled to that mean.
     """
-    mean = float(np.mean(counts, dtype=np.float64) - np.mean(np.asarray(camera.offset)))
+    weight = hann_window(*counts.shape[-2:]) ** 2  # where the noise was looked at
+    light = np.asarray(counts, dtype=np.float64) - np.asarray(camera.offset)
+    mean = float(np.mean(light * weight) / np.mean(weight))
     variance = noise_variance_beyond_cutoff(counts, pixel_um, cutoff_per_um)
     if variance is None or mean <= 0:
         return None

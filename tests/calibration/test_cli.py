@@ -1,0 +1,48 @@
+import json
+
+import numpy as np
+import pytest
+
+from calibration.cli import app
+from calibration.record import CalibrationRecord, write_record
+from simrecon.io import CameraRecord
+from simrecon.model.camera import Camera
+from simrecon.shell import execute
+
+
+def record(tmp_path, created="2026-11-22", **quantities):
+    values = {"gain": 2.17, "offset": 100.0, "read_noise_e": 1.4, **quantities}
+    content = CameraRecord(Camera(**values), "Orca 4711", created, {"exposure": "10 ms"})
+    write_record(tmp_path / "camera.json", CalibrationRecord("camera", content))
+    return str(tmp_path / "camera.json")
+
+
+def test_good_record(tmp_path, capsys):
+    offset = np.linspace(99, 101, 12).reshape(3, 4)
+    assert execute(app, ["check", record(tmp_path, offset=offset)]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("device:")
+    for text in ("Orca 4711", "3 × 4 pixels", "gain: 2.17 ADU/e", "exposure: 10 ms", "verdict: ok"):
+        assert text in out
+
+
+@pytest.mark.parametrize("name", ["gain", "offset", "read_noise_e"])
+def test_implausible_numbers_are_doubted(tmp_path, capsys, name):
+    assert execute(app, ["check", record(tmp_path, **{name: 60000.0}), "--json"]) == 4
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["verdict"] == "failed"
+    assert [text.split()[0] for text in facts["notes"]] == [name]
+    assert facts["quantities"][name]["median"] == 60000.0
+
+
+def test_undated_record_is_weak(tmp_path, capsys):
+    assert execute(app, ["check", record(tmp_path, created="")]) == 4
+    assert "verdict: weak" in capsys.readouterr().out
+
+
+def test_no_record(tmp_path, capsys):
+    path = tmp_path / "x.json"
+    path.write_text("{}")
+    assert execute(app, ["check", str(path)]) == 3
+    assert "not a calibration record" in capsys.readouterr().err
+    assert execute(app, ["check", str(tmp_path / "nowhere.json")]) == 3
