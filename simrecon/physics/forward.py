@@ -17,6 +17,7 @@ from simrecon.errors import UsageError
 from simrecon.model.grid import Grid
 from simrecon.model.pattern import DirectionPattern
 from simrecon.model.psf import DetectionOTF
+from simrecon.physics.illumination import illumination
 from simrecon.physics.otf import evaluate_otf
 
 
@@ -65,22 +66,39 @@ class FineField:
 
 
 class Detector:
-    """Convolution with the detection OTF and sampling at camera pixel centres.
+    """Convolution with an OTF and sampling at the pixel centres of the camera, or of an SR grid.
 
     The field wraps around at its outer edge; the margin keeps that away from the camera.
+
+    Parameters
+    ----------
+    field
+        Where the objects are given.
+    otf
+        Detection OTF.
+    zoom
+        Sample the SR grid of this zoom; it must divide ``field.fine``.
     """
 
-    def __init__(self, field: FineField, otf: DetectionOTF) -> None:
+    def __init__(self, field: FineField, otf: DetectionOTF, *, zoom: int = 1) -> None:
+        if zoom < 1 or field.fine % zoom:
+            raise UsageError(
+                "zoom must divide the number of fine pixels per camera pixel.",
+                expected=f"a divisor of {field.fine}",
+                got=str(zoom),
+            )
         self.field = field
+        self.zoom = zoom
         grid = field.grid
         ky = np.fft.fftfreq(grid.shape[0], grid.pixel_um)[:, None]
         kx = np.fft.rfftfreq(grid.shape[1], grid.pixel_um)[None, :]
-        shift = (0.5 - 0.5 / field.fine) * field.camera.pixel_um  # camera centre - fine centre
+        # from the centre of the first fine pixel in a sample to the centre of the sample
+        shift = (0.5 / zoom - 0.5 / field.fine) * field.camera.pixel_um
         ramp_y, ramp_x = np.exp(2j * np.pi * ky * shift), np.exp(2j * np.pi * kx * shift)
         self._transfer = (evaluate_otf(otf, ky, kx) * ramp_y * ramp_x).astype(np.complex64)
 
     def __call__(self, density: np.ndarray) -> np.ndarray:
-        """Image (Y, X), float32, of a density given on the fine grid (same units)."""
+        """Image (zoom·Y, zoom·X), float32, of a density on the fine grid (same units)."""
         grid = self.field.grid
         if density.shape != grid.shape:
             raise UsageError(
@@ -92,43 +110,8 @@ class Detector:
         spectrum = scipy.fft.rfft2(density.astype(np.float32, copy=False), workers=workers)
         spectrum *= self._transfer
         image = scipy.fft.irfft2(spectrum, s=grid.shape, workers=workers)
-        m, f = self.field.margin * self.field.fine, self.field.fine
-        rows, columns = (n * f for n in self.field.camera.shape)
-        return np.ascontiguousarray(image[m : m + rows : f, m : m + columns : f])
-
-
-def illumination(
-    grid: Grid,
-    frequency_per_um: tuple[float, float],
-    phase_rad: float,
-    modulation: Sequence[float],
-    intensity: float = 1.0,
-) -> np.ndarray:
-    """Relative excitation intensity·(1 + Σ_m modulation_m cos(2π m p·r + m φ)) at grid points.
-
-    Parameters
-    ----------
-    grid
-        Where; positions count from the centre of raw pixel (0, 0).
-    frequency_per_um
-        Fundamental [fy, fx], cycles/µm.
-    phase_rad
-        Phase of the fundamental at the origin.
-    modulation
-        Contrast of order 1, 2, …
-
-    Returns
-    -------
-    ndarray, grid.shape, float32
-    """
-    y, x = grid.positions_um()
-    fy, fx = frequency_per_um
-    total = np.full(grid.shape, intensity, dtype=np.float32)
-    for order, contrast in enumerate(modulation, start=1):
-        wave_y = np.exp(1j * order * (2.0 * np.pi * fy * y + phase_rad))
-        wave_x = intensity * contrast * np.exp(2j * np.pi * order * fx * x)
-        total += (wave_y.real * wave_x.real - wave_y.imag * wave_x.imag).astype(np.float32)
-    return total
+        step = self.field.fine // self.zoom
+        return np.ascontiguousarray(self.field.crop_to_camera(image)[::step, ::step])
 
 
 def expected_frames(
@@ -153,11 +136,10 @@ def expected_frames(
     grid = detector.field.grid
     frames = []
     for d in directions:
-        intensity = d.intensity or (1.0,) * len(d.phase_rad)
         frames.append(
             [
                 detector(density * illumination(grid, d.frequency_per_um, phase, d.modulation, g))
-                for phase, g in zip(d.phase_rad, intensity, strict=True)
+                for phase, g in zip(d.phase_rad, d.intensity, strict=True)
             ]
         )
     return np.asarray(frames, dtype=np.float32)

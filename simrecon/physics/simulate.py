@@ -13,10 +13,12 @@ from simrecon.errors import UsageError
 from simrecon.model.camera import Camera
 from simrecon.model.grid import Grid
 from simrecon.model.optics import Optics
-from simrecon.model.pattern import DirectionPattern, PatternFit
+from simrecon.model.pattern import PatternFit
 from simrecon.model.psf import DetectionOTF
 from simrecon.model.stack import SimStack
+from simrecon.physics.exposure import expose
 from simrecon.physics.forward import Detector, FineField, expected_frames
+from simrecon.physics.illumination import regular_directions
 from simrecon.physics.otf import OtfModel, theoretical_otf
 from simrecon.physics.phantoms import PhantomKind, make_phantom
 
@@ -46,6 +48,8 @@ class Truth:
         In-focus object on `fine_grid` (with margin), electrons per raw pixel area.
     fine_grid : Grid
         Where `fine_object` is sampled.
+    field : FineField
+        The camera's field within that grid.
     background_e : float
         Uniform unmodulated light, electrons per raw pixel.
     haze_e : ndarray, (Y, X), float32
@@ -62,6 +66,7 @@ class Truth:
     widefield_e: np.ndarray
     fine_object: np.ndarray
     fine_grid: Grid
+    field: FineField
     background_e: float
     haze_e: np.ndarray
     otf: DetectionOTF
@@ -164,9 +169,10 @@ def simulate(
     pattern = PatternFit(
         pixel_um=pixel_um,
         shape=shape,
-        directions=_directions(
+        directions=regular_directions(
             pattern_rng,
-            counts=(directions, phases),
+            directions=directions,
+            phases=phases,
             period_um=period_um,
             modulation=modulation,
             first_angle_rad=first_angle_rad,
@@ -180,7 +186,7 @@ def simulate(
     lamp = np.asarray([d.intensity for d in pattern.directions], dtype=np.float32)
     expected = expected_frames(density, pattern.directions, detector)
     expected += lamp[:, :, None, None] * (haze_e + np.float32(background))
-    counts, saturated = _record(expected, camera, bit_depth, noise_rng)
+    counts, saturated = expose(expected, camera, noise_rng, bit_depth=bit_depth)
     truth = Truth(
         object_e=_box_mean(field.crop_to_camera(density), fine // TRUTH_ZOOM)
         + np.float32(background),
@@ -189,6 +195,7 @@ def simulate(
         widefield_e=detector(density) + haze_e + np.float32(background),
         fine_object=density,
         fine_grid=field.grid,
+        field=field,
         background_e=float(background),
         haze_e=haze_e,
         otf=otf,
@@ -276,37 +283,6 @@ def _scaled(density: np.ndarray, detector: Detector, peak_e: float) -> np.ndarra
     return (density * (peak_e / peak)).astype(np.float32)
 
 
-def _directions(
-    rng: np.random.Generator,
-    *,
-    counts: tuple[int, int],
-    period_um: float,
-    modulation: Sequence[float],
-    first_angle_rad: float,
-    phase_jitter_rad: float,
-    intensity_jitter: float,
-    bleaching: float,
-) -> tuple[DirectionPattern, ...]:
-    a, p = counts
-    start = rng.uniform(-np.pi, np.pi, (a, 1))
-    phase = start + 2.0 * np.pi * np.arange(p) / p + phase_jitter_rad * rng.normal(size=(a, p))
-    fade = (1.0 - bleaching) ** (np.arange(a * p) / max(1, a * p - 1)).reshape(a, p)
-    intensity = fade * np.maximum(1.0 + intensity_jitter * rng.normal(size=(a, p)), 0.05)
-    intensity /= intensity.mean()
-    out = []
-    for d in range(a):
-        angle = first_angle_rad + np.pi * d / a
-        out.append(
-            DirectionPattern(
-                frequency_per_um=(np.sin(angle) / period_um, np.cos(angle) / period_um),
-                phase_rad=tuple(float(v) for v in np.angle(np.exp(1j * phase[d]))),
-                modulation=(float(modulation[d % len(modulation)]),),
-                intensity=tuple(float(v) for v in intensity[d]),
-            )
-        )
-    return tuple(out)
-
-
 def _haze(density: np.ndarray, field: FineField, peak_e: float) -> np.ndarray:
     """Out-of-focus light: the object blurred by some µm, on the camera grid."""
     if peak_e == 0:
@@ -323,22 +299,3 @@ def _box_mean(image: np.ndarray, size: int) -> np.ndarray:
     rows, columns = (n // size for n in image.shape)
     blocks = image.reshape(rows, size, columns, size)
     return np.asarray(blocks.mean(axis=(1, 3), dtype=np.float64), dtype=np.float32)
-
-
-def _record(
-    expected_e: np.ndarray, camera: Camera, bit_depth: int, rng: np.random.Generator
-) -> tuple[np.ndarray, int]:
-    """Poisson electrons, read noise, gain, offset, rounding; returns counts and clipped ones."""
-    electrons = rng.poisson(np.maximum(expected_e, 0.0)).astype(np.float64)
-    electrons += np.asarray(camera.read_noise_e) * rng.normal(size=expected_e.shape)
-    counts = np.rint(np.asarray(camera.offset) + np.asarray(camera.gain) * electrons)
-    if counts.min() < 0:
-        raise UsageError(
-            "The camera offset is too low for its read noise: counts would be negative.",
-            expected="an offset of at least 6 times gain·read noise",
-            got=f"smallest count {counts.min():.0f}",
-            where="camera",
-        )
-    top = 2**bit_depth - 1
-    saturated = int(np.count_nonzero(counts > top))
-    return np.minimum(counts, top).astype(np.uint16), saturated

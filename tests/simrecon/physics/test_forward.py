@@ -11,7 +11,8 @@ from simrecon.errors import UsageError
 from simrecon.model.grid import Grid
 from simrecon.model.optics import Optics
 from simrecon.model.pattern import DirectionPattern
-from simrecon.physics.forward import Detector, FineField, expected_frames, illumination
+from simrecon.physics.forward import Detector, FineField, expected_frames
+from simrecon.physics.illumination import illumination
 from simrecon.physics.otf import evaluate_otf, theoretical_otf
 
 PIXEL = 0.1

@@ -10,6 +10,7 @@ from simrecon.model.camera import Camera
 from simrecon.model.grid import Grid
 from simrecon.model.optics import Optics
 from simrecon.physics.forward import Detector, FineField
+from simrecon.physics.otf import evaluate_otf
 from simrecon.physics.simulate import fine_field, simulate
 
 SMALL = {"shape": (48, 52), "fine": 2}
@@ -123,8 +124,6 @@ def test_frames_carry_the_stated_pattern():
         for phase, frame in zip(d.phase_rad, frames, strict=True):
             value = 2 * np.sum((frame / 1000.0 - 1.0) * wave * window) / window.sum()
             assert np.angle(value * np.exp(-1j * phase)) == pytest.approx(0.0, abs=2e-3)
-            from simrecon.physics.otf import evaluate_otf
-
             h = evaluate_otf(truth.otf, *(np.array(f) for f in d.frequency_per_um))
             assert abs(value) == pytest.approx(0.8 * float(h), rel=2e-3)
 
