@@ -193,8 +193,9 @@ def match_presets(
     """Presets that fit the known facts, best first.
 
     The numbers of directions and phases and the pixel size must fit where they are known, and at
-    least one of pixel size, excitation NA or directions must agree. `period_um` is the finest
-    period found in the data, `directions_rad` the directions of convincing peaks.
+    least one of pixel size, period and excitation NA must agree (60° steps from the vertical are
+    too common to tell instruments apart). `period_um` is the finest period found in the data,
+    `directions_rad` the directions of convincing peaks.
     """
     matches = []
     for preset in PRESETS:
@@ -220,7 +221,8 @@ def match_presets(
         compare("excitation NA", excitation_na, preset.excitation_na, NA_TOLERANCE)
         compare("period µm", period_um, preset.period_um, PERIOD_TOLERANCE)
         _compare_directions(directions_rad, preset, agrees, differs)
-        if len(agrees) > len(differs) and any(not a.startswith("NA") for a in agrees):
+        telling = any(a.startswith(("pixel", "period", "excitation NA")) for a in agrees)
+        if telling and len(agrees) > len(differs):
             matches.append(PresetMatch(preset, tuple(agrees), tuple(differs)))
     return tuple(sorted(matches, key=lambda m: len(m.differs) - len(m.agrees)))
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import glob
+import inspect
 import os
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -75,8 +76,11 @@ def _read_one(path: Path) -> RawFrames:
     )
 
 
-def read_raw(paths: PathLike | Sequence[PathLike]) -> RawFrames:
-    """Read frames and what the file says about them, assuming nothing.
+def read_raw(paths: PathLike | Sequence[PathLike], **given: Any) -> RawFrames:
+    """Read frames and what the file says about them, assuming and requiring nothing.
+
+    For looking at a file (:func:`simrecon.inspection.inspect`); :func:`read` is for work. Takes
+    the same keyword arguments as :func:`read`; what is given replaces what the file says.
 
     Several files (a list, a folder or a glob; natural order: ``1_X2`` before ``1_X10``) are
     joined along a new slowest axis; they must agree in frame size and type. Joined files are
@@ -87,7 +91,39 @@ def read_raw(paths: PathLike | Sequence[PathLike]) -> RawFrames:
     InputError
         When a file is missing, unreadable, truncated or does not fit the others.
     """
-    files = expand_paths(paths)
+    raw = _join(expand_paths(paths))
+    return _with_given(raw, given) if given else raw
+
+
+def _with_given(raw: RawFrames, given: dict[str, Any]) -> RawFrames:
+    """`raw` with the given facts; those that it has no place for do not matter to it."""
+    unknown = set(given) - set(_keyword_names())
+    if unknown:
+        raise UsageError("Unknown reader argument.", got=", ".join(sorted(unknown)))
+    names = {f.name for f in fields(raw)} - {"camera"}
+    changes = {k: v for k, v in given.items() if k in names and v is not None}
+    for name in ("emission_nm", "excitation_nm"):
+        value = changes.get(name)
+        if value is not None:
+            single = isinstance(value, (int, float))
+            changes[name] = (float(value),) if single else tuple(float(v) for v in value)
+    if given.get("directions") is not None:
+        changes["angles"] = given["directions"]
+    numbers = {k: given[k] for k in ("gain", "offset", "read_noise_e") if given.get(k) is not None}
+    if numbers:
+        changes["camera"] = Camera(**numbers)
+    elif given.get("camera") is not None:
+        changes["camera"] = read_camera_record(given["camera"]).camera
+    return replace(raw, **changes)
+
+
+def _keyword_names() -> tuple[str, ...]:
+    """Names of the keyword arguments of :func:`read`."""
+    return tuple(inspect.signature(read).parameters)[1:]
+
+
+def _join(files: list[Path]) -> RawFrames:
+    """One file, or several along a new slowest axis."""
     first = _read_one(files[0])
     if len(files) == 1:
         return first
