@@ -153,7 +153,7 @@ def _commuted(spectra: np.ndarray, slopes: np.ndarray) -> np.ndarray:
 def log_slopes(
     otf: OtfFunction, state: DirectionState, window: FieldWindow, half: HalfPlane, floor: float = FLOOR
 ) -> np.ndarray:
-    """``∇H/H`` at ``k + b p`` of the three bands, (3, 2, K), µm; 0 where \|H\| < `floor`."""
+    """``∇H/H`` at ``k + b p`` of the three bands, (3, 2, K), µm; 0 where |H| < `floor`."""
     fy, fx = state.frequency_per_um
     step = 0.5 / min(window.padded.extent_um)
     result = []
