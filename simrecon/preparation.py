@@ -253,7 +253,7 @@ def check_pattern(pattern: PatternFit, stack: SimStack, otf: DetectionOTF) -> No
             refuse("size of the field (phases refer to it)", stack.grid.shape, pattern.shape)
     for number, direction in enumerate(pattern.directions):
         check_frequency(
-            float(np.hypot(*direction.frequency_per_um)), otf, f"pattern of direction {number}"
+            float(np.hypot(*direction.frequency_per_um)), otf, f"pattern of direction {number + 1}"
         )
 
 
@@ -267,7 +267,7 @@ def gate_pattern(pattern: PatternFit) -> None:
     """
     if pattern.verdict != "failed":
         return
-    failed = [str(i) for i, d in enumerate(pattern.directions) if d.verdict == "failed"]
+    failed = [str(i + 1) for i, d in enumerate(pattern.directions) if d.verdict == "failed"]
     raise QualityError(
         "The illumination pattern could not be fitted"
         + (f" in direction(s) {', '.join(failed)}." if failed else "."),

@@ -127,8 +127,8 @@ def summary(result: Result, written: list[Path]) -> str:
     lines: list[str] = []
     if result.kind == "widefield":
         lines.append("WIDEFIELD: the pattern fit failed, no SIM picture was made")
-    for number, d in enumerate(result.pattern.directions):
-        lines.append(direction_line(number, d))
+    for index, d in enumerate(result.pattern.directions):
+        lines.append(direction_line(index, d))
     lines += [f"note: {text}" for text in result.qc["notes"]]
     lines += [f"check: {text}" for text in result.qc["reasons"]]
     numbers: dict[str, Any] = result.qc["acquisitions"][0]

@@ -8,15 +8,15 @@ from simrecon.model.pattern import DirectionPattern, PatternFit
 from simrecon.qc.gates import phase_steps_deg
 
 
-def direction_line(number: int, d: DirectionPattern) -> str:
-    """One direction of a pattern: period, angle, steps, modulation, verdict."""
+def direction_line(index: int, d: DirectionPattern) -> str:
+    """One direction (counted from 1) of a pattern: period, angle, steps, modulation, verdict."""
     steps = "/".join(f"{s:.1f}" for s in phase_steps_deg(d.phase_rad))
     modulation = ", ".join(f"{m:.3f}" for m in d.modulation)
     if d.modulation_sd:
         modulation += f" ± {d.modulation_sd[0]:.3f}"
     peak = "" if d.peak_to_background is None else f", peak {d.peak_to_background:.1f} sigma"
     return (
-        f"direction {number}: period {1e3 * d.period_um:.2f} nm, angle "
+        f"direction {index + 1}: period {1e3 * d.period_um:.2f} nm, angle "
         f"{np.degrees(d.angle_rad):.2f}° ({d.angle_rad:.4f} rad), steps {steps}°, modulation "
         f"{modulation}{peak}: {d.verdict}"
     )

@@ -73,7 +73,7 @@ def gate_saturation(gates: Gates, fraction: float, level: float) -> None:
 def gate_pattern(gates: Gates, pattern: PatternFit, where: str) -> None:
     """The fit's own verdict, direction by direction."""
     bad = [
-        f"direction {i} is {d.verdict}"
+        f"direction {i + 1} is {d.verdict}"
         for i, d in enumerate(pattern.directions)
         if d.verdict != "ok"
     ]

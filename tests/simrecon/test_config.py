@@ -127,8 +127,8 @@ def test_reader_overrides_are_arguments_of_read():
     everything = {
         "pixel_um": 0.1, "dz_um": 0.2, "order": "PA", "angles": 3, "phases": 3, "na": 1.4,
         "index": 1.5, "sample_index": 1.4, "depth_um": 1.0, "emission_nm": 525,
-        "excitation_nm": 488, "excitation_na": 1.3, "pixel_integration": True, "gain": 2.0, "offset": 100,
-        "read_noise_e": 1.0, "camera": "c.json",
+        "excitation_nm": 488, "excitation_na": 1.3, "pixel_integration": True, "gain": 2.0,
+        "offset": 100, "read_noise_e": 1.0, "camera": "c.json",
     }  # fmt: skip
     overrides = build_settings(("x", everything)).reader_overrides()
     assert set(overrides) == set(everything)

@@ -63,7 +63,7 @@ def test_pattern_reasons_name_the_directions():
     gates = Gates()
     gate_pattern(gates, fit("ok", "weak", "failed"), "time 2")
     assert gates.verdicts["pattern"] == "failed"
-    assert gates.reasons == ["pattern (time 2): direction 1 is weak; direction 2 is failed"]
+    assert gates.reasons == ["pattern (time 2): direction 2 is weak; direction 3 is failed"]
 
 
 @pytest.mark.parametrize(
