@@ -5,7 +5,7 @@ from simrecon.model.camera import Camera
 from simrecon.physics.simulate import simulate
 from simrecon.recon.noise_floor import estimate_gain, noise_variance_beyond_cutoff
 
-CUTOFF = 2 * 1.4 / 0.525
+CUTOFF = 2 * 1.49 / 0.525
 
 
 def test_white_noise_variance_is_found():
