@@ -8,23 +8,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from simrecon.checks import CountsEvidence, check_frames, counts_evidence, saturation
-from simrecon.evidence import DirectionPeak, OrderRow, compare_orders, explain
+from simrecon.evidence import DirectionPeak, OrderRow, explain
+from simrecon.grouping import Grouping, core_order, first_acquisition, group_frames
 from simrecon.inspection_text import as_text
-from simrecon.layout import arrange, plan_layout
 from simrecon.model.frames import RawFrames
 from simrecon.model.stack import SimStack
 from simrecon.presets import PresetMatch, match_presets
 
-STEPS = ((3, 3), (3, 5), (5, 5), (5, 3))
-"""Directions × phases tried when neither the file nor the user says."""
-SINGLE_STEPS = ((1, 5), (1, 3))
-"""Tried when none of `STEPS` shows a pattern with distinct directions."""
 VARIATION_LIMITS = (40.0, 60.0)
 """Total intensity variation, %: SIMcheck's limits of "ok" and "caution"."""
 
@@ -162,26 +158,10 @@ def inspect(stack: SimStack | RawFrames) -> Inspection:
     InputError
         When frames hold NaN, are constant, or their number fits no acquisition.
     """
-    data, rows, raw = _grouped(stack)
+    grouping = group_frames(stack)
+    data, rows, raw = grouping.data, grouping.rows, grouping.facts
     best = rows[0]
     sentence, decided = explain(rows)
-    notes = [*raw.notes, *(n for n in check_frames(data) if n not in raw.notes)]
-    stated = raw.order or ""
-    if decided and stated and _core(stated) != best.order:
-        notes.append(f"The data speak for order {best.order}, not {stated}: give --order "
-                     f"{best.order}.")  # fmt: skip
-    fraction, _ = saturation(data)
-    strong = [p for p in best.peaks if p.grade == "strong"]
-    matches = match_presets(
-        angles=best.angles,
-        phases=best.phases,
-        pixel_um=raw.pixel_um,
-        na=raw.na,
-        excitation_nm=raw.excitation_nm[0] if raw.excitation_nm else None,
-        excitation_na=raw.excitation_na,
-        period_um=_finest_um(strong, raw.pixel_um),
-        directions_rad=[p.angle_rad for p in strong],
-    )
     sizes = dict(zip("TCAPZYX", (int(n) for n in data.shape), strict=True))
     paths = list(raw.metadata.get("paths", ["(array)"]))
     return Inspection(
@@ -205,104 +185,42 @@ def inspect(stack: SimStack | RawFrames) -> Inspection:
         excitation_nm=raw.excitation_nm,
         missing=_missing(raw, decided, best),
         counts=counts_evidence(data),
-        saturated_fraction=fraction,
-        brightness=brightness(_first(data)[:, :, data.shape[4] // 2], _offset(raw)),
+        saturated_fraction=saturation(data)[0],
+        brightness=brightness(first_acquisition(data)[:, :, data.shape[4] // 2], _offset(raw)),
         peaks=best.peaks,
-        presets=matches,
+        presets=_presets(raw, best),
         support=_support(best),
-        notes=tuple(dict.fromkeys(notes)),
+        notes=_notes(grouping, decided),
     )
 
 
-def _core(order: str) -> str:
-    """An order without the letters of channel and time."""
-    return "".join(c for c in order if c in "PAZ")
+def _notes(grouping: Grouping, decided: bool) -> tuple[str, ...]:
+    facts, best = grouping.facts, grouping.rows[0]
+    notes = [*facts.notes, *check_frames(grouping.data)]
+    if decided and facts.order and core_order(facts.order) != best.order:
+        notes.append(
+            f"The data speak for order {best.order}, not {facts.order}: give --order {best.order}."
+        )
+    if grouping.ambiguous_time:
+        notes.append(
+            "Planes and time points look the same to the pattern here: give --order PAZ for a "
+            "stack of planes, PA for a time series."
+        )
+    return tuple(dict.fromkeys(notes))
 
 
-def _first(data: Any) -> np.ndarray:
-    """First time point and channel, (A, P, Z, Y, X)."""
-    return np.asarray(data[0, 0])
-
-
-def _grouped(stack: SimStack | RawFrames) -> tuple[Any, tuple[OrderRow, ...], RawFrames]:
-    """Data (T, C, A, P, Z, Y, X) grouped by the best order, candidates, and the known facts."""
-    if isinstance(stack, SimStack):
-        raw = _facts_of(stack)
-        group, stated = _first(stack.data), _core(stack.order)
-        sequence = _sequence(group, stated)
-        rows = compare_orders(sequence, group.shape[0], group.shape[1], stack.pixel_um, stated)
-        return stack.data, rows, raw
-    tried = [_try(stack, *steps) for steps in _steps(stack, STEPS)]
-    if not any(rows[0].distinct for _, rows in tried):
-        tried += [_try(stack, *steps) for steps in _steps(stack, SINGLE_STEPS)]
-    if not tried:
-        tried = [_try(stack, stack.angles or STEPS[0][0], stack.phases or STEPS[0][1])]
-    data, rows = max(tried, key=lambda one: _completeness(one[1][0]))
-    return data, rows, stack
-
-
-def _completeness(row: OrderRow) -> tuple[bool, int, tuple[float, bool, float]]:
-    """Sort key of different numbers of directions: complete ones first, then more directions."""
-    return row.distinct == row.angles, row.distinct, row.score
-
-
-def _facts_of(stack: SimStack) -> RawFrames:
-    """A stack's facts in the form of raw frames (without the frames)."""
-    first = stack.optics[0]
-    excitation = tuple(o.excitation_nm for o in stack.optics if o.excitation_nm is not None)
-    return RawFrames(
-        frames=None, axes=(), pixel_um=stack.pixel_um, dz_um=stack.dz_um,
-        emission_nm=tuple(o.emission_nm for o in stack.optics), excitation_nm=excitation,
-        na=first.na, index=first.immersion_index, excitation_na=first.excitation_na,
-        angles=stack.directions, phases=stack.phases, order=stack.order, camera=stack.camera,
-        flipped_y=stack.flipped_y,
-        metadata=stack.metadata, notes=stack.notes,
-    )  # fmt: skip
-
-
-def _steps(raw: RawFrames, among: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Directions × phases worth trying; only the given ones when both are known."""
-    if raw.angles is not None and raw.phases is not None:
-        return [(raw.angles, raw.phases)] if among is STEPS else []
-    return [
-        (a, p)
-        for a, p in among
-        if raw.count % (a * p) == 0 and raw.angles in (None, a) and raw.phases in (None, p)
-    ]
-
-
-def _try(raw: RawFrames, angles: int, phases: int) -> tuple[Any, tuple[OrderRow, ...]]:
-    """Group by the stated order, or by the one of all candidates that fits best.
-
-    Without a stated order, frames beyond one acquisition are tried as time points and, when the
-    file does not declare time points, as planes.
-    """
-    rows: list[OrderRow] = []
-    free = replace(raw, angles=angles, phases=phases)
-    orders = ("PA",) if raw.order is None else (raw.order,)
-    declared_time = dict(raw.axes).get("T", 1) > 1
-    if raw.order is None and raw.count > angles * phases and not declared_time:
-        orders = ("PA", "PZA")
-    for order in orders:
-        sequence = _sequence(_first(_arranged(free, order)), _core(order))
-        stated = _core(order) if raw.order else ""
-        rows.extend(compare_orders(sequence, angles, phases, raw.pixel_um, stated))
-    rows.sort(key=lambda row: row.score, reverse=True)
-    best = rows[0]
-    order = raw.order if raw.order and _core(raw.order) == best.order else best.order
-    return _arranged(free, order), tuple(r for r in rows if r.planes == best.planes)
-
-
-def _sequence(group: np.ndarray, order: str) -> np.ndarray:
-    """(A, P, Z, Y, X), grouped as `order` says, back to the file's sequence (n, Y, X)."""
-    letters = order if "Z" in order else f"{order}Z"
-    frames = group.transpose(*("APZ".index(c) for c in reversed(letters)), 3, 4)
-    return frames.reshape(-1, *group.shape[-2:])
-
-
-def _arranged(raw: RawFrames, order: str) -> np.ndarray:
-    # order given and steps known: a stated order keeps plan_layout from asking for options
-    return arrange(raw, plan_layout(raw, raw.angles, raw.phases, order, "the file"))
+def _presets(raw: RawFrames, best: OrderRow) -> tuple[PresetMatch, ...]:
+    strong = [p for p in best.peaks if p.grade == "strong"]
+    return match_presets(
+        angles=best.angles,
+        phases=best.phases,
+        pixel_um=raw.pixel_um,
+        na=raw.na,
+        excitation_nm=raw.excitation_nm[0] if raw.excitation_nm else None,
+        excitation_na=raw.excitation_na,
+        period_um=_finest_um(strong, raw.pixel_um),
+        directions_rad=[p.angle_rad for p in strong],
+    )
 
 
 def _finest_um(strong: Sequence[DirectionPeak], pixel_um: float | None) -> float | None:

@@ -1,0 +1,241 @@
+import json
+import math
+
+import numpy as np
+import pytest
+import tifffile
+
+from simrecon.errors import InputError
+from simrecon.evidence import compare_orders, direction_peaks, explain, regroup
+from simrecon.inspection import brightness, inspect
+from simrecon.io import read, read_raw
+from simrecon.model.camera import Camera
+from simrecon.model.frames import RawFrames
+from simrecon.model.optics import Optics
+from simrecon.model.stack import SimStack
+
+from .pattern_maker import ANGLES_DEG, make_frames
+
+OPTICS = (Optics(1.4, 525.0),)
+
+
+def raw_of(frames, order="PA", **facts) -> RawFrames:
+    """(T, A, P, Z, Y, X) written to one sequence in `order` (fastest first), time slowest."""
+    letters = "T" + "".join(reversed(order)) + ("" if "Z" in order else "Z")
+    where = ["TAPZ".index(c) for c in dict.fromkeys(letters)]
+    sequence = frames.transpose(*where, 4, 5).reshape(-1, *frames.shape[-2:])
+    return RawFrames(sequence, (("S", len(sequence)),), **facts)
+
+
+@pytest.fixture(scope="module")
+def frames2d():
+    return make_frames()
+
+
+@pytest.fixture(scope="module")
+def frames3d():
+    return make_frames(phases=5, planes=5, second=0.5, modulation=0.6, seed=4, peak=1500.0)
+
+
+def angles_of(peaks):
+    return [math.degrees(p.angle_rad) for p in peaks]
+
+
+def test_peaks_have_the_periods_and_angles_that_were_put_in(frames2d):
+    peaks = direction_peaks(frames2d[0, :, :, 0], 0.065)
+    np.testing.assert_allclose(angles_of(peaks), ANGLES_DEG, atol=0.5)
+    np.testing.assert_allclose([p.period_px for p in peaks], 3.4, rtol=0.01)
+    np.testing.assert_allclose([p.period_um for p in peaks], 3.4 * 0.065, rtol=0.01)
+    assert {p.grade for p in peaks} == {"strong"}
+    assert all(p.rival_px is None and p.orders_px is None for p in peaks)
+
+
+def test_no_pattern_no_peak():
+    peaks = direction_peaks(make_frames(modulation=0.0)[0, :, :, 0], None)
+    assert {p.grade for p in peaks} == {"none"}
+    assert peaks[0].period_um is None
+
+
+def test_two_orders_of_a_three_beam_pattern(frames3d):
+    for peak in direction_peaks(frames3d[0, :, :, 2], 0.08):
+        coarse, fine = peak.orders_px
+        assert fine == pytest.approx(3.4, rel=0.01)
+        assert coarse == pytest.approx(6.8, rel=0.02)
+        assert peak.finest_px == fine
+
+
+@pytest.mark.parametrize("order", ["PA", "AP"])
+def test_2d_orders_are_told_apart(frames2d, order):
+    rows = compare_orders(raw_of(frames2d, order).frames, 3, 3, None)
+    sentence, decided = explain(rows)
+    assert rows[0].order == order
+    assert rows[0].distinct == 3
+    assert rows[1].distinct < 3
+    assert decided
+    assert "same angle" in sentence
+
+
+@pytest.mark.parametrize("order", ["PZA", "PAZ", "ZAP"])
+def test_3d_orders_are_told_apart(frames3d, order):
+    rows = compare_orders(raw_of(frames3d, order).frames, 3, 5, None)
+    assert rows[0].order == order
+    assert rows[0].constant
+    assert explain(rows)[1]
+    np.testing.assert_allclose(angles_of(rows[0].peaks), ANGLES_DEG, atol=1.5)
+
+
+def test_regroup_is_the_inverse_of_the_sequence(frames3d):
+    for order in ("PZA", "PAZ", "ZAP"):
+        back = regroup(raw_of(frames3d, order).frames, 3, 5, order)
+        np.testing.assert_array_equal(back, frames3d[0])
+
+
+def test_nothing_is_decided_without_a_pattern():
+    rows = compare_orders(raw_of(make_frames(modulation=0.0)).frames, 3, 3, None)
+    sentence, decided = explain(rows)
+    assert not decided
+    assert "no order" in sentence
+
+
+@pytest.mark.parametrize("order", ["PA", "AP"])
+def test_file_without_notes(frames2d, order):
+    found = inspect(raw_of(frames2d, order))
+    assert (found.order, found.order_decided) == (order, True)
+    assert found.sizes == {"T": 1, "C": 1, "A": 3, "P": 3, "Z": 1, "Y": 96, "X": 96}
+    wanted = ["--pixel-um", "--emission-nm", "--na"]
+    assert list(found.missing) == wanted + (["--order AP"] if order == "AP" else [])
+    assert found.counts.verdict == "counts"
+    assert "2-D" in found.support
+    np.testing.assert_allclose(angles_of(found.peaks), ANGLES_DEG, atol=0.5)
+
+
+@pytest.mark.parametrize("order", ["PZA", "PAZ"])
+def test_3d_file_without_notes(frames3d, order):
+    found = inspect(raw_of(frames3d, order, pixel_um=0.08))
+    assert found.order == order
+    assert (found.sizes["A"], found.sizes["P"], found.sizes["Z"], found.sizes["T"]) == (3, 5, 5, 1)
+    assert "--angles 3 --phases 5" in found.missing
+    assert f"--order {order}" in found.missing
+    assert "3-D" in found.support
+
+
+def test_time_series_stays_a_time_series():
+    found = inspect(raw_of(make_frames(times=5, seed=2)))
+    assert (found.sizes["T"], found.sizes["A"], found.sizes["P"], found.sizes["Z"]) == (5, 3, 3, 1)
+    assert found.order == "PA"
+    assert any("time points look the same" in note for note in found.notes)
+
+
+def test_declared_time_points_leave_no_doubt():
+    frames = raw_of(make_frames(times=2, phases=5, seed=2)).frames
+    found = inspect(RawFrames(frames.reshape(2, 15, 96, 96), (("T", 2), ("S", 15))))
+    assert (found.sizes["T"], found.sizes["A"], found.sizes["P"], found.sizes["Z"]) == (2, 3, 5, 1)
+    assert not any("look the same" in note for note in found.notes)
+
+
+def test_single_direction():
+    found = inspect(raw_of(make_frames(angles_deg=(25.0,), phases=5, seed=3)))
+    assert (found.sizes["A"], found.sizes["P"]) == (1, 5)
+    assert "one pattern direction" in found.support
+
+
+def test_five_directions():
+    angles = (0.0, 36.0, 72.0, -72.0, -36.0)
+    found = inspect(raw_of(make_frames(angles_deg=angles, phases=5, seed=3, times=3)))
+    assert (found.sizes["T"], found.sizes["A"], found.sizes["P"]) == (3, 5, 5)
+
+
+def test_frames_that_fit_no_acquisition(frames2d):
+    sequence = raw_of(frames2d).frames[:8]
+    with pytest.raises(InputError, match="One frame is missing"):
+        inspect(RawFrames(sequence, (("S", 8),)))
+
+
+def test_stack_read_in_the_wrong_order_is_noticed(frames2d):
+    sequence = raw_of(frames2d, "AP").frames
+    data = regroup(sequence, 3, 3, "PA")[None, None]
+    found = inspect(SimStack(data, 0.065, OPTICS, order="PA"))
+    assert found.order == "AP"
+    assert any("--order AP" in note for note in found.notes)
+
+
+def test_stack_read_in_the_right_order_is_confirmed(frames2d):
+    data = frames2d[:, None]
+    found = inspect(SimStack(data, 0.065, OPTICS, order="PA"))
+    assert found.order_decided
+    assert not any("--order" in note for note in found.notes)
+    assert found.missing == ()
+    assert found.pixel_um == 0.065
+
+
+def test_stretched_data_are_called_so(frames2d):
+    low, high = frames2d.min(), frames2d.max()
+    stretched = ((frames2d.astype(float) - low) / (high - low) * 65535).astype(np.uint16)
+    found = inspect(raw_of(stretched))
+    assert found.counts.verdict == "not camera counts"
+    assert "not camera counts" in found.to_text()
+
+
+def test_saturation_is_reported(frames2d):
+    clipped = np.minimum(frames2d, 255)
+    found = inspect(raw_of(clipped))
+    assert found.saturated_fraction > 1e-3
+    assert any("saturated" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("factor", "grade"), [(1.0, "ok"), (0.7, "ok"), (0.5, "caution"), (0.3, "bad")]
+)
+def test_brightness_grades(factor, grade):
+    frames = np.full((3, 3, 4, 4), 1100.0)
+    frames[2] = 100 + 1000 * factor
+    frames[0, 1] = 100 + 990
+    found = brightness(frames, 100.0)
+    assert found.grade == grade
+    assert found.variation_percent == pytest.approx(100 * (1 - min(factor, 0.99)))
+    assert found.within_percent == pytest.approx(1.0)
+
+
+def test_camera_offset_enters_the_brightness(frames2d):
+    dim = frames2d.copy()
+    dim[:, 2] = 100 + (dim[:, 2].astype(float) - 100) / 3
+    with_offset = inspect(raw_of(dim, camera=Camera(1.0, 100.0, 1.0))).brightness
+    without = inspect(raw_of(dim)).brightness
+    assert with_offset.grade == "bad"
+    assert without.variation_percent < with_offset.variation_percent
+
+
+def test_preset_of_the_instrument(frames2d):
+    found = inspect(raw_of(
+        frames2d, pixel_um=0.0626, excitation_nm=(488.0,), excitation_na=1.35
+    ))  # fmt: skip
+    assert found.presets[0].preset.name == "multisim-tirf-488"
+    assert found.finest_period_um == pytest.approx(0.1807, abs=1e-4)
+
+
+def test_report_for_machines_and_people(frames2d):
+    found = inspect(raw_of(frames2d, pixel_um=0.065, flipped_y=True))
+    data = json.loads(json.dumps(found.to_dict()))
+    assert data["schema"] == "simrecon/inspection/1"
+    assert data["order"] == "PA"
+    assert len(data["peaks"]) == 3
+    assert data["peaks"][1]["angle_deg"] == pytest.approx(70.0, abs=0.5)
+    text = found.to_text()
+    for words in ("9 frames of 96 × 96", "3 directions × 3 phases", "0.065 µm", "turned round",
+                  "direction 2: period 22", "to give      --emission-nm --na"):  # fmt: skip
+        assert words in text
+    assert max(len(line) for line in text.splitlines()) <= 100
+
+
+def test_from_file_with_and_without_options(frames2d, tmp_path):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, raw_of(frames2d, "AP").frames, photometric="minisblack")
+    found = inspect(read_raw(path))
+    assert (found.order, found.pixel_um) == ("AP", None)
+    assert found.source == str(path)
+    given = {"pixel_um": 0.065, "na": 1.4, "emission_nm": 525.0}
+    loosely = inspect(read_raw(path, **given, offset=100.0, sample_index=1.4))
+    assert loosely.missing == ("--order AP",)
+    strictly = inspect(read(path, **given))
+    assert strictly.order == "AP"
+    assert any("--order AP" in note for note in strictly.notes)
