@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Literal
 
 import numpy as np
+from scipy.interpolate import CubicSpline
 
 from simrecon.errors import InputError, UsageError
 from simrecon.model.optics import Optics
@@ -71,8 +72,6 @@ def theoretical_otf(
 @lru_cache(maxsize=32)
 def _pupil_table(optics: Optics, model: Literal["scalar", "vectorial"]) -> np.ndarray:
     """Table of `TABLE_POINTS` values: quadrature at fewer points, spline of the ratio to ideal."""
-    from scipy.interpolate import CubicSpline
-
     v_coarse = np.linspace(0.0, 1.0, _COARSE_POINTS)
     values = pupil_otf(optics, v_coarse * optics.cutoff_per_um, model=model)[0]
     v = np.linspace(0.0, 1.0, TABLE_POINTS)
