@@ -29,6 +29,10 @@ SEPARATE = 0.12
 """Fraction of the cut-off below which order 0 is not compared with orders ±1."""
 
 
+RING_WIDTH = 4
+EXCESS_IGNORED = 1.3
+
+
 @dataclass(frozen=True)
 class Group:
     """Bands that are compared with each other at a set of frequencies.
@@ -39,28 +43,31 @@ class Group:
         Which of the K samples.
     gains : ndarray (B, k), complex64
         G_i, 0 for the bands that stay out.
+    inverse : ndarray (B, k), float32
+        Weights 1/(N_i f_i): f_i ≥ 1 where a band disagrees with the others beyond its noise.
     density : ndarray (k,), float32
-        Σ|G_i|²/N_i (1 where nothing is seen).
+        Σ|G_i|²/(N_i f_i) (1 where nothing is seen).
     weight : ndarray (k,), float32
         ρ: signal/(signal + noise) of the common estimate; 0 where fewer than two bands overlap.
     """
 
     samples: slice | np.ndarray
     gains: np.ndarray
+    inverse: np.ndarray
     density: np.ndarray
     weight: np.ndarray
 
-    def estimate(self, bands: np.ndarray, band_noise: np.ndarray) -> np.ndarray:
+    def estimate(self, bands: np.ndarray) -> np.ndarray:
         """Best estimate of S from bands y (B, k), (k,) complex64."""
-        matched = np.sum(np.conj(self.gains) * bands / _column(band_noise), axis=0)
+        matched = np.sum(np.conj(self.gains) * bands * self.inverse, axis=0)
         result: np.ndarray = matched / self.density
         return result
 
-    def mismatch(self, bands: np.ndarray, band_noise: np.ndarray) -> np.ndarray:
+    def mismatch(self, bands: np.ndarray) -> np.ndarray:
         """``ρ A y``, (B, k) complex64: zero where the bands agree."""
         support = (np.abs(self.gains) > 0) * self.weight
-        residual = bands - self.gains * self.estimate(bands, band_noise)
-        result: np.ndarray = residual * support / _column(band_noise)
+        residual = bands - self.gains * self.estimate(bands)
+        result: np.ndarray = residual * support * self.inverse
         return result
 
 
@@ -96,7 +103,7 @@ class Gram:
         """``ρ A y`` summed over the groups, (B, K) complex64."""
         total = np.zeros_like(self.bands)
         for group in self.groups:
-            part = group.mismatch(self.bands[:, group.samples], self.band_noise)
+            part = group.mismatch(self.bands[:, group.samples])
             total[:, group.samples] += part
         return total
 
@@ -137,7 +144,7 @@ def build_gram(
     matrix = np.zeros((rows.shape[0],) * 2, dtype=np.complex128)
     total = np.zeros((band_noise.size,) * 2, dtype=np.complex128)
     for group in groups:
-        _accumulate(group, rows, band_of_row, band_noise, matrix, total)
+        _accumulate(group, rows, band_of_row, matrix, total)
     noise = np.zeros_like(matrix)
     size = rows_per_direction(phases)
     for d, (m, c) in enumerate(zip(moments, unmix, strict=True)):
@@ -191,38 +198,69 @@ def _group(
     ring: np.ndarray,
     samples: slice | np.ndarray,
 ) -> Group:
+    plain = np.broadcast_to(1.0 / _column(band_noise), bands.shape)
+    excess = _disagreement(bands, gains, plain, ring)
+    inverse = plain / excess
     power = np.abs(gains) ** 2
-    density = np.sum(power / _column(band_noise), axis=0)
+    density = np.sum(power * inverse, axis=0)
     seen = density > 0
     density = np.where(seen, density, 1.0).astype(np.float32)
-    matched = np.sum(np.conj(gains) * bands / _column(band_noise), axis=0)
-    excess = np.bincount(ring, np.abs(matched) ** 2 - density * seen)
-    norm = np.bincount(ring, density**2 * seen)
-    signal = np.maximum(excess / np.maximum(norm, 1e-30), 0.0)
+    matched = np.sum(np.conj(gains) * bands * inverse, axis=0)
+    above = np.bincount(ring, np.abs(matched) ** 2 - density * seen)
+    norm = np.bincount(ring, density.astype(np.float64) ** 2 * seen)
+    signal = np.maximum(above / np.maximum(norm, 1e-300), 0.0)
     ratio = signal[ring] * density
     overlap = np.sum(power > 0, axis=0) >= 2
     weight = np.where(overlap, ratio / (1.0 + ratio), 0.0).astype(np.float32)
-    return Group(samples, gains, density, weight)
+    return Group(samples, gains, inverse.astype(np.float32), density, weight)
+
+
+def _disagreement(
+    bands: np.ndarray, gains: np.ndarray, inverse: np.ndarray, ring: np.ndarray
+) -> np.ndarray:
+    """f_i(k) ≥ 1: residual power of band i against all others over what noise explains.
+
+    Averaged over rings of `RING_WIDTH` samples. Drift, uneven illumination, out-of-focus light or
+    a wrong OTF show here, mostly at low frequencies; without this they would outweigh all the
+    rest. Below `EXCESS_IGNORED` it stays 1.
+    """
+    power = np.abs(gains) ** 2 * inverse
+    density = np.sum(power, axis=0)
+    matched = np.sum(np.conj(gains) * bands * inverse, axis=0)
+    coarse = ring // RING_WIDTH
+    result = np.ones(bands.shape, dtype=np.float32)
+    for i in range(bands.shape[0]):
+        rest = density - power[i]
+        seen = (power[i] > 0) & (rest > 1e-3 * density)
+        if not seen.any():
+            continue
+        safe = np.where(seen, rest, 1.0)
+        others = (matched - np.conj(gains[i]) * bands[i] * inverse[i]) / safe
+        residual = np.abs(bands[i] - gains[i] * others) ** 2 * seen
+        noise = (1.0 / inverse[i] + np.abs(gains[i]) ** 2 / safe) * seen
+        level = np.bincount(coarse, residual) / np.maximum(np.bincount(coarse, noise), 1e-300)
+        level = np.where(level > EXCESS_IGNORED, level, 1.0)
+        result[i] = level[coarse]
+    return result
 
 
 def _accumulate(
     group: Group,
     rows: np.ndarray,
     band_of_row: np.ndarray,
-    band_noise: np.ndarray,
     matrix: np.ndarray,
     total: np.ndarray,
 ) -> None:
     """Add a group to J's matrix (R, R) and to Σ_k ρ A (B, B)."""
     part = rows[:, group.samples]
     root = np.sqrt(group.weight)
-    factors = np.conj(group.gains) * (root / np.sqrt(group.density)) / _column(band_noise)
+    factors = np.conj(group.gains) * (root / np.sqrt(group.density)) * group.inverse
     weighted = part * factors.astype(np.complex64)[band_of_row]
     matrix -= np.conj(weighted) @ weighted.T
     total -= np.conj(factors) @ factors.T
-    for i in range(band_noise.size):
+    for i in range(total.shape[0]):
         own = np.nonzero(band_of_row == i)[0]
-        support = root * (np.abs(group.gains[i]) > 0)
+        support = root * np.sqrt(group.inverse[i]) * (np.abs(group.gains[i]) > 0)
         seen = part[own] * support
-        matrix[np.ix_(own, own)] += np.conj(seen) @ seen.T / band_noise[i]
-        total[i, i] += np.sum(support**2, dtype=np.float64) / band_noise[i]
+        matrix[np.ix_(own, own)] += np.conj(seen) @ seen.T
+        total[i, i] += np.sum(support**2, dtype=np.float64)

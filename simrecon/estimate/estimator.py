@@ -277,9 +277,9 @@ def _fit_usable(
     )
     average = task.variance_e2[usable].mean(axis=(0, 1))
     matrix = covariance(
-        fit.gram, fit.states, fit.half, task.window, average, fit_frequency=not fixed
+        fit.gram, fit.frozen, fit.half, task.window, average, fit_frequency=not fixed
     )
-    errors = direction_errors(matrix, fit.states)
+    errors = direction_errors(matrix, fit.frozen)
     # Intensities are relative to all frames of the stack, also those that could not be fitted.
     fitted = {
         d: _Fitted(
@@ -293,11 +293,11 @@ def _fit_usable(
 
 
 def _describe(fit: JointFit, notes: list[str]) -> None:
-    phases = fit.states[0].phase_rad.size
+    phases = fit.frozen[0].phase_rad.size
     c = coefficient_vector(
-        [s.parameters for s in fit.states],
-        np.zeros((len(fit.states), 2)),
-        [0.5 * s.modulation for s in fit.states],
+        [s.parameters for s in fit.frozen],
+        np.zeros((len(fit.frozen), 2)),
+        [0.5 * s.modulation for s in fit.frozen],
         phases,
     )
     notes.append(f"band overlap: mismatch {mismatch_chi2(fit.gram, c):.2f} × noise")

@@ -15,6 +15,7 @@ import numpy as np
 from simrecon.estimate.consistency import SEPARATE, Gram, build_gram
 from simrecon.estimate.mixing import BANDS, DirectionState, unmixing, unmixing_jacobian
 from simrecon.estimate.noise import noise_moments
+from simrecon.estimate.overlap import mismatch_chi2, overlap
 from simrecon.estimate.rows import (
     HalfPlane,
     OtfFunction,
@@ -27,6 +28,69 @@ from simrecon.estimate.rows import (
 from simrecon.estimate.window import FieldWindow
 
 
+MAX_MOVE_PHASE_RAD, MAX_MOVE_INTENSITY = 0.3, 0.2
+"""Longest step of the inner minimisation."""
+MODULATION_FACTOR = 2.0
+"""Most that a modulation changes in one iteration."""
+SLOPE_STEP_PX = 0.2
+"""The OTF's slopes are evaluated again when a frequency moved farther than this."""
+
+
+PRIOR_SD_PHASE_RAD = 0.6
+PRIOR_SD_INTENSITY = 0.1
+PRIOR_SD_FREQUENCY_PX = 1.0
+"""Weak normal priors about the start values: a hundred times wider than the fit's own errors on
+usable data (a bias of 1e-4 of them), and a leash where the data hardly say anything."""
+
+
+@dataclass(frozen=True)
+class Prior:
+    """Normal prior of the free parameters.
+
+    Attributes
+    ----------
+    centre : list of ndarray (2P + 1,)
+        (φ, g, ln m) of each direction; ln m is free.
+    frequency_per_um : ndarray (D, 2)
+    precision : ndarray (2P + 3,)
+        1/sd² of (φ, g, ln m, f_y, f_x).
+    """
+
+    centre: list[np.ndarray]
+    frequency_per_um: np.ndarray
+    precision: np.ndarray
+
+    @classmethod
+    def about(cls, states: Sequence[DirectionState], window: FieldWindow) -> Prior:
+        """Prior about start values."""
+        phases = states[0].phase_rad.size
+        sample = 1.0 / np.array(window.padded.extent_um)
+        deviation = np.concatenate(
+            [
+                np.full(phases, PRIOR_SD_PHASE_RAD),
+                np.full(phases, PRIOR_SD_INTENSITY),
+                [np.inf],
+                PRIOR_SD_FREQUENCY_PX * sample,
+            ]
+        )
+        return cls(
+            [s.parameters for s in states],
+            np.array([s.frequency_per_um for s in states]),
+            1.0 / deviation**2,
+        )
+
+    def offset(self, parameters: Sequence[np.ndarray], frequency_per_um: np.ndarray) -> np.ndarray:
+        """Distance from the centre, (D, 2P + 3); ln m counts as 0."""
+        rows = []
+        for p, c, f, f0 in zip(
+            parameters, self.centre, frequency_per_um, self.frequency_per_um, strict=True
+        ):
+            inner = p - c
+            inner[-1] = 0.0
+            rows.append(np.concatenate([inner, f - f0]))
+        return np.array(rows)
+
+
 @dataclass(frozen=True)
 class JointFit:
     """Outcome of :func:`fit_jointly`.
@@ -35,7 +99,9 @@ class JointFit:
     ----------
     states : list of DirectionState
     gram : Gram
-        Frozen at `states` (the last iterate, before its own tiny step).
+        Frozen at `frozen`.
+    frozen : list of DirectionState
+        States of the last but one iteration, a tiny step from `states`.
     half : HalfPlane
     last_step_px : float
         Largest frequency change (DFT samples) or phase change (half turns) of the last outer
@@ -45,6 +111,7 @@ class JointFit:
 
     states: list[DirectionState]
     gram: Gram
+    frozen: list[DirectionState]
     half: HalfPlane
     last_step_px: float
     converged: bool
@@ -61,7 +128,7 @@ def fit_jointly(
     cutoff_per_um: float,
     fit_frequency: bool = True,
     iterations: int = 6,
-    tolerance_px: float = 1e-4,
+    tolerance_px: float = 1e-3,
 ) -> JointFit:
     """Fit the patterns of D directions that were found.
 
@@ -90,26 +157,33 @@ def fit_jointly(
     half = HalfPlane.within(window, cutoff_per_um)
     separate_px = SEPARATE * cutoff_per_um * min(window.padded.extent_um)
     step = np.inf
+    prior = Prior.about(current, window)
+    slopes: list[np.ndarray] = []
     for _ in range(iterations):
-        gram = freeze(frames, spectra, variance_e2, current, otf, window, half, separate_px)
+        if step > SLOPE_STEP_PX:
+            slopes = [log_slopes(otf, state, window, half) for state in current]
+        gains = band_gains(otf, current, half)
+        gram = freeze(frames, spectra, variance_e2, current, gains, slopes, window, half, separate_px)
+        frozen = current
+        current = minimise(
+            gram, with_modulation(gram, frozen), frozen, prior, fit_frequency=fit_frequency
+        )
+        step = _largest_step(frozen, current, window)
         if step < tolerance_px:
-            return JointFit(current, gram, half, float(step), True)
-        moved = minimise(gram, current, fit_frequency=fit_frequency)
-        step = _largest_step(current, moved, window)
-        current = moved
-    gram = freeze(frames, spectra, variance_e2, current, otf, window, half, separate_px)
-    return JointFit(current, gram, half, float(step), bool(step < tolerance_px))
+            break
+    return JointFit(current, gram, frozen, half, float(step), bool(step < tolerance_px))
 
 
 def _largest_step(
     before: Sequence[DirectionState], after: Sequence[DirectionState], window: FieldWindow
 ) -> float:
-    """Largest change of a frequency (DFT samples) or of a phase (half turns)."""
+    """Largest change of a frequency (DFT samples), a phase (half turns) or ln m (× 0.3)."""
     length = np.array(window.padded.extent_um)
     changes = [0.0]
     for a, b in zip(before, after, strict=True):
         changes.append(float(np.abs((b.frequency_per_um - a.frequency_per_um) * length).max()))
         changes.append(float(np.abs(b.phase_rad - a.phase_rad).max()) / np.pi)
+        changes.append(0.3 * abs(float(np.log(b.modulation / a.modulation))))
     return max(changes)
 
 
@@ -118,7 +192,8 @@ def freeze(
     spectra: np.ndarray,
     variance_e2: np.ndarray,
     states: list[DirectionState],
-    otf: OtfFunction,
+    gains: np.ndarray,
+    slopes: list[np.ndarray],
     window: FieldWindow,
     half: HalfPlane,
     separate_px: float,
@@ -126,15 +201,15 @@ def freeze(
     """Quadratic form at `states`; arguments as in :func:`fit_jointly`."""
     rows = np.concatenate(
         [
-            demodulated_rows(f, s, state, window, half, log_slopes(otf, state, window, half))
-            for f, s, state in zip(frames, spectra, states, strict=True)
+            demodulated_rows(f, s, state, window, half, slope)
+            for f, s, state, slope in zip(frames, spectra, states, slopes, strict=True)
         ]
     )
     moments = [
         noise_moments(v, state.frequency_per_um, window)
         for v, state in zip(variance_e2, states, strict=True)
     ]
-    return build_gram(rows, states, moments, band_gains(otf, states, half), half, separate_px)
+    return build_gram(rows, states, moments, gains, half, separate_px)
 
 
 def coefficient_vector(
@@ -208,32 +283,44 @@ def curvature_scale(hessian: np.ndarray) -> np.ndarray:
 def minimise(
     gram: Gram,
     states: Sequence[DirectionState],
+    frozen: Sequence[DirectionState],
+    prior: Prior,
     *,
     fit_frequency: bool = True,
     iterations: int = 12,
 ) -> list[DirectionState]:
-    """Minimise the frozen quadratic form from `states`; mean intensity is kept at 1."""
+    """Minimise the quadratic form (made at `frozen`) over phases, intensities and frequencies.
+
+    Starts from `states`; modulations stay, and so does the mean intensity.
+    """
     phases = states[0].phase_rad.size
     start = [s.parameters for s in states]
     parameters = [p.copy() for p in start]
-    halves = [0.5 * s.modulation for s in states]
+    halves = [0.5 * s.modulation for s in frozen]
     step = np.zeros((len(states), 2))
     count = 2 * phases + 3
+    origin = np.array([s.frequency_per_um for s in frozen])
+    held = [2 * phases] + ([] if fit_frequency else [count - 2, count - 1])
+
+    matrix = _safe_matrix(gram, coefficient_vector(parameters, step, halves, phases))
 
     def value(p: Sequence[np.ndarray], s: np.ndarray) -> float:
         c = coefficient_vector(p, s, halves, phases)
-        return float(np.real(np.conj(c) @ gram.matrix @ c))
+        away = prior.offset(p, origin + s)
+        held_back = 0.5 * float(np.sum(away**2 * prior.precision))
+        return float(np.real(np.conj(c) @ matrix @ c)) + held_back
 
     damping = 1e-6
     best = value(parameters, step)
     for _ in range(iterations):
         c = coefficient_vector(parameters, step, halves, phases)
         jac = jacobian(parameters, step, halves, phases)
-        gradient = 2 * np.real(np.conj(jac) @ (gram.matrix @ c))
-        hessian = 2 * np.real(np.conj(jac) @ gram.matrix @ jac.T)
+        gradient = 2 * np.real(np.conj(jac) @ (matrix @ c))
+        hessian = 2 * np.real(np.conj(jac) @ matrix @ jac.T)
+        gradient += (prior.offset(parameters, origin + step) * prior.precision).ravel()
+        hessian += np.diag(np.tile(prior.precision, len(states)))
         gradient, hessian = pin_intensity(gradient, hessian, len(states), phases)
-        if not fit_frequency:
-            hold_frequency(gradient, hessian, count)
+        hold(gradient, hessian, held, count)
         scale = curvature_scale(hessian)
         scaled = hessian * scale[:, None] * scale[None, :]
         improved = False
@@ -260,15 +347,44 @@ def minimise(
     ]
 
 
-def hold_frequency(gradient: np.ndarray, hessian: np.ndarray, count: int) -> None:
-    """Take the frequencies (last two of each `count` parameters) out of the fit, in place."""
-    for held in (count - 2, count - 1):
-        index = np.arange(held, gradient.size, count)
+def _safe_matrix(gram: Gram, coefficients: np.ndarray) -> np.ndarray:
+    """J's matrix with slightly less noise subtracted than expected.
+
+    Were more subtracted than there is, mixing that amplifies the noise without bound would seem
+    to be the best. The share follows the data when they are quieter than predicted, less the
+    scatter of a noise estimate from this many samples.
+    """
+    samples = max(gram.bands.shape[1], 1)
+    share = min(1.0, mismatch_chi2(gram, coefficients)) - max(0.02, 4.0 / np.sqrt(samples))
+    safe: np.ndarray = gram.matrix + (1.0 - max(share, 0.0)) * gram.noise
+    return safe
+
+
+def hold(
+    gradient: np.ndarray, hessian: np.ndarray, held: Sequence[int], count: int
+) -> None:
+    """Take the parameters `held` of each `count` out of the fit, in place."""
+    for one in held:
+        index = np.arange(one, gradient.size, count)
         stiff = hessian[index, index].copy()
         gradient[index] = 0.0
         hessian[index, :] = 0.0
         hessian[:, index] = 0.0
-        hessian[index, index] = np.maximum(stiff, 1e-300)
+        hessian[index, index] = np.maximum(np.abs(stiff), 1e-300)
+
+
+def with_modulation(gram: Gram, states: Sequence[DirectionState]) -> list[DirectionState]:
+    """Modulations by regression of orders ±1 on what all other bands predict for them.
+
+    The quadratic form alone would shrink orders ±1 to nothing (a large modulation) when they do
+    not fit the rest; the regression does not, and its noise is subtracted.
+    """
+    result = []
+    for d, state in enumerate(states):
+        ratio = overlap(gram, d).ratio.real
+        factor = float(np.clip(ratio, 1.0 / MODULATION_FACTOR, MODULATION_FACTOR))
+        result.append(replace(state, modulation=max(state.modulation * factor, 1e-3)))
+    return result
 
 
 def pin_intensity(
@@ -289,9 +405,14 @@ def _moved(
     parameters: Sequence[np.ndarray], step: np.ndarray, move: np.ndarray, count: int
 ) -> tuple[list[np.ndarray], np.ndarray]:
     moves = move.reshape(-1, count)
+    phases = (count - 3) // 2
+    largest = max(
+        float(np.abs(moves[:, :phases]).max()) / MAX_MOVE_PHASE_RAD,
+        float(np.abs(moves[:, phases : 2 * phases]).max()) / MAX_MOVE_INTENSITY,
+        1.0,
+    )
+    moves = moves / largest
     trial = [p + m[:-2] for p, m in zip(parameters, moves, strict=True)]
-    for t, p in zip(trial, parameters, strict=True):
-        t[-1] = np.clip(t[-1], p[-1] - 1.0, p[-1] + 1.0)
     return trial, step + moves[:, -2:]
 
 

@@ -38,7 +38,7 @@ def overlap(gram: Gram, direction: int) -> Overlap:
     noise = gram.band_noise.astype(np.float32)
     sides = [direction * len(BANDS) + i for i in range(1, len(BANDS))]
     rest = [i for i in range(noise.size) if i not in sides]
-    inverse = 1.0 / noise[rest][:, None]
+    inverse = group.inverse[rest]
     density = np.sum(np.abs(group.gains[rest]) ** 2 * inverse, axis=0)
     seen = density > 0
     density = np.where(seen, density, 1.0)
@@ -47,7 +47,7 @@ def overlap(gram: Gram, direction: int) -> Overlap:
     for i in sides:
         gain = group.gains[i]
         doubt = np.abs(gain) ** 2 / density
-        weight = np.where(seen & (np.abs(gain) > 0), group.weight / (noise[i] + doubt), 0.0)
+        weight = np.where(seen & (np.abs(gain) > 0), group.weight / (1.0 / group.inverse[i] + doubt), 0.0)
         prediction = gain * estimate
         cross += complex(np.sum(weight * np.conj(prediction) * bands[i], dtype=np.complex128))
         raw += float(np.sum(weight * np.abs(prediction) ** 2, dtype=np.float64))

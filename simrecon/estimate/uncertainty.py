@@ -21,7 +21,7 @@ from simrecon.estimate.consistency import Gram
 from simrecon.estimate.joint import (
     coefficient_vector,
     curvature_scale,
-    hold_frequency,
+    hold,
     jacobian,
     pin_intensity,
 )
@@ -79,9 +79,9 @@ def covariance(
     scores -= noise[:, None] * (share / share.sum())
     _, stiff = pin_intensity(np.zeros(hessian.shape[0]), hessian, len(states), phases)
     if not fit_frequency:
-        held = np.zeros(stiff.shape[0])
-        hold_frequency(held, stiff, 2 * phases + 3)
-        scores[np.arange(scores.shape[0]) % (2 * phases + 3) >= 2 * phases + 1] = 0.0
+        count = 2 * phases + 3
+        hold(np.zeros(stiff.shape[0]), stiff, [count - 2, count - 1], count)
+        scores[np.arange(scores.shape[0]) % count >= count - 2] = 0.0
     scale = curvature_scale(stiff)
     inverse = np.linalg.pinv(stiff * np.outer(scale, scale), rcond=1e-9, hermitian=True)
     inverse *= np.outer(scale, scale)
