@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from simrecon.errors import InputError
 from simrecon.estimate.frequency import CarrierPeak, CarrierSearch, SearchRegion
 from simrecon.estimate.window import FieldWindow
 from simrecon.presets import line_distance_rad
@@ -107,7 +108,10 @@ class OrderRow:
             "order": self.order, "angles": self.angles, "phases": self.phases,
             "planes": self.planes, "distinct_directions": self.distinct,
             "constant_over_planes": self.constant,
-            "angles_deg": [round(math.degrees(p.angle_rad), 1) + 0.0 for p in self.peaks],
+            "angles_deg": [
+                None if p.grade == "none" else round(math.degrees(p.angle_rad), 1) + 0.0
+                for p in self.peaks
+            ],
             "peak_to_background": [round(p.peak_to_background, 1) for p in self.peaks],
         }  # fmt: skip
 
@@ -121,8 +125,24 @@ def direction_peaks(frames: np.ndarray, pixel_um: float | None) -> tuple[Directi
         One acquisition of one plane, P ≥ 3.
     pixel_um
         Pixel pitch; None: periods in pixels only.
+
+    Returns
+    -------
+    tuple of DirectionPeak
+        Of grade "none" with a period of NaN where the frames are too small for a search.
+
+    Raises
+    ------
+    InputError
+        For fewer than three phases.
     """
     images = np.asarray(frames, dtype=np.float32)
+    if images.shape[1] < 3:
+        raise InputError(
+            "A pattern cannot be found in fewer than three phases.",
+            expected="at least 3 phases per direction", got=str(images.shape[1]),
+            where="--phases",
+        )  # fmt: skip
     scale = float(np.abs(images).max()) or 1.0
     window = FieldWindow.on((images.shape[-2], images.shape[-1]), 1.0)
     search = CarrierSearch(window.transform(images / scale), window)
@@ -142,6 +162,9 @@ def _line_angle(peak: CarrierPeak) -> float:
 def _describe(
     number: int, peaks: list[CarrierPeak], pixel_um: float | None, phases: int
 ) -> DirectionPeak:
+    if not peaks:
+        unknown = None if pixel_um is None else math.nan
+        return DirectionPeak(number, math.nan, unknown, math.nan, 0.0, "none")
     best = peaks[0]
     period = 1.0 / math.hypot(*best.frequency_per_um)
     height = best.peak_to_background

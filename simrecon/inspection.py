@@ -123,10 +123,9 @@ class Inspection:
             **{name: list(getattr(self, name)) for name in lists},
             "orders": [row.to_dict() for row in self.orders],
             "counts": dict(vars(self.counts)),
-            "brightness": {**vars(self.brightness), "means": [list(m) for m in
-                                                              self.brightness.means]},
+            "brightness": _known(vars(self.brightness)),
             "peaks": [
-                {**vars(p), "angle_deg": math.degrees(p.angle_rad)} for p in self.peaks
+                _known({**vars(p), "angle_deg": math.degrees(p.angle_rad)}) for p in self.peaks
             ],
             "presets": [
                 {"name": m.preset.name, "instrument": m.preset.instrument,
@@ -192,6 +191,11 @@ def inspect(stack: SimStack | RawFrames) -> Inspection:
         support=_support(best),
         notes=_notes(grouping, decided),
     )
+
+
+def _known(values: dict[str, Any]) -> dict[str, Any]:
+    """The same with None for NaN, which JSON cannot hold."""
+    return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in values.items()}
 
 
 def _notes(grouping: Grouping, decided: bool) -> tuple[str, ...]:

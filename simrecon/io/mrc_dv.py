@@ -206,6 +206,7 @@ def _axes(header: MrcHeader, path: Path, notes: list[str]) -> tuple[tuple[str, i
 
 
 def _excitation(header: MrcHeader, path: Path) -> tuple[tuple[float, float] | None, str]:
+    """Excitation wavelength and NA from a title or the file name, and where they stood."""
     for text, origin in [(t, "title") for t in header.titles] + [(path.stem, "file name")]:
         found = parse_title(text)
         if found is not None:

@@ -4,6 +4,7 @@ import math
 import numpy as np
 import pytest
 import tifffile
+from pattern_maker import ANGLES_DEG, make_frames
 
 from simrecon.errors import InputError
 from simrecon.evidence import compare_orders, direction_peaks, explain, regroup
@@ -13,8 +14,6 @@ from simrecon.model.camera import Camera
 from simrecon.model.frames import RawFrames
 from simrecon.model.optics import Optics
 from simrecon.model.stack import SimStack
-
-from .pattern_maker import ANGLES_DEG, make_frames
 
 OPTICS = (Optics(1.4, 525.0),)
 
@@ -239,3 +238,24 @@ def test_from_file_with_and_without_options(frames2d, tmp_path):
     strictly = inspect(read(path, **given))
     assert strictly.order == "AP"
     assert any("--order AP" in note for note in strictly.notes)
+
+
+@pytest.mark.parametrize("size", [7, 16, 31, 53])
+def test_small_and_prime_sizes_do_not_fail(size):
+    found = inspect(raw_of(make_frames(size=size, seed=1)))
+    assert len(found.peaks) == 3
+    assert found.to_text()
+    json.dumps(found.to_dict(), allow_nan=False)
+
+
+def test_frames_too_small_for_a_search_have_no_pattern():
+    found = inspect(raw_of(make_frames(size=4, seed=1)))
+    assert {p.grade for p in found.peaks} == {"none"}
+    assert found.to_dict()["peaks"][0]["period_px"] is None
+    json.dumps(found.to_dict(), allow_nan=False)
+    assert "no pattern found" in found.to_text()
+
+
+def test_two_phases_are_too_few(frames2d):
+    with pytest.raises(InputError, match="three phases"):
+        inspect(raw_of(frames2d[:, :, :2], angles=3, phases=2))

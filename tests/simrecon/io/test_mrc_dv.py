@@ -1,11 +1,10 @@
 import numpy as np
 import pytest
+from mrc_maker import make_mrc
 
 from simrecon.errors import InputError
 from simrecon.io import read
 from simrecon.io.mrc_dv import parse_title, read_header, read_mrc
-
-from .mrc_maker import make_mrc
 
 RAMP = np.arange(9 * 5 * 7).reshape(9, 5, 7)
 TITLE = "c18-488-0.3W-1.35-2ms"

@@ -102,7 +102,9 @@ def test_pictures_of_others_have_no_provenance(tmp_path):
     for name, kwargs in (("a.tif", {}), ("b.ome.tif", {}), ("c.tif", {"imagej": True})):
         tifffile.imwrite(tmp_path / name, IMAGE[0, 0, 0], **kwargs)
         assert read_provenance(tmp_path / name) is None
-    tifffile.imwrite(tmp_path / "d.tif", IMAGE[0, 0, 0], imagej=True, metadata={"Info": "free text"})
+    tifffile.imwrite(
+        tmp_path / "d.tif", IMAGE[0, 0, 0], imagej=True, metadata={"Info": "free text"}
+    )
     assert read_provenance(tmp_path / "d.tif") is None
 
 

@@ -3,14 +3,13 @@ import base64
 import numpy as np
 import pytest
 import tifffile
+from mrc_maker import make_mrc
 
 from simrecon.errors import InputError, MetadataError
 from simrecon.io import read_otf
 from simrecon.io.otf_files import data_cutoff, repair_origin
 from simrecon.model.optics import Optics
 from simrecon.model.psf import GridOTF, RadialOTF
-
-from .mrc_maker import make_mrc
 
 OPTICS = Optics(1.4, 525.0)
 STEP = 0.0312

@@ -30,7 +30,8 @@ def make_frames(
     out = np.empty((times, len(angles_deg), phases, planes, size, size))
     for z in range(planes):
         scene = np.zeros((size, size))
-        scene[rng.integers(4, size - 4, 300), rng.integers(4, size - 4, 300)] = 1.0
+        edge = min(4, size // 4)
+        scene[tuple(rng.integers(edge, size - edge, (2, 300)))] = 1.0
         scene = gaussian_filter(scene, 0.7)
         for a, angle in enumerate(np.radians(angles_deg)):
             along = 2 * np.pi / period_px * (x * np.cos(angle) + y * np.sin(angle))
