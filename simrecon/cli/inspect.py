@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
+from typing import Any
+
 from simrecon.backend import select_device
 from simrecon.cli.options import FileOptions
-from simrecon.inspection import inspect as inspect_stack
-from simrecon.io import read
+from simrecon.config import Settings
+from simrecon.inspection import inspect as inspect_frames
+from simrecon.io import read_raw
+from simrecon.model.frames import RawFrames
 from simrecon.shell import Reporter
+
+_SEVERAL = ("emission_nm", "excitation_nm")
 
 
 def inspect(files: list[str], /, *, file: FileOptions | None = None, json: bool = False) -> None:
     """Say what raw frames mean: dimensions, order, pixel, wavelengths, pattern peaks, doubts.
+
+    Needs no OTF, and works on files that state nothing: what is missing is listed.
 
     Parameters
     ----------
@@ -22,6 +31,16 @@ def inspect(files: list[str], /, *, file: FileOptions | None = None, json: bool 
     report = Reporter(json)
     settings = (file or FileOptions()).settings()
     report.device(select_device("cpu"))
-    stack = read(files, mode=settings.reconstruction.mode, **settings.reader_overrides())
-    found = inspect_stack(stack)
+    found = inspect_frames(with_given(read_raw(files), settings))
     report.finish(found.to_dict(), found.to_text())
+
+
+def with_given(raw: RawFrames, settings: Settings) -> RawFrames:
+    """What the user knows about a file wins over what the file says."""
+    given: dict[str, Any] = settings.reader_overrides()
+    for name in _SEVERAL:
+        value = given.get(name)
+        if isinstance(value, (int, float)):
+            given[name] = (float(value),)
+    known = {f.name for f in fields(RawFrames)} - {"camera"}
+    return replace(raw, **{name: value for name, value in given.items() if name in known})

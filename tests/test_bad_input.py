@@ -1,0 +1,264 @@
+"""What goes wrong at a microscope's desk: each case has its message and its exit code."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from simrecon.backend import gpu_status
+from simrecon.cli.main import app
+from simrecon.physics.simulate import simulate
+from simrecon.shell import execute
+
+OPTICS = ["--na", "1.4", "--emission-nm", "525"]
+KNOWN = ["--pixel-um", "0.065", *OPTICS]
+CAMERA = ["--gain", "2", "--offset", "100", "--read-noise-e", "1.5"]
+
+
+@pytest.fixture(scope="module")
+def frames():
+    """Nine good frames, PA order, uint16."""
+    stack, _ = simulate(shape=(96, 96), kind="mixed", peak_e=2000.0, background=20.0, seed=5)
+    return np.asarray(stack.data).reshape(9, 96, 96)
+
+
+@pytest.fixture
+def attempt(tmp_path, capsys):
+    """Write frames and reconstruct them; returns (exit code, message, files written)."""
+
+    def attempt_(
+        array: np.ndarray | None, *options: str, source: Path | None = None
+    ) -> tuple[int, str, set[str]]:
+        raw = source or tmp_path / "raw.tif"
+        if array is not None:
+            tifffile.imwrite(raw, array)
+        out = tmp_path / "out"
+        out.mkdir(exist_ok=True)
+        argv = ["reconstruct", str(raw), "-o", str(out / "p.ome.tif"), *options]
+        code = execute(app, argv)
+        said = capsys.readouterr()
+        return code, said.out + said.err, {p.name for p in out.iterdir()}
+
+    return attempt_
+
+
+def assert_refused(outcome, code, *texts):
+    """Right code, every text said, and not a single file left."""
+    got, message, written = outcome
+    assert got == code, message
+    for text in texts:
+        assert text in message
+    assert "Traceback" not in message
+    assert written == set()
+
+
+def test_the_frames_are_good(frames, attempt):
+    code, message, written = attempt(frames, *KNOWN, *CAMERA)
+    assert code == 0, message
+    assert "p.ome.tif" in written
+
+
+def test_wrong_number_of_frames(frames, attempt):
+    outcome = attempt(frames[:5], *KNOWN)
+    assert_refused(outcome, 3, "5 frames", "3 directions × 3 phases", "--phases")
+
+
+def test_one_frame_missing(frames, attempt):
+    outcome = attempt(frames[:8], *KNOWN)
+    assert_refused(outcome, 3, "One frame is missing?", "8 frames", "what to do")
+
+
+def test_unknown_pixel_size(frames, attempt):
+    assert_refused(attempt(frames, *OPTICS), 3, "pixel size", "--pixel-um")
+
+
+@pytest.mark.parametrize("missing, option", [(0, "--na"), (2, "--emission-nm")])
+def test_unknown_optics(frames, attempt, missing, option):
+    rest = OPTICS[:missing] + OPTICS[missing + 2 :]
+    assert_refused(attempt(frames, "--pixel-um", "0.065", *rest), 3, option)
+
+
+def test_saturated_frames_stop(frames, attempt):
+    blown = np.minimum(frames.astype(np.float64) * 60, 65535).astype(np.uint16)
+    assert (blown == 65535).mean() > 0.05
+    assert_refused(attempt(blown, *KNOWN, *CAMERA), 4, "saturated", "65535", "less light")
+
+
+def test_some_saturation_is_marked(frames, attempt):
+    level = np.percentile(frames, 99.5)
+    clipped = np.where(frames > level, 65535, frames).astype(np.uint16)
+    code, message, written = attempt(clipped, *KNOWN, *CAMERA, "--on-fit-failure", "widefield")
+    assert code == 4
+    assert "saturated" in message
+    assert any(name.endswith(".qc.json") for name in written)
+
+
+def test_constant_frame(frames, attempt):
+    dark = frames.copy()
+    dark[4] = 100
+    assert_refused(attempt(dark, *KNOWN), 3, "constant", "direction 1, phase 1")
+
+
+def test_nan(frames, attempt):
+    broken = frames.astype(np.float32)
+    broken[2, 5, 5] = np.nan
+    assert_refused(attempt(broken, *KNOWN), 3, "NaN", "direction 0, phase 2")
+
+
+def test_tiny_float_values_are_fitted_and_marked(frames, attempt):
+    tiny = (frames.astype(np.float32) - 100) * np.float32(3e-7)
+    code, message, written = attempt(tiny, *KNOWN)
+    assert code == 4
+    assert "not camera counts" in message
+    assert "direction 1: period 21" in message
+    assert "p.ome.tif" in written
+
+
+def test_uint8_is_marked(frames, attempt):
+    shown = (255.0 * frames / frames.max()).astype(np.uint8)
+    code, message, written = attempt(shown, *KNOWN)
+    assert code == 4
+    assert "8-bit" in message
+    assert "p.ome.tif" in written
+
+
+def test_all_directions_the_same(frames, attempt):
+    one = np.concatenate([frames[:3]] * 3)
+    outcome = attempt(one, *KNOWN, *CAMERA)
+    assert_refused(outcome, 4, "could not be fitted", "same", "--order")
+
+
+def test_wrong_frame_order(frames, attempt):
+    outcome = attempt(frames, *KNOWN, *CAMERA, "--order", "AP")
+    assert_refused(outcome, 4, "could not be fitted", "--order")
+
+
+def test_expected_pattern_outside_the_otf(frames, attempt):
+    options = [*KNOWN, *CAMERA, "--set", "period_um=0.08"]
+    assert_refused(attempt(frames, *options), 3, "outside the detection OTF", "80 nm")
+
+
+def test_given_pattern_outside_the_otf(frames, attempt, tmp_path):
+    directions = [{"frequency_per_um": [0.0, 11.0]}, {"frequency_per_um": [9.5, 5.5]},
+                  {"frequency_per_um": [9.5, -5.5]}]  # fmt: skip
+    pattern = tmp_path / "pattern.json"
+    pattern.write_text(
+        json.dumps({"schema": "simrecon/pattern/1", "pixel_um": 0.065, "shape": [96, 96],
+                    "directions": directions})
+    )  # fmt: skip
+    outcome = attempt(frames, *KNOWN, *CAMERA, "--pattern", str(pattern))
+    assert_refused(outcome, 3, "pattern of direction 1 lies outside", "91 nm")
+
+
+def test_wrong_optics_put_the_pattern_outside_the_otf(frames, attempt):
+    options = ["--pixel-um", "0.065", "--na", "0.4", "--emission-nm", "525", *CAMERA]
+    assert_refused(attempt(frames, *options), 4, "outside the OTF", "check NA")
+
+
+@pytest.mark.parametrize("content", [b"", b"II*\0junk", b"no image at all"])
+def test_unreadable_file(attempt, tmp_path, content):
+    path = tmp_path / "raw.tif"
+    path.write_bytes(content)
+    assert_refused(attempt(None, *KNOWN), 3, "raw.tif")
+
+
+def test_truncated_tiff(frames, attempt, tmp_path):
+    path = tmp_path / "raw.tif"
+    tifffile.imwrite(path, frames)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert_refused(attempt(None, *KNOWN), 3, "raw.tif")
+
+
+def test_missing_file(attempt, tmp_path):
+    assert_refused(attempt(None, *KNOWN, source=tmp_path / "no.tif"), 3, "does not exist")
+
+
+def test_unknown_format(attempt, tmp_path):
+    path = tmp_path / "raw.czi"
+    path.write_bytes(b"ZISRAWFILE" * 10)
+    assert_refused(attempt(None, *KNOWN, source=path), 3, "Unknown file format")
+
+
+def test_unwritable_output(frames, tmp_path, capsys):
+    raw = tmp_path / "raw.tif"
+    tifffile.imwrite(raw, frames)
+    argv = ["reconstruct", str(raw), *KNOWN, "-o", str(tmp_path / "no" / "p.ome.tif")]
+    assert execute(app, argv) == 3
+    message = capsys.readouterr().err
+    assert "cannot be written" in message
+    assert "existing, writable folder" in message
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere"
+)
+def test_read_only_folder(frames, tmp_path, capsys):
+    raw = tmp_path / "raw.tif"
+    tifffile.imwrite(raw, frames)
+    folder = tmp_path / "locked"
+    folder.mkdir(mode=0o500)
+    assert execute(app, ["reconstruct", str(raw), *KNOWN, "-o", str(folder / "p.tif")]) == 3
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_output_must_not_replace_the_input(frames, tmp_path, capsys):
+    raw = tmp_path / "raw.tif"
+    tifffile.imwrite(raw, frames)
+    before = raw.read_bytes()
+    assert execute(app, ["reconstruct", str(raw), *KNOWN, "-o", str(raw)]) == 2
+    assert "replace an input" in capsys.readouterr().err
+    assert raw.read_bytes() == before
+
+
+def test_unknown_output_format(frames, tmp_path, capsys):
+    raw = tmp_path / "raw.tif"
+    tifffile.imwrite(raw, frames)
+    assert execute(app, ["reconstruct", str(raw), *KNOWN, "-o", str(tmp_path / "p.png")]) == 2
+    assert ".ome.tif" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(gpu_status(7).usable, reason="this machine has eight GPUs")
+def test_gpu_that_is_not_there(frames, attempt):
+    outcome = attempt(frames, *KNOWN, *CAMERA, "--device", "cuda:7")
+    assert_refused(outcome, 5, "GPU cannot be used", "--device cpu")
+
+
+@pytest.mark.parametrize(
+    "option", [["--device", "gpu"], ["--set", "zoom=9"], ["--max-memory", "x"]]
+)
+def test_impossible_settings(frames, attempt, option):
+    assert_refused(attempt(frames, *KNOWN, *option), 2, "expected")
+
+
+def test_unknown_option(frames, attempt):
+    assert_refused(attempt(frames, "--pixel-size", "0.065"), 2, "--pixel-size")
+
+
+def test_too_little_memory(frames, attempt):
+    outcome = attempt(frames, *KNOWN, *CAMERA, "--max-memory", "100MB")
+    assert_refused(outcome, 2, "more memory than allowed", "at most 0.1 GB")
+
+
+def test_no_light_at_all_is_not_made_into_a_picture(attempt):
+    noise = np.random.default_rng(0).poisson(3.0, (9, 96, 96)).astype(np.uint16) + 100
+    outcome = attempt(noise.astype(np.uint16), *KNOWN, "--gain", "1", "--offset", "100")
+    assert_refused(outcome, 4, "could not be fitted")
+    assert "no carrier found" in outcome[1]
+
+
+def test_camera_record_of_another_size(frames, attempt, tmp_path):
+    from simrecon.io import CameraRecord, write_camera_record
+    from simrecon.model.camera import Camera
+
+    record = tmp_path / "camera.json"
+    write_camera_record(record, CameraRecord(Camera(2.0, np.full((32, 32), 100.0), 1.5)))
+    assert_refused(attempt(frames, *KNOWN, "--camera", str(record)), 3, "32", "96")
+
+
+@pytest.mark.parametrize("name", ["pattern", "otf", "config", "camera"])
+def test_missing_side_files(frames, attempt, tmp_path, name):
+    options = [f"--{name}", str(tmp_path / "nowhere.json")]
+    assert_refused(attempt(frames, *KNOWN, *options), 3, "nowhere.json")
