@@ -14,6 +14,10 @@ from simrecon.qc._rings import checked_plane, hann
 SUSPICIOUS_SIGMAS = 6.0
 """A Rayleigh-distributed spectrum exceeds this at one of a few samples about once in 10⁵ cases."""
 
+ISOLATED = 1.25
+"""A pattern leaves a point in the spectrum: it must stand out from the largest sample around it,
+which the streaks of straight parallel structures do not."""
+
 _SEARCH_STEPS = 5
 _INNER_BINS, _OUTER_BINS = 4, 14
 
@@ -32,8 +36,10 @@ class ResidualPeak:
         (amplitude − local median) in robust standard deviations of the surrounding spectrum.
     ratio : float
         Amplitude over the local median.
+    isolation : float
+        Amplitude over the largest one 4 to 14 DFT samples away.
     suspicious : bool
-        True above `SUSPICIOUS_SIGMAS`.
+        True above `SUSPICIOUS_SIGMAS` when also the isolation is above `ISOLATED`.
     """
 
     direction: int
@@ -41,6 +47,7 @@ class ResidualPeak:
     frequency_per_um: tuple[float, float]
     height_sigmas: float
     ratio: float
+    isolation: float
     suspicious: bool
 
 
@@ -75,15 +82,14 @@ def residual_peaks(
         for order in range(1, 2 * len(direction.modulation) + 1):
             fy, fx = (order * f for f in direction.frequency_per_um)
             if max(abs(fy), abs(fx)) * pixel_um < 0.5:
-                height, ratio = _height(windowed, fy * pixel_um, fx * pixel_um)
-                peaks.append(
-                    ResidualPeak(d, order, (fy, fx), height, ratio, height > SUSPICIOUS_SIGMAS)
-                )
+                height, ratio, isolation = _height(windowed, fy * pixel_um, fx * pixel_um)
+                suspicious = height > SUSPICIOUS_SIGMAS and isolation > ISOLATED
+                peaks.append(ResidualPeak(d, order, (fy, fx), height, ratio, isolation, suspicious))
     return tuple(peaks)
 
 
-def _height(windowed: np.ndarray, fy: float, fx: float) -> tuple[float, float]:
-    """Robust height and ratio at (fy, fx) cycles/pixel against a ring of the local spectrum."""
+def _height(windowed: np.ndarray, fy: float, fx: float) -> tuple[float, float, float]:
+    """Height, ratio and isolation at (fy, fx) cycles/pixel against the spectrum around it."""
     rows, columns = windowed.shape
     steps = np.linspace(-1.0, 1.0, _SEARCH_STEPS)
     amplitude = np.abs(_dft(windowed, fy + steps / rows, fx + steps / columns))
@@ -95,7 +101,11 @@ def _height(windowed: np.ndarray, fy: float, fx: float) -> tuple[float, float]:
     median = float(np.median(local))
     spread = 1.4826 * float(np.median(np.abs(local - median)))
     tiny = np.finfo(np.float64).tiny
-    return (peak - median) / max(spread, tiny), peak / max(median, tiny)
+    return (
+        (peak - median) / max(spread, tiny),
+        peak / max(median, tiny),
+        peak / max(float(local.max()), tiny),
+    )
 
 
 def _dft(windowed: np.ndarray, fy: np.ndarray, fx: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from simrecon.errors import InputError, UsageError
 from simrecon.model.grid import Grid
 from simrecon.model.optics import Optics
 from simrecon.model.psf import GridOTF, RadialOTF
+from simrecon.physics.measured import _background
 from simrecon.physics.otf import check_otf, evaluate_otf, otf_from_psf, theoretical_otf
 from simrecon.physics.pupil import pupil_otf, pupil_psf
 
@@ -138,6 +139,14 @@ def test_measured_psf_is_cleaned_centred_and_normalised(shape):
     assert np.max(np.abs(got - expected)) < 2e-4
     automatic = otf_from_psf(picture, 0.08, cutoff_per_um=OPTICS.cutoff_per_um)
     assert np.max(np.abs(evaluate_otf(automatic, ky, kx) - expected)) < 0.03
+
+
+@pytest.mark.parametrize("size", [64, 65])
+def test_the_tail_of_a_spot_is_not_taken_for_background(size):
+    wide = 5000.0 * _spot((512, 512), 0.08, (3.37, -5.81)) + 104.0
+    low, high = 256 - size // 2, 256 - size // 2 + size
+    level = _background(wide[low:high, low:high])
+    assert level == pytest.approx(104.0, abs=0.004)  # the border's median is 0.012 higher
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,16 @@ def test_height_is_the_stripe_over_the_noise():
     assert peak.frequency_per_um == frequency
 
 
+def test_parallel_lines_are_not_taken_for_a_pattern():
+    y, x = GRID.positions_um()
+    across = x + 0.2 * y
+    lines = sum(np.exp(-((across - c) ** 2) / 0.0008) for c in (2.0, 2.13, 5.3, 5.52, 9.0))
+    image = lines + np.random.default_rng(3).normal(0, 0.01, GRID.shape)
+    peak = residual_peaks(image, GRID, _pattern((0.2 * 4.4, 4.4)))[0]
+    assert peak.height_sigmas > 6.0
+    assert not peak.suspicious
+
+
 def test_carriers_beyond_nyquist_are_left_out():
     peaks = residual_peaks(
         np.random.default_rng(0).normal(size=GRID.shape), 0.05, _pattern((0.0, 6.0))
