@@ -27,6 +27,9 @@ DISTINCT_RAD = math.radians(15.0)
 SEARCH_CYCLES_PER_PIXEL = (0.1, 0.62)
 ORDERS_2D = ("PA", "AP")
 ORDERS_3D = ("PZA", "PAZ", "ZAP")
+SMALLEST_FIELD = 8
+EQUAL_FRAMES = 1e-5
+"""Phases that differ by less than this fraction of the brightest pixel are one and the same."""
 RIVAL = 0.5
 _STRONGER_ORDER = 0.5
 
@@ -129,7 +132,7 @@ def direction_peaks(frames: np.ndarray, pixel_um: float | None) -> tuple[Directi
     Returns
     -------
     tuple of DirectionPeak
-        Of grade "none" with a period of NaN where the frames are too small for a search.
+        Of grade "none" with a period of NaN where the frames are equal or too small for a search.
 
     Raises
     ------
@@ -143,13 +146,16 @@ def direction_peaks(frames: np.ndarray, pixel_um: float | None) -> tuple[Directi
             expected="at least 3 phases per direction", got=str(images.shape[1]),
             where="--phases",
         )  # fmt: skip
+    if min(images.shape[-2:]) < SMALLEST_FIELD:
+        return tuple(_describe(d + 1, [], pixel_um, 0) for d in range(images.shape[0]))
     scale = float(np.abs(images).max()) or 1.0
     window = FieldWindow.on((images.shape[-2], images.shape[-1]), 1.0)
     search = CarrierSearch(window.transform(images / scale), window)
     region = SearchRegion(*SEARCH_CYCLES_PER_PIXEL)
     found = []
     for direction in range(images.shape[0]):
-        peaks = search.peaks(direction, region, 2)
+        change = float(np.ptp(images[direction], axis=0).max())
+        peaks = search.peaks(direction, region, 2) if change > EQUAL_FRAMES * scale else []
         found.append(_describe(direction + 1, peaks, pixel_um, images.shape[1]))
     return tuple(found)
 

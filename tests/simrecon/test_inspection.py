@@ -256,6 +256,13 @@ def test_frames_too_small_for_a_search_have_no_pattern():
     assert "no pattern found" in found.to_text()
 
 
+def test_nine_times_the_same_frame_has_no_pattern(frames2d):
+    same = np.repeat(raw_of(frames2d).frames[:1], 9, axis=0)
+    found = inspect(RawFrames(same, (("S", 9),)))
+    assert {p.grade for p in found.peaks} == {"none"}
+    assert not found.order_decided
+
+
 def test_two_phases_are_too_few(frames2d):
     with pytest.raises(InputError, match="three phases"):
         inspect(raw_of(frames2d[:, :, :2], angles=3, phases=2))
