@@ -1,1 +1,39 @@
-"""zsdeconv: zero-shot denoising and deconvolution, trained on the noisy data themselves."""
+"""zsdeconv: zero-shot denoising and deconvolution, trained on the noisy data themselves.
+
+The public names are loaded on first use.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+_LAZY = {
+    "Enhanced": "zsdeconv.enhance",
+    "Measurement": "zsdeconv.measurement",
+    "ZsSettings": "zsdeconv.config",
+    "enhance": "zsdeconv.enhance",
+    "image_measurement": "zsdeconv.pairs_image",
+    "sim_measurement": "zsdeconv.pairs_sim",
+}
+__all__ = [*_LAZY]  # noqa: PLE0604
+
+if TYPE_CHECKING:
+    from zsdeconv.config import ZsSettings as ZsSettings
+    from zsdeconv.enhance import Enhanced as Enhanced
+    from zsdeconv.enhance import enhance as enhance
+    from zsdeconv.measurement import Measurement as Measurement
+    from zsdeconv.pairs_image import image_measurement as image_measurement
+    from zsdeconv.pairs_sim import sim_measurement as sim_measurement
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'zsdeconv' has no attribute '{name}'")
+    value = getattr(import_module(_LAZY[name]), name)
+    globals()[name] = value  # the submodule 'enhance' must not hide the function
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,100 @@
+"""The noise bank: draws of raw noise, each lifted once, that all training pairs share.
+
+By linearity of the lift, ``lift(y + α z) = x + α n`` with n = lift(z): one lift per draw, and
+strength, sign and crop stay free for every patch (physics.md §6).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.ndimage import gaussian_filter
+
+from simrecon.result import Progress, no_progress
+from zsdeconv.bridge import to_tensor
+from zsdeconv.measurement import Measurement, Padding
+from zsdeconv.recorrupt import draw_noise
+
+_VARIANCE_SMOOTHING = 4.0
+
+
+@dataclass(frozen=True)
+class Bank:
+    """Everything that training patches are cut from; tensors on one device, padded fields.
+
+    Attributes
+    ----------
+    image, variance : tensor, shape (Y, X)
+        The network's input and its noise variance, e and e².
+    noise : tensor, shape (K, Y, X)
+        Lifted draws n.
+    frames, weights : tensor, shape (F, y, x)
+        Raw frames and 1/σ² (zero outside the field).
+    raw_noise : tensor, shape (K, F, y, x)
+        The draws z.
+    scale : float
+        The network sees values divided by this; outputs are multiplied by it.
+    padding : Padding
+    """
+
+    image: torch.Tensor
+    variance: torch.Tensor
+    noise: torch.Tensor
+    frames: torch.Tensor
+    weights: torch.Tensor
+    raw_noise: torch.Tensor
+    scale: float
+    padding: Padding
+
+    @property
+    def sigma(self) -> float:
+        """Root of the mean variance of the image, e."""
+        return float(self.variance.mean()) ** 0.5
+
+    @property
+    def draws(self) -> int:
+        """Number of draws K."""
+        return int(self.noise.shape[0])
+
+
+def intensity_scale(image: np.ndarray, sigma: float) -> float:
+    """99.5th percentile of the image, but at least five noise sigmas; e."""
+    return float(max(np.percentile(image, 99.5), 5.0 * sigma, 1e-6))
+
+
+def make_bank(
+    measurement: Measurement,
+    padding: Padding,
+    draws: int,
+    rng: np.random.Generator,
+    device: torch.device,
+    progress: Progress = no_progress,
+) -> Bank:
+    """Draw and lift the noise of `measurement`, and pad everything."""
+    noise, raw = [], []
+    for k in range(draws):
+        z = draw_noise(measurement.variance_e2, rng)
+        noise.append(padding.image(measurement.lift(z)))
+        raw.append(padding.frames(z))
+        progress("noise bank", k + 1, draws)
+    lifted = np.stack(noise).astype(np.float32)
+    variance = measurement.image_variance
+    if variance is None:
+        variance = padding.crop_image((lifted**2).mean(axis=0))
+        variance = gaussian_filter(variance, _VARIANCE_SMOOTHING)
+    padded = padding.image(np.asarray(variance, dtype=np.float32))
+    floor = 1e-3 * float(padded.mean())
+    weights = padding.frames((1.0 / measurement.variance_e2).astype(np.float32))
+    sigma = float(padded.mean()) ** 0.5
+    return Bank(
+        image=to_tensor(padding.image(measurement.image), device),
+        variance=to_tensor(np.maximum(padded, floor), device),
+        noise=to_tensor(lifted, device),
+        frames=to_tensor(padding.frames(measurement.frames_e), device),
+        weights=to_tensor(weights, device),
+        raw_noise=to_tensor(np.stack(raw), device),
+        scale=intensity_scale(measurement.image, sigma),
+        padding=padding,
+    )

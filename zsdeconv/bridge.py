@@ -1,0 +1,59 @@
+"""The only place where engine arrays (NumPy, CuPy) become torch tensors and return."""
+
+from __future__ import annotations
+
+import array_api_compat
+import numpy as np
+import torch
+
+from simrecon.backend import Array, Device, usable_cores
+from simrecon.errors import DeviceError
+
+
+def select_device(request: str) -> Device:
+    """Resolve ``auto``, ``cpu``, ``cuda`` or ``cuda:N`` for training.
+
+    Raises
+    ------
+    DeviceError
+        When a GPU is named that torch cannot use; ``auto`` falls back and says why.
+    """
+    cores = usable_cores()
+    if request == "cpu":
+        return Device("cpu", 0, f"CPU, {cores} cores, as asked")
+    index = int(request.partition(":")[2] or 0)
+    if torch.cuda.is_available() and index < torch.cuda.device_count():
+        name = torch.cuda.get_device_name(index)
+        return Device("cuda", index, f"{name} through torch {torch.__version__}")
+    why = (
+        f"torch {torch.__version__} is built without CUDA"
+        if torch.version.cuda is None
+        else f"torch sees {torch.cuda.device_count()} CUDA devices"
+    )
+    if request == "auto":
+        return Device("cpu", 0, f"CPU, {cores} cores (no GPU: {why})")
+    raise DeviceError(
+        "The requested GPU cannot be used for training.",
+        expected=f"a working CUDA device for '{request}'",
+        got=why,
+        hint="install a CUDA build of torch, or use --device cpu",
+    )
+
+
+def torch_device(device: Device) -> torch.device:
+    """The same device in torch's terms; on the CPU, one thread per usable core."""
+    if device.kind == "cpu":
+        torch.set_num_threads(usable_cores())
+    return torch.device(device.label)
+
+
+def to_tensor(array: Array, device: torch.device | str = "cpu") -> torch.Tensor:
+    """Engine array to a tensor of the same dtype; CuPy goes by DLPack without a copy."""
+    if array_api_compat.is_cupy_array(array):
+        return torch.from_dlpack(array).to(device)
+    return torch.from_numpy(np.ascontiguousarray(array)).to(device)
+
+
+def to_host(tensor: torch.Tensor) -> np.ndarray:
+    """Tensor to a NumPy array on the host."""
+    return np.asarray(tensor.detach().cpu().numpy())

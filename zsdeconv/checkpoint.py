@@ -1,0 +1,73 @@
+"""Models and training states on disk: safetensors with JSON inside, never a pickle.
+
+A file is written beside its place and then moved there, so a killed run leaves the last
+complete one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from simrecon.errors import InputError
+from simrecon.io import atomic_path, write_json
+
+MODEL_FILE, STATE_FILE, FACTS_FILE = "model.safetensors", "training.safetensors", "model.json"
+SCHEMA = "zsdeconv/model/1"
+_KEY = "zsdeconv"
+
+
+def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any]) -> None:
+    """Write tensors with a JSON record in the file's header, atomically."""
+    host = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+    data = save(host, metadata={_KEY: json.dumps({"schema": SCHEMA, **facts})})
+    with atomic_path(path) as temporary:
+        Path(temporary).write_bytes(data)
+
+
+def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Read what :func:`write_tensors` wrote.
+
+    Raises
+    ------
+    InputError
+        When the file is missing, damaged or of another schema.
+    """
+    try:
+        with safe_open(os.fspath(path), framework="pt") as file:
+            facts = json.loads((file.metadata() or {}).get(_KEY, "{}"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, json.JSONDecodeError) as error:
+        raise InputError(
+            "The model file cannot be read.",
+            expected="a .safetensors file of zsdeconv",
+            got=str(error),
+            where=str(path),
+        ) from error
+    if facts.get("schema") != SCHEMA:
+        raise InputError(
+            "This is not a model of zsdeconv.",
+            expected=SCHEMA,
+            got=repr(facts.get("schema")),
+            where=str(path),
+        )
+    return tensors, facts
+
+
+def write_model(folder: Path, weights: Mapping[str, torch.Tensor], facts: Mapping[str, Any]) -> None:
+    """Write the weights for inference and, beside them, the same facts for people."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_tensors(folder / MODEL_FILE, weights, facts)
+    write_json(folder / FACTS_FILE, {"schema": SCHEMA, **facts})
+
+
+def read_model(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Weights and facts of a model folder."""
+    return read_tensors(folder / MODEL_FILE)

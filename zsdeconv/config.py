@@ -1,0 +1,124 @@
+"""Settings of a zero-shot enhancement: frozen, complete, unknown keys refused."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from simrecon.errors import UsageError
+
+LossKind = Literal["raw", "whitened", "variance", "l2"]
+NetworkName = Literal["compact", "unet_paper"]
+
+
+class ZsSettings(BaseModel):
+    """How to train on one image and what to make of it.
+
+    Weights of the priors are per super-resolution pixel, relative to the mean noise standard
+    deviation of the image that the network sees, so that one value serves all light levels.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    network: NetworkName = Field(default="compact", description="architecture")
+    width: int = Field(default=32, ge=4, description="channels of the compact network")
+    blocks: int = Field(default=1, ge=1, description="residual blocks per level (compact)")
+    upsample: bool = Field(default=False, description="object grid 2× finer (unet_paper)")
+    loss: LossKind = Field(
+        default="raw",
+        description="data term: raw frames' likelihood, or the image's residual whitened, "
+        "divided by the local variance, or plain",
+    )
+    iterations: int | None = Field(default=None, ge=1, description="exact number of steps")
+    budget_s: float | None = Field(
+        default=None, gt=0, description="training time, s; default 240 without iterations"
+    )
+    patch: int = Field(default=128, ge=48, description="training patch, pixels of the output grid")
+    batch: int = Field(default=3, ge=1, description="patches per step")
+    margin: int = Field(default=16, ge=0, description="patch border left out of the loss, pixels")
+    lr: float = Field(default=2e-3, gt=0, description="largest learning rate of Adam")
+    lr_final: float = Field(default=2e-5, gt=0, description="learning rate at the end (cosine)")
+    mu: float = Field(default=0.1, ge=0, le=1, description="weight of the denoising loss")
+    resimulation: float = Field(
+        default=0.03, ge=0, description="weight of the object-domain loss on re-simulated data"
+    )
+    warmup: float = Field(
+        default=0.25, ge=0, le=1, description="fraction of the training before that loss starts"
+    )
+    refresh: int = Field(default=40, ge=1, description="steps between its estimates")
+    tv_weight: float = Field(default=0.0, ge=0, description="total variation, per noise sigma")
+    hessian_weight: float = Field(default=0.0, ge=0, description="L1 of second differences")
+    alpha: tuple[float, float] = Field(
+        default=(0.3, 1.0), description="range of the re-corruption strength"
+    )
+    bank: int = Field(default=12, ge=2, description="noise draws kept for training")
+    ema: float = Field(default=0.98, ge=0, lt=1, description="decay of the weights' mean")
+    seed: int = Field(default=0, ge=0, description="seed of every random draw")
+    draws: int = Field(default=1, ge=1, description="re-corruptions averaged at inference")
+    alpha_inference: float = Field(
+        default=0.0, ge=0, description="their strength; 0: the image itself, once"
+    )
+    uncertainty_draws: int = Field(default=4, ge=0, description="simulated repeats; 0: no map")
+    tile: int = Field(default=512, ge=128, description="inference tile, pixels")
+    checkpoint_s: float = Field(default=30.0, gt=0, description="seconds between checkpoints")
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        low, high = self.alpha
+        if not 0 < low <= high:
+            raise ValueError("alpha needs 0 < low ≤ high")
+        if 2 * self.margin >= self.patch:
+            raise ValueError("margin leaves nothing of the patch")
+        if self.upsample and self.network != "unet_paper":
+            raise ValueError("upsample needs network='unet_paper'")
+        return self
+
+    @property
+    def time_limit_s(self) -> float | None:
+        """Training time that is kept to, or None when only `iterations` counts."""
+        if self.budget_s is not None:
+            return self.budget_s
+        return None if self.iterations is not None else 240.0
+
+
+def build_settings(**values: Any) -> ZsSettings:
+    """Settings from keyword values; None means default.
+
+    Raises
+    ------
+    UsageError
+        For an unknown name or an impossible value.
+    """
+    try:
+        return ZsSettings(**{k: v for k, v in values.items() if v is not None})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise UsageError(
+            "A setting of zsdeconv has an impossible value.",
+            expected=first["msg"],
+            got=repr(first.get("input")),
+            where=".".join(str(part) for part in first["loc"]) or "settings",
+        ) from error
+
+
+def parse_duration_s(text: str) -> float:
+    """Read ``90``, ``90s``, ``5min`` or ``1.5h`` as seconds.
+
+    Raises
+    ------
+    UsageError
+        For anything else, or a duration that is not positive.
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*(s|min|m|h)?\s*", text)
+    seconds = 0.0
+    if found is not None:
+        unit = {"s": 1.0, None: 1.0, "min": 60.0, "m": 60.0, "h": 3600.0}[found[2]]
+        seconds = float(found[1]) * unit
+    if seconds <= 0:
+        raise UsageError(
+            "Cannot read a duration.", expected="90s, 5min or 1.5h", got=text, where="--budget"
+        )
+    return seconds

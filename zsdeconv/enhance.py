@@ -1,0 +1,262 @@
+"""The one sequence that the command line and the API call: measurement → training → Enhanced."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from simrecon.config import Settings, as_settings
+from simrecon.errors import UsageError
+from simrecon.model.pattern import PatternFit, Verdict, worst
+from simrecon.model.psf import DetectionOTF
+from simrecon.model.stack import SimStack
+from simrecon.pipeline import reconstruct
+from simrecon.provenance import record
+from simrecon.result import Progress, Result, no_progress
+from zsdeconv import checkpoint, qc
+from zsdeconv.bridge import select_device, to_host, to_tensor, torch_device
+from zsdeconv.config import ZsSettings
+from zsdeconv.consistency import flux_factor, raw_consistency
+from zsdeconv.infer import apply_network
+from zsdeconv.measurement import Measurement, Padding
+from zsdeconv.models import parameter_count
+from zsdeconv.pairs_sim import sim_measurement
+from zsdeconv.recorrupt import draw_noise
+from zsdeconv.train import Training, fit, prepare, restore_state
+from zsdeconv.uncertainty import bootstrap_uncertainty
+
+
+@dataclass(frozen=True)
+class Enhanced:
+    """A denoised and sharpened picture with the reasons to trust it or not.
+
+    All pictures are float32 photo-electrons per raw pixel area.
+
+    Attributes
+    ----------
+    image, image_variance : ndarray (Y, X)
+        What the network saw (the SIM image) and its propagated variance (or None).
+    denoised : ndarray (Y, X)
+        The image without its noise, at its own resolution (stage 1).
+    deconvolved : ndarray
+        The object estimate, not negative, with the flux of the raw frames (stage 2).
+    uncertainty : ndarray or None
+        Standard error of `deconvolved` (see :mod:`zsdeconv.uncertainty`).
+    consistency : ndarray (y, x)
+        χ² map on the raw grid (see :mod:`zsdeconv.consistency`).
+    pixel_um, raw_pixel_um : float
+        Pitch of the pictures and of `consistency`.
+    verdicts, qc, provenance : mapping
+        Gates, JSON-ready numbers, and what made the result.
+    model : mapping of str to tensor
+        Weights for inference.
+    model_facts : mapping
+        What is needed to use them.
+    reconstruction : Result or None
+        The engine's result when raw SIM frames were given.
+    """
+
+    image: np.ndarray
+    image_variance: np.ndarray | None
+    denoised: np.ndarray
+    deconvolved: np.ndarray
+    uncertainty: np.ndarray | None
+    consistency: np.ndarray
+    pixel_um: float
+    raw_pixel_um: float
+    verdicts: Mapping[str, Verdict]
+    qc: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+    model: Mapping[str, torch.Tensor]
+    model_facts: Mapping[str, Any]
+    reconstruction: Result | None = None
+
+    @property
+    def passed(self) -> bool:
+        """True when every quality gate was passed."""
+        return self.verdicts["overall"] == "ok"
+
+
+def enhance(
+    data: SimStack | Measurement,
+    settings: ZsSettings | None = None,
+    *,
+    engine: Settings | None = None,
+    otf: DetectionOTF | None = None,
+    pattern: PatternFit | None = None,
+    folder: Path | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> Enhanced:
+    """Train on one acquisition and enhance it.
+
+    Parameters
+    ----------
+    data : SimStack or Measurement
+        Raw SIM frames (one time point, channel and plane), or any measurement, for example
+        :func:`zsdeconv.pairs_image.image_measurement`.
+    settings : ZsSettings, optional
+    engine, otf, pattern
+        For raw SIM frames: see :func:`simrecon.pipeline.reconstruct`.
+    folder : Path, optional
+        Where training states are kept; None: nowhere.
+    resume : bool
+        Continue from the state in `folder`.
+    progress : callable, optional
+        See :class:`simrecon.result.Progress`.
+
+    Raises
+    ------
+    UsageError
+        For several time points, channels or planes: enhance them one by one.
+    QualityError
+        When the pattern fit failed.
+    """
+    settings = settings or ZsSettings()
+    say = progress or no_progress
+    device = select_device(settings.device)
+    place = torch_device(device)
+    started = time.perf_counter()
+    result: Result | None = None
+    if isinstance(data, SimStack):
+        _check_single(data)
+        chosen = as_settings(engine)
+        result = reconstruct(data, chosen, otf=otf, pattern=pattern, progress=say)
+        measurement = sim_measurement(data, result, chosen, device=place)
+    else:
+        measurement = data
+    run = prepare(measurement, settings, place, say)
+    if resume:
+        if folder is None:
+            raise UsageError("There is nothing to resume without a folder.", where="resume")
+        restore_state(run, folder)
+    fit(run, folder, say)
+    made = record(
+        settings=settings.model_dump(mode="json"),
+        device=f"{device.label}: {device.reason}",
+        seed=settings.seed,
+        extra_packages=("torch", "safetensors"),
+        method="zero-shot denoising and deconvolution",
+        iterations=run.iteration,
+        training_s=round(run.elapsed_s, 2),
+        parameters=parameter_count(run.network),
+        reconstruction=None if result is None else dict(result.provenance),
+    )
+    return _assemble(run, result, made, started, say)
+
+
+def _check_single(stack: SimStack) -> None:
+    t, c, _, _, z = (int(n) for n in stack.data.shape[:5])
+    if (t, c, z) != (1, 1, 1):
+        raise UsageError(
+            "Zero-shot training takes one time point, channel and plane.",
+            expected="T = C = Z = 1",
+            got=f"T = {t}, C = {c}, Z = {z}",
+            hint="split the file, or select one acquisition",
+        )
+
+
+def _restore(run: Training, image: np.ndarray, tile: int) -> tuple[np.ndarray, np.ndarray]:
+    """Denoised and object of one lifted image, cropped to the field."""
+    padding: Padding = run.bank.padding
+    padded = to_tensor(padding.image(image), run.bank.image.device)
+    denoised, objects = apply_network(run.mean, padded, run.bank.scale, tile)
+    if run.settings.upsample:
+        objects = torch.nn.functional.avg_pool2d(objects[None, None], 2)[0, 0]
+    return padding.crop_image(to_host(denoised)), padding.crop_image(to_host(objects))
+
+
+def _final(run: Training, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Outputs for the image itself, or the mean over re-corruptions of it."""
+    s, m = run.settings, run.measurement
+    if s.alpha_inference == 0:
+        return _restore(run, m.image, s.tile)
+    total1, total2 = np.zeros(m.image_shape), np.zeros(m.image_shape)
+    for _ in range(s.draws):
+        noise = m.lift(draw_noise(m.variance_e2, rng))
+        first, second = _restore(run, m.image + s.alpha_inference * noise, s.tile)
+        total1 += first / s.draws
+        total2 += second / s.draws
+    return total1, total2
+
+
+def _assemble(
+    run: Training,
+    result: Result | None,
+    made: dict[str, Any],
+    started: float,
+    progress: Progress,
+) -> Enhanced:
+    """Final pictures, flux, uncertainty, consistency, verdicts."""
+    s, m = run.settings, run.measurement
+    rng = np.random.default_rng(np.random.SeedSequence(s.seed).spawn(3)[2])
+    denoised, objects = _final(run, rng)
+    factor = flux_factor(m, objects)
+    objects = (factor * objects).astype(np.float32)
+    uncertainty = None
+    if s.uncertainty_draws > 0:
+        uncertainty = bootstrap_uncertainty(
+            m, objects, lambda image: factor * _restore(run, image, s.tile)[1],
+            s.uncertainty_draws, rng, progress,
+        )  # fmt: skip
+    consistency = raw_consistency(m, objects)
+    verdicts = qc.judge(consistency, factor)
+    found = qc.numbers(consistency, factor, objects, uncertainty)
+    report: dict[str, Any] = {"enhancement": found, "history": run.history[-200:]}
+    if result is not None:
+        verdicts = {f"sim_{k}": v for k, v in result.verdicts.items() if k != "overall"} | verdicts
+        verdicts["overall"] = worst([verdicts["overall"], result.verdicts["overall"]])
+        report["reconstruction"] = dict(result.qc)
+    report |= {
+        "schema": "zsdeconv/qc/1",
+        "verdicts": verdicts,
+        "reasons": qc.sentences(found, verdicts),
+        "total_s": round(time.perf_counter() - started, 2),
+        "peak_memory_gb": round(peak_memory_gb(), 3),
+    }
+    facts = {
+        "settings": s.model_dump(mode="json"),
+        "scale": run.bank.scale,
+        "flux_factor": factor,
+        "pixel_um": m.pixel_um / m.zoom,
+        "iterations": run.iteration,
+        "training_s": run.elapsed_s,
+        "parameters": made["parameters"],
+        "data": run.fingerprint,
+        "versions": made["versions"],
+    }
+    return Enhanced(
+        image=m.image,
+        image_variance=m.image_variance,
+        denoised=denoised.astype(np.float32),
+        deconvolved=objects,
+        uncertainty=uncertainty,
+        consistency=consistency.chi2_map,
+        pixel_um=m.pixel_um / m.zoom,
+        raw_pixel_um=m.pixel_um,
+        verdicts=verdicts,
+        qc=report,
+        provenance=made,
+        model={k: v.detach().cpu() for k, v in run.mean.state_dict().items()},
+        model_facts=facts,
+        reconstruction=result,
+    )
+
+
+def save_model(enhanced: Enhanced, folder: Path) -> None:
+    """Write the model of an enhancement (``model.safetensors``, ``model.json``)."""
+    checkpoint.write_model(folder, enhanced.model, enhanced.model_facts)
+
+
+def peak_memory_gb() -> float:
+    """Peak resident memory of this process so far, GB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return float(peak) / (1e9 if sys.platform == "darwin" else 1e6)

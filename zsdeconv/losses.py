@@ -1,0 +1,151 @@
+"""Losses: data terms in units of noise, and the priors.
+
+Every data term is divided by its expected value for a perfect estimate, so that it ends near 1
+at any light level and any re-corruption strength. Squared residuals throughout: the identity
+behind re-corruption holds for squares only.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from zsdeconv.config import LossKind
+from zsdeconv.data import PairBatch
+from zsdeconv.measurement import Forward
+from zsdeconv.psf_layer import PsfLayer
+
+
+class DataTerm(Protocol):
+    """Compares an object with the independent copy of the data."""
+
+    def __call__(self, objects: torch.Tensor, batch: PairBatch, margin: int) -> torch.Tensor:
+        """Mean squared residual in units of its noise; `margin` image pixels are left out."""
+        ...
+
+
+def _inner(tensor: torch.Tensor, margin: int) -> torch.Tensor:
+    return tensor[..., margin:-margin, margin:-margin] if margin else tensor
+
+
+class RawLikelihood:
+    """Gaussian likelihood of the re-corrupted raw frames: ‖(forward(f) − ỹ)/σ‖².
+
+    The noise is independent from pixel to pixel with known variance, so every band is weighted
+    as the optics say and nothing has to be whitened (physics.md §6).
+    """
+
+    def __init__(self, forward: Forward, zoom: int) -> None:
+        self._forward, self._zoom = forward, zoom
+
+    def __call__(self, objects: torch.Tensor, batch: PairBatch, margin: int) -> torch.Tensor:
+        residual = self._forward(objects, batch.origins) - batch.raw_target
+        raw_margin = -(-margin // self._zoom)
+        weights = _inner(batch.weights, raw_margin)
+        squares = _inner(residual**2, raw_margin) * (weights / batch.inflation)
+        return squares.sum() / torch.clamp((weights > 0).sum(), min=1)
+
+
+class ImageResidual:
+    """Residual of the image, ``P ⊛ f − x̃``: plain, divided by the local variance, or whitened.
+
+    Parameters
+    ----------
+    psf
+        Effective PSF P.
+    kind
+        ``l2``: divided by the mean variance. ``variance``: by the local one. ``whitened``: also
+        filtered to a white spectrum first.
+    whitening : ndarray, optional
+        Kernel of that filter, centred on n//2, that gives the noise unit variance on average.
+    """
+
+    def __init__(self, psf: PsfLayer, kind: LossKind, whitening: np.ndarray | None = None) -> None:
+        self._psf, self._kind = psf, kind
+        self._filter = None if whitening is None else PsfLayer(whitening)
+
+    def __call__(self, objects: torch.Tensor, batch: PairBatch, margin: int) -> torch.Tensor:
+        residual = self._psf(objects) - batch.target
+        mean = batch.variance.mean()
+        if self._kind == "l2":
+            squares = residual**2 / mean
+        elif self._filter is None:
+            squares = residual**2 / batch.variance
+        else:
+            squares = self._filter(residual) ** 2 * (mean / batch.variance)
+        return _inner(squares / batch.inflation, margin).mean()
+
+
+def whitening_kernel(noise: np.ndarray, effective: np.ndarray, size: int) -> np.ndarray:
+    """Kernel that whitens the image's noise inside the OTF's support, to unit variance.
+
+    Parameters
+    ----------
+    noise : ndarray, shape (K, Y, X)
+        Lifted noise draws.
+    effective : ndarray, shape (n, n)
+        Effective PSF.
+    size
+        Size of the kernel, odd.
+
+    Returns
+    -------
+    ndarray, shape (size, size)
+        Zero response where the effective OTF is below 0.1 % of its maximum.
+    """
+    n = size
+    power = np.zeros((n, n))
+    count = 0
+    for field in noise:
+        for y in range(0, field.shape[0] - n + 1, n):
+            for x in range(0, field.shape[1] - n + 1, n):
+                power += np.abs(np.fft.fft2(field[y : y + n, x : x + n])) ** 2 / n**2
+                count += 1
+    power /= max(count, 1)
+    padded = np.zeros((n, n))
+    rows = (np.arange(effective.shape[0]) - effective.shape[0] // 2) % n
+    columns = (np.arange(effective.shape[1]) - effective.shape[1] // 2) % n
+    np.add.at(padded, (rows[:, None], columns[None, :]), effective)
+    transfer = np.abs(np.fft.fft2(padded))
+    response = 1.0 / np.sqrt(power + 1e-3 * power.max())
+    response[transfer < 1e-3 * transfer.max()] = 0.0
+    gain = np.mean(response**2 * power)
+    kernel = np.fft.fftshift(np.real(np.fft.ifft2(response / np.sqrt(gain))))
+    return np.asarray(kernel)
+
+
+def denoising_loss(denoised: torch.Tensor, batch: PairBatch, margin: int) -> torch.Tensor:
+    """Squared difference to the independent copy, in units of its local noise."""
+    squares = (denoised - batch.target) ** 2 / (batch.variance * batch.inflation)
+    return _inner(squares, margin).mean()
+
+
+def resimulation_loss(
+    restored: torch.Tensor, truth: torch.Tensor, sigma: float, margin: int
+) -> torch.Tensor:
+    """Squared error in the object domain, relative to the image's mean noise variance.
+
+    The robust equivariant-imaging term (Chen, Tachella & Davies, CVPR 2022, eq. 9) with the
+    present estimate held fixed: it teaches the inverse of the known optics under the known
+    noise at all frequencies, also those that the data term hardly sees.
+    """
+    return _inner((restored - truth) ** 2, margin).mean() / sigma**2
+
+
+def total_variation(objects: torch.Tensor, sigma: float) -> torch.Tensor:
+    """Mean absolute first differences over `sigma` (anisotropic, both axes)."""
+    dy = (objects[..., 1:, :] - objects[..., :-1, :]).abs().mean()
+    dx = (objects[..., 1:] - objects[..., :-1]).abs().mean()
+    return (dy + dx) / sigma
+
+
+def hessian_l1(objects: torch.Tensor, sigma: float) -> torch.Tensor:
+    """Mean absolute second differences xx + yy + 2·xy over `sigma`."""
+    yy = (objects[..., 2:, :] - 2 * objects[..., 1:-1, :] + objects[..., :-2, :]).abs().mean()
+    xx = (objects[..., 2:] - 2 * objects[..., 1:-1] + objects[..., :-2]).abs().mean()
+    xy = (
+        objects[..., 1:, 1:] - objects[..., 1:, :-1] - objects[..., :-1, 1:] + objects[..., :-1, :-1]
+    )
+    return (yy + xx + 2 * xy.abs().mean()) / sigma

@@ -1,0 +1,207 @@
+"""What was measured, in the one form that training and judging need.
+
+A measurement is a set of raw frames with independent noise of known variance, a *linear* map
+from frames to the image that the network sees (`lift`), and the forward model from a sharp
+object to expected frames. A plain image is the case of one frame whose lift is the identity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from simrecon.errors import InputError
+from zsdeconv.psf_layer import PsfLayer
+
+RAW_MARGIN = 16
+"""Raw pixels by which the field is extended on every side (mirror image, zero weight)."""
+
+
+class Forward(Protocol):
+    """Sharp object to expected frames on patches (see :class:`zsdeconv.sim_forward.SimForward`)."""
+
+    def prepare(self, origin: tuple[int, int], shape: tuple[int, int]) -> None:
+        """Keep what a field needs, so that patches inside it are cheap."""
+        ...
+
+    def __call__(self, objects: torch.Tensor, origins: Sequence[tuple[int, int]]) -> torch.Tensor:
+        """(B, 1, Y, X) → (B, frames, Y/zoom, X/zoom)."""
+        ...
+
+    def transpose(self, frames: torch.Tensor, origin: tuple[int, int]) -> torch.Tensor:
+        """(frames, Y, X) → (zoom·Y, zoom·X)."""
+        ...
+
+
+class PsfForward:
+    """Forward model of a plain image: convolution with its PSF."""
+
+    def __init__(self, psf: np.ndarray) -> None:
+        self._layer = PsfLayer(psf)
+        self._mirrored = PsfLayer(_flip_about_centre(psf))
+
+    def prepare(self, origin: tuple[int, int], shape: tuple[int, int]) -> None:
+        """Do nothing: a convolution is the same everywhere."""
+
+    def __call__(self, objects: torch.Tensor, origins: Sequence[tuple[int, int]]) -> torch.Tensor:
+        """``objects ⊛ psf``; the origins play no part."""
+        return self._layer(objects)
+
+    def transpose(self, frames: torch.Tensor, origin: tuple[int, int]) -> torch.Tensor:
+        """Correlation with the PSF: (1, Y, X) → (Y, X)."""
+        return self._mirrored(frames)[0]
+
+
+def _flip_about_centre(psf: np.ndarray) -> np.ndarray:
+    """``psf(-r)`` with the centre at n//2 kept; even sizes get one more row and column."""
+    odd = np.pad(psf, [(0, 1 - n % 2) for n in psf.shape])
+    return odd[::-1, ::-1]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Frames, their noise, and the two linear maps.
+
+    Attributes
+    ----------
+    frames_e : ndarray, shape (F, Y, X), float32
+        Raw frames, photo-electrons.
+    variance_e2 : ndarray, same shape, float32
+        Noise variance of every raw pixel.
+    read_variance_e2 : ndarray, broadcastable to (Y, X)
+        The part of it that light does not make.
+    lift : callable
+        ``lift(frames (F, Y, X)) → image (zoom·Y, zoom·X)``, linear, float32, host arrays.
+    forward : Forward
+        Object to frames, in torch.
+    zoom : int
+        Image pixels per raw pixel and axis.
+    pixel_um : float
+        Raw pixel, µm.
+    effective_psf : ndarray, shape (n, m)
+        PSF of the image, centred on n//2, sum 1, on the image's grid.
+    image_variance : ndarray or None, shape (zoom·Y, zoom·X)
+        Propagated variance of the image, when it is known.
+    shot_noise : bool
+        The variance of a frame is its expectation plus `read_variance_e2`; otherwise it is
+        `variance_e2` whatever is expected.
+    source : str
+        One word for provenance: ``sim`` or ``image``.
+    """
+
+    frames_e: np.ndarray
+    variance_e2: np.ndarray
+    read_variance_e2: np.ndarray
+    lift: Callable[[np.ndarray], np.ndarray]
+    forward: Forward
+    zoom: int
+    pixel_um: float
+    effective_psf: np.ndarray
+    image_variance: np.ndarray | None = None
+    shot_noise: bool = False
+    source: str = "image"
+
+    def __post_init__(self) -> None:
+        if self.frames_e.ndim != 3 or self.frames_e.shape != self.variance_e2.shape:
+            raise InputError(
+                "Frames and variances must have the same three axes.",
+                expected="(frames, Y, X)",
+                got=f"{self.frames_e.shape} and {self.variance_e2.shape}",
+            )
+        if not (np.isfinite(self.frames_e).all() and np.all(self.variance_e2 > 0)):
+            raise InputError("Frames must be finite and their variances positive.")
+
+    @cached_property
+    def image(self) -> np.ndarray:
+        """The image that the network sees: ``lift(frames_e)``."""
+        return np.asarray(self.lift(self.frames_e), dtype=np.float32)
+
+    def expected_variance(self, expected_e: np.ndarray) -> np.ndarray:
+        """Noise variance of frames with this expectation, e², floored at 2 % of its mean."""
+        if not self.shot_noise:
+            return self.variance_e2
+        variance = np.maximum(expected_e, 0.0) + self.read_variance_e2
+        return np.maximum(variance, 0.02 * float(variance.mean())).astype(np.float32)
+
+    def predict(self, objects: np.ndarray) -> np.ndarray:
+        """Expected frames (F, Y, X) of an object on the image's grid, mirror-extended."""
+        padding = Padding.around(
+            (self.frames_e.shape[1], self.frames_e.shape[2]), self.zoom, 2 * self.zoom
+        )
+        padded = torch.from_numpy(padding.image(objects.astype(np.float32)))[None, None]
+        device = getattr(self.forward, "device", torch.device("cpu"))
+        with torch.inference_mode():
+            frames = self.forward(padded.to(device), [padding.origin])
+        return padding.crop_frames(frames[0].cpu().numpy())
+
+    @property
+    def image_shape(self) -> tuple[int, int]:
+        """Shape (Y, X) of the image."""
+        return self.frames_e.shape[1] * self.zoom, self.frames_e.shape[2] * self.zoom
+
+
+@dataclass(frozen=True)
+class Padding:
+    """Extension of a field: mirror images for pictures, zeros for weights.
+
+    Attributes
+    ----------
+    shape : (int, int)
+        Raw field (Y, X).
+    zoom : int
+    after : (int, int)
+        Raw pixels added below and to the right; `RAW_MARGIN` are added above and to the left.
+    """
+
+    shape: tuple[int, int]
+    zoom: int
+    after: tuple[int, int]
+
+    @classmethod
+    def around(cls, shape: tuple[int, int], zoom: int, unit: int, least: int = 0) -> Padding:
+        """Margins so that the image's padded sizes are multiples of `unit` and ≥ `least`."""
+        after = []
+        for n in shape:
+            total = max(zoom * (n + 2 * RAW_MARGIN), least)
+            while total % unit or total % zoom:
+                total += 1
+            after.append(total // zoom - n - RAW_MARGIN)
+        return cls(shape, zoom, (after[0], after[1]))
+
+    @property
+    def origin(self) -> tuple[int, int]:
+        """Position of the padded image's first pixel, in image pixels."""
+        return -RAW_MARGIN * self.zoom, -RAW_MARGIN * self.zoom
+
+    @property
+    def image_shape(self) -> tuple[int, int]:
+        """Shape (Y, X) of padded images."""
+        ny, nx = (n + RAW_MARGIN + a for n, a in zip(self.shape, self.after, strict=True))
+        return ny * self.zoom, nx * self.zoom
+
+    def _widths(self, zoom: int) -> list[tuple[int, int]]:
+        return [(RAW_MARGIN * zoom, a * zoom) for a in self.after]
+
+    def image(self, picture: np.ndarray) -> np.ndarray:
+        """Mirror-extend an image (zoom·Y, zoom·X)."""
+        return np.pad(picture, self._widths(self.zoom), mode="symmetric")
+
+    def frames(self, frames: np.ndarray) -> np.ndarray:
+        """Zero-extend raw frames or weights (…, Y, X)."""
+        lead = [(0, 0)] * (frames.ndim - 2)
+        return np.pad(frames, [*lead, *self._widths(1)])
+
+    def crop_image(self, padded: np.ndarray) -> np.ndarray:
+        """The field inside a padded image."""
+        m = RAW_MARGIN * self.zoom
+        return padded[..., m : m + self.shape[0] * self.zoom, m : m + self.shape[1] * self.zoom]
+
+    def crop_frames(self, padded: np.ndarray) -> np.ndarray:
+        """The field inside padded frames."""
+        m = RAW_MARGIN
+        return padded[..., m : m + self.shape[0], m : m + self.shape[1]]

@@ -1,0 +1,117 @@
+"""The default network: two small U-shaped stages on space-to-depth tensors.
+
+The super-resolution grid is oversampled by about 1.5, so the first step folds 2 × 2 pixels into
+channels: no information is lost, and every convolution costs a quarter.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+Tensor = torch.Tensor
+
+
+class ResidualBlock(nn.Module):
+    """``x + conv(gelu(conv(x)))`` with replicated borders; starts as the identity."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=1, padding_mode="replicate")
+        self.second = nn.Conv2d(width, width, 3, padding=1, padding_mode="replicate")
+        self.act = nn.GELU()
+        nn.init.zeros_(self.second.weight)
+        nn.init.zeros_(_bias(self.second))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Tensor (B, width, Y, X) → the same shape."""
+        return x + self.second(self.act(self.first(x)))
+
+
+class FoldedUnet(nn.Module):
+    """One stage: fold, three resolutions of residual blocks, unfold.
+
+    Parameters
+    ----------
+    inputs, outputs
+        Channels of the image before folding.
+    width
+        Channels at the folded resolution; the coarser levels have 1.5 and 2 times as many.
+    blocks
+        Residual blocks per level and side.
+    """
+
+    def __init__(self, inputs: int, outputs: int, width: int, blocks: int) -> None:
+        super().__init__()
+        widths = (width, width * 3 // 2, width * 2)
+        self.head = nn.Conv2d(4 * inputs, widths[0], 3, padding=1, padding_mode="replicate")
+        self.down = nn.ModuleList(
+            nn.Conv2d(widths[i], widths[i + 1], 2, stride=2) for i in range(2)
+        )
+        self.up = nn.ModuleList(
+            nn.ConvTranspose2d(widths[i + 1], widths[i], 2, stride=2) for i in range(2)
+        )
+        self.encode = nn.ModuleList(_chain(w, blocks) for w in widths)
+        self.decode = nn.ModuleList(_chain(w, blocks) for w in widths[:2])
+        self.tail = nn.Conv2d(widths[0], 4 * outputs, 3, padding=1, padding_mode="replicate")
+        nn.init.zeros_(self.tail.weight)
+        nn.init.zeros_(_bias(self.tail))
+        self.fold = nn.PixelUnshuffle(2)
+        self.unfold = nn.PixelShuffle(2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Tensor (B, inputs, Y, X), Y and X multiples of 8 → (B, outputs, Y, X)."""
+        x = self.head(self.fold(x))
+        skips = []
+        for level in range(2):
+            x = self.encode[level](x)
+            skips.append(x)
+            x = self.down[level](x)
+        x = self.encode[2](x)
+        for level in (1, 0):
+            x = self.decode[level](self.up[level](x) + skips[level])
+        return self.unfold(self.tail(x))
+
+
+class CompactNet(nn.Module):
+    """Denoise, then deconvolve; both outputs in the scaled units of the input.
+
+    The denoised image is the input's local mean plus a learned correction. The object is
+    ``softplus(denoised + correction)``: not negative, as the light above the camera's offset
+    cannot be. The correction of each stage starts at zero.
+
+    Parameters
+    ----------
+    width, blocks
+        See :class:`FoldedUnet`; stage 1 has half the blocks of stage 2.
+    sharpness
+        Slope scale of the softplus: larger is closer to a hard clamp at zero.
+    """
+
+    multiple = 8
+    """Image sizes must be multiples of this."""
+    margin = 32
+    """Pixels at a cut border that a tile should discard."""
+    upsample = False
+
+    def __init__(self, width: int = 32, blocks: int = 1, sharpness: float = 8.0) -> None:
+        super().__init__()
+        self.denoise = FoldedUnet(1, 1, width, blocks)
+        self.deconvolve = FoldedUnet(2, 1, width, blocks)
+        self.mean = nn.AvgPool2d(5, stride=1, padding=2, count_include_pad=False)
+        self.act = nn.Softplus(beta=sharpness)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Noisy image (B, 1, Y, X) → denoised and deconvolved, each (B, 1, Y, X)."""
+        denoised = self.mean(x) + self.denoise(x)
+        correction = self.deconvolve(torch.cat((x, denoised), dim=1))
+        return denoised, self.act(denoised + correction)
+
+
+def _chain(width: int, blocks: int) -> nn.Sequential:
+    return nn.Sequential(*(ResidualBlock(width) for _ in range(blocks)))
+
+
+def _bias(conv: nn.Conv2d) -> Tensor:
+    assert conv.bias is not None
+    return conv.bias

@@ -1,0 +1,121 @@
+"""Raw SIM frames as a measurement: the only file that looks inside the engine.
+
+The lift is the frozen operator L of the reconstruction, so that noise draws and frames go
+through exactly the same linear map (physics.md §3 and §6).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from simrecon.backend import like, to_numpy
+from simrecon.config import Settings
+from simrecon.errors import QualityError, UsageError
+from simrecon.model.pattern import PatternFit
+from simrecon.model.stack import SimStack
+from simrecon.physics.otf import evaluate_otf
+from simrecon.preparation import acquisition, prepare_channel
+from simrecon.recon.operator import Reconstructor
+from simrecon.result import Result
+from zsdeconv.measurement import Measurement
+from zsdeconv.sim_forward import Illumination, SimForward
+
+PSF_RADIUS_UM = 2.0
+
+
+def illuminations(pattern: PatternFit) -> list[Illumination]:
+    """Patterns of all frames, direction by direction."""
+    return [
+        Illumination(d.frequency_per_um, phase, d.modulation, intensity)
+        for d in pattern.directions
+        for phase, intensity in zip(d.phase_rad, d.intensity, strict=True)
+    ]
+
+
+def sim_forward(operator: Reconstructor, device: torch.device | str = "cpu") -> SimForward:
+    """The operator's forward model, differentiable and on patches."""
+    otf = operator.otf
+    return SimForward(
+        illuminations(operator.pattern),
+        lambda ky, kx: evaluate_otf(otf, ky, kx),
+        otf.cutoff_per_um,
+        operator.grid.pixel_um,
+        operator.zoom,
+        device,
+    )
+
+
+def effective_psf(operator: Reconstructor) -> np.ndarray:
+    """Effective PSF cropped to ±2 µm (or the field), odd, float32, sum 1."""
+    radius = int(np.ceil(PSF_RADIUS_UM / operator.sr_grid.pixel_um))
+    n = 2 * min(radius, (min(operator.padded_sr_grid.shape) - 1) // 2) + 1
+    psf = operator.effective_psf((n, n))
+    return np.asarray(psf / psf.sum())
+
+
+def sim_measurement(
+    stack: SimStack,
+    result: Result,
+    settings: Settings,
+    *,
+    device: torch.device | str = "cpu",
+    time: int = 0,
+    channel: int = 0,
+    plane: int = 0,
+) -> Measurement:
+    """One acquisition of a reconstructed stack as a measurement.
+
+    Parameters
+    ----------
+    stack, settings
+        What was reconstructed, and how.
+    result
+        What :func:`simrecon.pipeline.reconstruct` made of them.
+    device
+        Where the forward model lives.
+    time, channel, plane
+        Which acquisition.
+
+    Raises
+    ------
+    QualityError
+        When there is no operator because the pattern fit failed.
+    UsageError
+        When result and stack do not belong together.
+    """
+    operator = result.reconstructors[time][channel]
+    if operator is None:
+        raise QualityError(
+            "There is no SIM reconstruction to enhance: the pattern fit failed.",
+            hint="see the verdict of 'simrecon estimate', or give --pattern",
+        )
+    prepared = prepare_channel(stack, channel, settings, operator.otf)
+    data = acquisition(stack, prepared, time, plane)
+    shape = data.frames_e.shape
+    if tuple(operator.frames_shape) != shape:
+        raise UsageError(
+            "The reconstruction belongs to another stack.",
+            expected=str(operator.frames_shape),
+            got=str(shape),
+        )
+
+    def lift(frames: np.ndarray) -> np.ndarray:
+        block = frames.astype(np.float32, copy=False).reshape(shape)
+        on_device = like(block, operator._reference)
+        return to_numpy(operator.reconstruct(on_device))
+
+    variance = None if result.variance is None else result.variance[time, channel, plane]
+    return Measurement(
+        frames_e=data.frames_e.reshape(-1, *shape[2:]),
+        variance_e2=data.variance_e2.reshape(-1, *shape[2:]),
+        read_variance_e2=np.asarray(prepared.camera.read_noise_e, dtype=np.float64) ** 2,
+        lift=lift,
+        forward=sim_forward(operator, device),
+        zoom=operator.zoom,
+        pixel_um=operator.grid.pixel_um,
+        effective_psf=effective_psf(operator),
+        image_variance=variance,
+        shot_noise=True,
+        source="sim",
+    )

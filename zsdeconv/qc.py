@@ -1,0 +1,76 @@
+"""Numbers and sentences that say whether an enhancement can be trusted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from simrecon.model.pattern import Verdict, worst
+from zsdeconv.consistency import Consistency
+
+CHI2_RANGE = (0.9, 1.1)
+CHI2_WEAK = (0.8, 1.25)
+FLUX_TOLERANCE = 0.02
+BLANK_SIGMAS = 4.0
+
+
+def judge(consistency: Consistency, raw_flux_factor: float) -> dict[str, Verdict]:
+    """Gate name → verdict for one enhancement, with ``"overall"``."""
+    chi2 = consistency.chi2
+    if CHI2_RANGE[0] <= chi2 <= CHI2_RANGE[1]:
+        gate: Verdict = "ok"
+    else:
+        gate = "weak" if CHI2_WEAK[0] <= chi2 <= CHI2_WEAK[1] else "failed"
+    off = abs(raw_flux_factor - 1.0)
+    flux: Verdict = "ok" if off <= 0.05 else ("weak" if off <= 0.15 else "failed")
+    verdicts: dict[str, Verdict] = {"raw_consistency": gate, "flux": flux}
+    verdicts["overall"] = worst(list(verdicts.values()))
+    return verdicts
+
+
+def contrast(objects: np.ndarray, uncertainty: np.ndarray | None) -> float | None:
+    """Spread of the object (99.9th minus 50th percentile) over the median uncertainty."""
+    if uncertainty is None:
+        return None
+    spread = float(np.percentile(objects, 99.9) - np.percentile(objects, 50))
+    return spread / max(float(np.median(uncertainty)), 1e-12)
+
+
+def numbers(
+    consistency: Consistency,
+    raw_flux_factor: float,
+    objects: np.ndarray,
+    uncertainty: np.ndarray | None,
+) -> dict[str, Any]:
+    """JSON-ready figures of merit."""
+    return {
+        "chi2": consistency.chi2,
+        "chi2_sd": consistency.chi2_sd,
+        "chi2_divisor": "number of raw values; fitted degrees of freedom are not subtracted",
+        "flux_ratio": consistency.flux_ratio,
+        "flux_factor_applied": raw_flux_factor,
+        "contrast_over_uncertainty": contrast(objects, uncertainty),
+        "object_min_e": float(objects.min()),
+        "object_mean_e": float(objects.mean(dtype=np.float64)),
+    }
+
+
+def sentences(found: dict[str, Any], verdicts: dict[str, Verdict]) -> list[str]:
+    """The verdict for people."""
+    chi2 = found["chi2"]
+    agrees = {
+        "ok": "the result explains every raw frame within its noise",
+        "weak": "the result explains the raw frames only roughly: look at the consistency map",
+        "failed": "the result does NOT explain the raw frames: do not trust it",
+    }[verdicts["raw_consistency"]]
+    lines = [
+        f"raw consistency: chi2 = {chi2:.3f} ({agrees})",
+        f"flux: out/in = {found['flux_ratio']:.4f} after a global factor of "
+        f"{found['flux_factor_applied']:.4f}",
+    ]
+    strength = found["contrast_over_uncertainty"]
+    if strength is not None and strength < BLANK_SIGMAS:
+        lines.append("nothing stands out from the uncertainty: this field looks blank")
+    lines.append(f"verdict: {verdicts['overall']}")
+    return lines
