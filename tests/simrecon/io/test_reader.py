@@ -3,7 +3,7 @@ import pytest
 import tifffile
 
 from simrecon.errors import InputError, MetadataError, UsageError
-from simrecon.io import CameraRecord, read, write_camera_record, write_raw
+from simrecon.io import CameraRecord, read, read_raw, write_camera_record, write_raw
 from simrecon.model.camera import Camera
 from simrecon.model.optics import Optics
 from simrecon.model.stack import SimStack
@@ -243,3 +243,17 @@ def test_written_raw_frames_need_no_options(tmp_path):
     assert back.dz_um == 0.14
     assert (back.camera.gain, back.camera.offset, back.camera.read_noise_e) == (2.2, 99.0, 1.3)
     assert back.notes == ()
+
+
+def test_what_is_given_replaces_what_the_file_says(tmp_path):
+    metadata = {"axes": "TYX", "PhysicalSizeX": 0.1, "Channel": {"EmissionWavelength": 610.0}}
+    path = write(tmp_path / "a.ome.tif", frames(15), metadata=metadata)
+    assert read_raw(path).emission_nm == (610.0,)
+    raw = read_raw(
+        path, pixel_um=0.06, emission_nm=525, directions=3, phases=5, offset=100.0, na=None,
+        sample_index=1.38,
+    )  # fmt: skip
+    assert (raw.pixel_um, raw.emission_nm, raw.angles, raw.phases) == (0.06, (525.0,), 3, 5)
+    assert raw.camera == Camera(offset=100.0)
+    with pytest.raises(UsageError, match="Unknown reader argument"):
+        read_raw(path, pixel_size=3)

@@ -129,6 +129,18 @@ def test_truncated_tiff(tmp_path, keep, compression):
     assert info.value.exit_code == 3
 
 
+def test_truncated_page_names_the_bytes(tmp_path):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, FRAMES[0], metadata=None)
+    content = path.read_bytes()
+    assert content.endswith(FRAMES[0].tobytes())
+    path.write_bytes(content[:-20])
+    with pytest.raises(InputError, match="truncated") as info:
+        read_tiff(path)
+    assert info.value.expected == f"{len(content)} bytes"
+    assert info.value.got == f"{len(content) - 20} bytes"
+
+
 @pytest.mark.parametrize("content", [b"", b"II*\x00", b"II*\x00\xff\xff\xff\x7f", b"nonsense" * 99])
 def test_files_that_are_no_tiff(tmp_path, content):
     path = tmp_path / "a.tif"
