@@ -9,19 +9,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 _LAZY = {
-    "Enhanced": "zsdeconv.enhance",
+    "Enhanced": "zsdeconv.enhancement",
     "Measurement": "zsdeconv.measurement",
     "ZsSettings": "zsdeconv.config",
-    "enhance": "zsdeconv.enhance",
+    "enhance": "zsdeconv.enhancement",
     "image_measurement": "zsdeconv.pairs_image",
     "sim_measurement": "zsdeconv.pairs_sim",
 }
-__all__ = [*_LAZY]  # noqa: PLE0604
+__all__ = [*_LAZY]
 
 if TYPE_CHECKING:
     from zsdeconv.config import ZsSettings as ZsSettings
-    from zsdeconv.enhance import Enhanced as Enhanced
-    from zsdeconv.enhance import enhance as enhance
+    from zsdeconv.enhancement import Enhanced as Enhanced
+    from zsdeconv.enhancement import enhance as enhance
     from zsdeconv.measurement import Measurement as Measurement
     from zsdeconv.pairs_image import image_measurement as image_measurement
     from zsdeconv.pairs_sim import sim_measurement as sim_measurement
@@ -30,9 +30,7 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module 'zsdeconv' has no attribute '{name}'")
-    value = getattr(import_module(_LAZY[name]), name)
-    globals()[name] = value  # the submodule 'enhance' must not hide the function
-    return value
+    return getattr(import_module(_LAZY[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -51,7 +51,7 @@ class Bank:
     @property
     def sigma(self) -> float:
         """Root of the mean variance of the image, e."""
-        return float(self.variance.mean()) ** 0.5
+        return float(np.sqrt(float(self.variance.mean())))
 
     @property
     def draws(self) -> int:

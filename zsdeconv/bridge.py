@@ -50,7 +50,8 @@ def torch_device(device: Device) -> torch.device:
 def to_tensor(array: Array, device: torch.device | str = "cpu") -> torch.Tensor:
     """Engine array to a tensor of the same dtype; CuPy goes by DLPack without a copy."""
     if array_api_compat.is_cupy_array(array):
-        return torch.from_dlpack(array).to(device)
+        tensor: torch.Tensor = torch.utils.dlpack.from_dlpack(array)
+        return tensor.to(device)
     return torch.from_numpy(np.ascontiguousarray(array)).to(device)
 
 

@@ -24,7 +24,9 @@ SCHEMA = "zsdeconv/model/1"
 _KEY = "zsdeconv"
 
 
-def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any]) -> None:
+def write_tensors(
+    path: Path, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any]
+) -> None:
     """Write tensors with a JSON record in the file's header, atomically."""
     host = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
     data = save(host, metadata={_KEY: json.dumps({"schema": SCHEMA, **facts})})
@@ -61,7 +63,9 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     return tensors, facts
 
 
-def write_model(folder: Path, weights: Mapping[str, torch.Tensor], facts: Mapping[str, Any]) -> None:
+def write_model(
+    folder: Path, weights: Mapping[str, torch.Tensor], facts: Mapping[str, Any]
+) -> None:
     """Write the weights for inference and, beside them, the same facts for people."""
     folder.mkdir(parents=True, exist_ok=True)
     write_tensors(folder / MODEL_FILE, weights, facts)

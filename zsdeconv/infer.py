@@ -36,9 +36,7 @@ def apply_network(
     tile = max(tile // unit * unit, 4 * network.margin)
     padded = _extend(image, unit)
     factor = 2 if network.upsample else 1
-    rows, columns = _starts(padded.shape[0], tile, unit, network.margin), _starts(
-        padded.shape[1], tile, unit, network.margin
-    )
+    rows, columns = (_starts(n, tile, unit, network.margin) for n in padded.shape)
     first = torch.zeros_like(padded)
     second = padded.new_zeros((padded.shape[0] * factor, padded.shape[1] * factor))
     weight1, weight2 = torch.zeros_like(first), torch.zeros_like(second)

@@ -41,6 +41,7 @@ class RawLikelihood:
         self._forward, self._zoom = forward, zoom
 
     def __call__(self, objects: torch.Tensor, batch: PairBatch, margin: int) -> torch.Tensor:
+        """Mean of the squared residuals over their variances."""
         residual = self._forward(objects, batch.origins) - batch.raw_target
         raw_margin = -(-margin // self._zoom)
         weights = _inner(batch.weights, raw_margin)
@@ -67,6 +68,7 @@ class ImageResidual:
         self._filter = None if whitening is None else PsfLayer(whitening)
 
     def __call__(self, objects: torch.Tensor, batch: PairBatch, margin: int) -> torch.Tensor:
+        """Mean of the squared residuals in units of the image's noise."""
         residual = self._psf(objects) - batch.target
         mean = batch.variance.mean()
         if self._kind == "l2":
@@ -145,7 +147,6 @@ def hessian_l1(objects: torch.Tensor, sigma: float) -> torch.Tensor:
     """Mean absolute second differences xx + yy + 2·xy over `sigma`."""
     yy = (objects[..., 2:, :] - 2 * objects[..., 1:-1, :] + objects[..., :-2, :]).abs().mean()
     xx = (objects[..., 2:] - 2 * objects[..., 1:-1] + objects[..., :-2]).abs().mean()
-    xy = (
-        objects[..., 1:, 1:] - objects[..., 1:, :-1] - objects[..., :-1, 1:] + objects[..., :-1, :-1]
-    )
+    dx = objects[..., 1:] - objects[..., :-1]
+    xy = dx[..., 1:, :] - dx[..., :-1, :]
     return (yy + xx + 2 * xy.abs().mean()) / sigma

@@ -126,7 +126,8 @@ class Measurement:
         if not self.shot_noise:
             return self.variance_e2
         variance = np.maximum(expected_e, 0.0) + self.read_variance_e2
-        return np.maximum(variance, 0.02 * float(variance.mean())).astype(np.float32)
+        floor = 0.02 * float(variance.mean())
+        return np.asarray(np.maximum(variance, floor), dtype=np.float32)
 
     def predict(self, objects: np.ndarray) -> np.ndarray:
         """Expected frames (F, Y, X) of an object on the image's grid, mirror-extended."""

@@ -45,4 +45,5 @@ class PsfLayer:
         """Tensor (…, Y, X), float32 → the same shape."""
         shape = (int(image.shape[-2]), int(image.shape[-1]))
         spectrum = torch.fft.rfft2(image) * self.transfer(shape, image.device)
-        return torch.fft.irfft2(spectrum, s=shape)
+        result: torch.Tensor = torch.fft.irfft2(spectrum, s=shape)
+        return result

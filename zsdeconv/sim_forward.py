@@ -108,7 +108,8 @@ class SimForward:
             turn_x = 2 * np.pi * fx * x[None, :]
             wave = np.ones(shape)
             for order, contrast in enumerate(light.modulation, start=1):
-                wave += contrast * np.real(np.exp(1j * order * turn_y) * np.exp(1j * order * turn_x))
+                carrier = np.exp(1j * order * turn_y) * np.exp(1j * order * turn_x)
+                wave += contrast * carrier.real
             frame[...] = light.intensity * wave
         return torch.from_numpy(frames).to(self.device)
 
@@ -151,14 +152,15 @@ class SimForward:
         light = torch.stack([self.patterns(o, shape) for o in origins])
         spectrum = torch.fft.rfft2(objects * light)
         if not self._band_limited:
-            full = torch.fft.irfft2(spectrum * self._filter(shape), s=shape)
+            full: torch.Tensor = torch.fft.irfft2(spectrum * self._filter(shape), s=shape)
             return full[..., :: self.zoom, :: self.zoom]
         low, high, half = self._low(shape)
         spectrum = torch.cat(
             (spectrum[..., :low, :half], spectrum[..., shape[0] - high :, :half]), dim=-2
         )
         raw = (shape[0] // self.zoom, shape[1] // self.zoom)
-        return torch.fft.irfft2(spectrum * self._filter(shape), s=raw)
+        frames: torch.Tensor = torch.fft.irfft2(spectrum * self._filter(shape), s=raw)
+        return frames
 
     def transpose(self, frames: torch.Tensor, origin: tuple[int, int]) -> torch.Tensor:
         """Transpose of the linear map for one patch: (frames, Y, X) → (zoom·Y, zoom·X)."""
@@ -175,5 +177,5 @@ class SimForward:
             stuffed = frames.new_zeros((frames.shape[0], *shape))
             stuffed[:, ::q, ::q] = frames
             spectrum = torch.fft.rfft2(stuffed) * conjugate
-        back = torch.fft.irfft2(spectrum, s=shape)
+        back: torch.Tensor = torch.fft.irfft2(spectrum, s=shape)
         return (back * self.patterns(origin, shape)).sum(dim=0)

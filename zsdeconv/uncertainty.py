@@ -51,4 +51,4 @@ def bootstrap_uncertainty(
         total += (enhance(measurement.lift(frames)) - objects) ** 2
         progress("uncertainty", repeat + 1, repeats)
     mean = gaussian_filter(total / repeats, SMOOTHING_PX, mode="reflect")
-    return np.sqrt(np.maximum(mean, 0.0)).astype(np.float32)
+    return np.asarray(np.sqrt(np.maximum(mean, 0.0)), dtype=np.float32)

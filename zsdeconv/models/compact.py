@@ -25,7 +25,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Tensor (B, width, Y, X) → the same shape."""
-        return x + self.second(self.act(self.first(x)))
+        correction: Tensor = self.second(self.act(self.first(x)))
+        return x + correction
 
 
 class FoldedUnet(nn.Module):
@@ -70,7 +71,8 @@ class FoldedUnet(nn.Module):
         x = self.encode[2](x)
         for level in (1, 0):
             x = self.decode[level](self.up[level](x) + skips[level])
-        return self.unfold(self.tail(x))
+        image: Tensor = self.unfold(self.tail(x))
+        return image
 
 
 class CompactNet(nn.Module):

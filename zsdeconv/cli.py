@@ -1,0 +1,243 @@
+"""The program ``zsdeconv``."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from simrecon.cli.options import FileOptions
+from simrecon.config import Settings
+from simrecon.io import read, read_otf, read_pattern, write_raw
+from simrecon.io.reader import expand_paths
+from simrecon.model.stack import SimStack
+from simrecon.provenance import describe_files, replay_command
+from simrecon.shell import EXIT_OK, EXIT_QUALITY, Reporter, execute, make_app
+from zsdeconv.config import ZsSettings, build_settings, parse_duration_s
+
+app = make_app("zsdeconv", "Zero-shot denoising and deconvolution, trained on the data themselves.")
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class TrainOptions:
+    """How long and on what to train.
+
+    Parameters
+    ----------
+    budget
+        Training time: 90s, 5min, 1h [default: 4min].
+    iterations
+        Exact number of training steps instead (repeatable to the bit on one machine).
+    seed
+        Seed of every random draw [default: 0].
+    network
+        compact (0.5 M parameters) or unet_paper (13.1 M) [default: compact].
+    loss
+        raw, whitened, variance or l2 [default: raw].
+    device
+        auto, cpu or cuda:N [default: auto].
+    """
+
+    budget: str | None = None
+    iterations: int | None = None
+    seed: int | None = None
+    network: Literal["compact", "unet_paper"] | None = None
+    loss: Literal["raw", "whitened", "variance", "l2"] | None = None
+    device: str | None = None
+
+    def settings(self) -> ZsSettings:
+        """The settings that these options mean."""
+        return build_settings(
+            budget_s=None if self.budget is None else parse_duration_s(self.budget),
+            iterations=self.iterations,
+            seed=self.seed,
+            network=self.network,
+            loss=self.loss,
+            device=self.device,
+        )
+
+
+@app.command
+def sim(
+    files: list[str],
+    /,
+    *,
+    output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    file: FileOptions | None = None,
+    train: TrainOptions | None = None,
+    otf: Path | None = None,
+    pattern: Path | None = None,
+    resume: bool = False,
+    json: bool = False,
+) -> int:
+    """Reconstruct raw SIM frames, train on their own noise, and enhance the picture.
+
+    Writes DIR/{sim,variance,denoised,deconvolved,uncertainty,consistency}.ome.tif (float32
+    photo-electrons), overview.png, pattern.json, qc.json and model/.
+
+    Parameters
+    ----------
+    files
+        Raw frames: a TIFF, OME-TIFF or MRC/DV file, or single-page TIFFs, a folder or a glob.
+    output
+        Folder to write.
+    otf
+        Measured OTF or PSF file [default: theoretical].
+    pattern
+        Pattern file of 'simrecon estimate' [default: fitted].
+    resume
+        Continue an interrupted training in the same folder.
+    json
+        Write one JSON document to standard output.
+    """
+    from zsdeconv.outputs import prepare_folder
+
+    report = Reporter(json)
+    settings = (train or TrainOptions()).settings()
+    engine = (file or FileOptions()).settings()
+    _say_device(report, settings)
+    paths = expand_paths(files)
+    prepare_folder(output)
+    stack = read(files, mode=engine.reconstruction.mode, **engine.reader_overrides())
+    facts: dict[str, Any] = {
+        "inputs": describe_files(paths),
+        "otf_files": describe_files([] if otf is None else [otf]),
+    }
+    given: dict[str, Any] = {
+        "otf": None if otf is None else read_otf(otf, stack.optics[0]),
+        "pattern": None if pattern is None else read_pattern(pattern),
+        "resume": resume,
+    }
+    title = paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more"
+    return _run(report, stack, settings, engine, output, facts, title, given)[0]
+
+
+@app.command
+def demo(
+    *,
+    output: Annotated[Path, Parameter(name=["--output", "-o"])] = Path("zsdeconv-demo"),
+    size: int = 256,
+    peak_e: float = 60.0,
+    train: TrainOptions | None = None,
+    json: bool = False,
+) -> int:
+    """Simulate a dim acquisition, do everything to it, and compare with the truth.
+
+    Parameters
+    ----------
+    output
+        Folder to write; the simulated frames become raw.ome.tif in it.
+    size
+        Camera pixels per side.
+    peak_e
+        Photo-electrons per frame in the brightest places.
+    json
+        Write one JSON document to standard output.
+    """
+    from simrecon.inspection import inspect
+    from zsdeconv.demo import scores, simulate_scene
+    from zsdeconv.outputs import prepare_folder
+
+    report = Reporter(json)
+    options = train or TrainOptions()
+    settings = options.settings()
+    if options.budget is None and options.iterations is None:
+        settings = settings.model_copy(update={"budget_s": 150.0})
+    _say_device(report, settings)
+    prepare_folder(output)
+    scene = simulate_scene(size=size, peak_e=peak_e, seed=settings.seed)
+    write_raw(output / "raw.ome.tif", scene.stack, provenance={"source": "zsdeconv demo"})
+    stack = read([str(output / "raw.ome.tif")])
+    report.say(inspect(stack).to_text())
+    facts = {"inputs": describe_files([output / "raw.ome.tif"])}
+    title = f"simulated, {peak_e:g} photo-electrons peak per raw frame"
+    code, enhanced = _run(report, stack, settings, Settings(), output, facts, title, {}, last=False)
+    found = scores(scene, enhanced)
+    lines = [*enhanced.qc["reasons"], "against the truth (PSNR at 1.5 × the SIM resolution): "
+             + ", ".join(f"{k} {v:.1f} dB" for k, v in found.items()),
+             f"look at {output / 'overview.png'}"]  # fmt: skip
+    report.finish({"psnr_db": found, **enhanced.qc}, "\n".join(lines))
+    return code
+
+
+@app.command
+def info(model: Path, /, *, json: bool = False) -> int:
+    """Say what a model is and what it was trained on.
+
+    Parameters
+    ----------
+    model
+        The model/ folder of an enhancement (or the folder that holds it).
+    json
+        Write one JSON document to standard output.
+    """
+    from zsdeconv.checkpoint import MODEL_FILE, read_model
+
+    folder = model if (model / MODEL_FILE).exists() else model / "model"
+    tensors, facts = read_model(folder)
+    settings = facts["settings"]
+    lines = [
+        f"network: {settings['network']}, {facts['parameters']:,} parameters "
+        f"in {len(tensors)} tensors",
+        f"trained: {facts['iterations']} steps in {facts['training_s']:.0f} s, "
+        f"loss {settings['loss']}, seed {settings['seed']}",
+        f"output pixel: {facts['pixel_um'] * 1000:.2f} nm, scale {facts['scale']:.4g} e",
+        f"data: sha256 {facts['data'][:16]}…",
+    ]
+    Reporter(json).finish(facts, "\n".join(lines))
+    return EXIT_OK
+
+
+def _say_device(report: Reporter, settings: ZsSettings) -> None:
+    from zsdeconv.bridge import select_device
+
+    report.device(select_device(settings.device))
+
+
+def _run(
+    report: Reporter,
+    stack: SimStack,
+    settings: ZsSettings,
+    engine: Settings,
+    output: Path,
+    facts: dict[str, Any],
+    title: str,
+    given: dict[str, Any],
+    last: bool = True,
+) -> tuple[int, Any]:
+    """Plan, enhance, write, report."""
+    from zsdeconv.enhancement import enhance
+    from zsdeconv.outputs import MODEL_FOLDER, write_enhanced
+    from zsdeconv.plan import plan
+
+    expected = plan(stack, settings, engine.reconstruction.zoom)
+    report.say(expected.to_text())
+    with report.progress() as progress:
+        enhanced = enhance(
+            stack, settings, engine=engine, folder=output / MODEL_FOLDER, progress=progress, **given
+        )
+    made = {
+        **enhanced.provenance,
+        **facts,
+        "command": replay_command("zsdeconv", sys.argv[1:]),
+        "plan": expected.to_dict(),
+    }
+    written = write_enhanced(enhanced, output, provenance=made, title=title)
+    code = EXIT_OK if enhanced.passed else EXIT_QUALITY
+    if last:
+        lines = [*enhanced.qc["reasons"], *(f"wrote {p}" for p in written)]
+        report.finish({"files": [str(p) for p in written], **enhanced.qc}, "\n".join(lines))
+    return code, enhanced
+
+
+def run() -> None:
+    """Entry point of the console script."""
+    sys.exit(execute(app))
+
+
+if __name__ == "__main__":
+    run()

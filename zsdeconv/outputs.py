@@ -1,0 +1,77 @@
+"""Files of an enhancement: the same names wherever one is written; all of them, or none."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from simrecon.errors import InputError
+from simrecon.io import write_image, write_json, write_pattern
+from zsdeconv.enhancement import Enhanced, save_model
+from zsdeconv.figures import overview
+
+MODEL_FOLDER = "model"
+
+
+def prepare_folder(folder: Path) -> Path:
+    """Create the output folder and prove that it can be written.
+
+    Raises
+    ------
+    InputError
+        When it cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(
+            "The output folder cannot be written.", expected="a writable folder",
+            got=str(error), where=str(folder),
+        ) from error  # fmt: skip
+    return folder
+
+
+def write_enhanced(
+    enhanced: Enhanced, folder: Path, *, provenance: Mapping[str, Any], title: str = ""
+) -> list[Path]:
+    """Write pictures, overview, pattern, numbers and model; returns their paths.
+
+    Everything is made in a hidden folder first and then moved into place.
+    """
+    prepare_folder(folder)
+    staging = Path(tempfile.mkdtemp(prefix=".part-", dir=folder))
+    pictures: dict[str, tuple[np.ndarray | None, float, str]] = {
+        "sim": (enhanced.image, enhanced.pixel_um, "SIM image, e per raw pixel area"),
+        "variance": (enhanced.image_variance, enhanced.pixel_um, "variance of the SIM image, e²"),
+        "denoised": (enhanced.denoised, enhanced.pixel_um, "denoised SIM image, e"),
+        "deconvolved": (enhanced.deconvolved, enhanced.pixel_um, "object estimate, e"),
+        "uncertainty": (enhanced.uncertainty, enhanced.pixel_um, "standard error of it, e"),
+        "consistency": (enhanced.consistency, enhanced.raw_pixel_um, "χ² of the raw frames"),
+    }
+    try:
+        for name, (image, pixel_um, quantity) in pictures.items():
+            if image is not None:
+                facts = {**provenance, "quantity": quantity}
+                write_image(staging / f"{name}.ome.tif", image, pixel_um=pixel_um, provenance=facts)
+        overview(enhanced, staging / "overview.png", title=title)
+        write_json(staging / "qc.json", {**enhanced.qc, "provenance": dict(provenance)})
+        if enhanced.reconstruction is not None:
+            write_pattern(staging / "pattern.json", enhanced.reconstruction.pattern)
+        save_model(enhanced, staging / MODEL_FOLDER)
+        written = []
+        for file in sorted(p for p in staging.rglob("*") if p.is_file()):
+            target = folder / file.relative_to(staging)
+            target.parent.mkdir(exist_ok=True)
+            os.replace(file, target)
+            written.append(target)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return written
