@@ -210,7 +210,7 @@ def _pattern(
         run.kind = "widefield"
         run.note("the pattern fit failed: this is the WIDEFIELD picture, not a SIM picture")
     else:
-        gate_pattern(pattern)
+        gate_pattern(pattern, [*run.stack.notes, *channel.notes])
     run.note(*pattern.notes)
     qc_gates.gate_pattern(run.gates, pattern, where)
     run.timed("estimate", start)

@@ -11,6 +11,7 @@ from simrecon.checks import CountsEvidence, counts_evidence
 from simrecon.config import Settings
 from simrecon.errors import InputError, QualityError, UsageError
 from simrecon.estimate import estimate_pattern
+from simrecon.estimate.nominal import nominal_direction
 from simrecon.model.camera import Camera
 from simrecon.model.pattern import DirectionPattern, PatternFit
 from simrecon.model.psf import DetectionOTF
@@ -179,9 +180,32 @@ def find_pattern(
         fixed_frequencies_per_um=fixed,
         order=stack.order,
     )
-    if given is not None:
-        return replace(fit, notes=(*fit.notes, "frequencies taken from the given pattern"))
-    return fit
+    return fit if given is None else insisted(fit, data, channel.otf)
+
+
+def insisted(fit: PatternFit, data: Acquisition, otf: DetectionOTF) -> PatternFit:
+    """A fit at frequencies that were given: never better than doubtful where data do not confirm.
+
+    Somebody vouches for the frequencies, so a direction that would have failed does not stop the
+    work: equal phase steps are assumed there, it counts as much as its modulation says (next to
+    nothing, if that is near 0), its own verdict stays, and the overall verdict is "weak".
+    """
+    notes = [*fit.notes, "frequencies taken from the given pattern"]
+    if fit.verdict != "failed":
+        return replace(fit, notes=tuple(notes))
+    failed = [str(i + 1) for i, d in enumerate(fit.directions) if d.verdict == "failed"]
+    notes.append(
+        f"the data do not confirm the given frequency of direction(s) {', '.join(failed)}: equal "
+        "phase steps are assumed there"
+    )
+    mean_e = float(data.frames_e.mean(dtype=np.float64))
+    directions = tuple(
+        nominal_direction(data.frames_e[i], data.variance_e2[i], fit.pixel_um, otf, d, mean_e)
+        if d.verdict == "failed"
+        else d
+        for i, d in enumerate(fit.directions)
+    )
+    return replace(fit, directions=directions, verdict="weak", notes=tuple(notes))
 
 
 def preset_pattern(stack: SimStack, settings: Settings, channel: int) -> PatternFit:
@@ -257,8 +281,8 @@ def check_pattern(pattern: PatternFit, stack: SimStack, otf: DetectionOTF) -> No
         )
 
 
-def gate_pattern(pattern: PatternFit) -> None:
-    """Stop on a failed fit.
+def gate_pattern(pattern: PatternFit, context: Sequence[str] = ()) -> None:
+    """Stop on a failed fit; `context` are notes on the data that may explain it.
 
     Raises
     ------
@@ -272,7 +296,7 @@ def gate_pattern(pattern: PatternFit) -> None:
         "The illumination pattern could not be fitted"
         + (f" in direction(s) {', '.join(failed)}." if failed else "."),
         expected="a carrier peak and correlated bands in every direction",
-        got="; ".join(pattern.notes) or "verdict failed",
+        got="\n    ".join(["verdict failed", *context, *pattern.notes]),
         where="pattern fit",
         hint="check --order, --pixel-um and the wavelengths with 'simrecon inspect'; give a "
         "--pattern; or accept --on-fit-failure widefield",

@@ -105,7 +105,7 @@ def flux_numbers(image: np.ndarray, widefield: np.ndarray) -> dict[str, float]:
     mean = float(widefield.mean(dtype=np.float64))
     ratio = float(image.mean(dtype=np.float64)) / mean if mean != 0 else float("nan")
     total = float(np.abs(image).sum(dtype=np.float64))
-    negative = -float(np.minimum(image, 0).sum(dtype=np.float64))
+    negative = float(np.maximum(-image, 0).sum(dtype=np.float64))
     return {"flux_ratio": ratio, "negative_fraction": negative / total if total else 0.0}
 
 
