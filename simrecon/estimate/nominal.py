@@ -62,7 +62,7 @@ def nominal_direction(
         trust in a band that the data hardly show would amplify its noise.
     """
     phases = frames_e.shape[0]
-    intensity = frames_e.mean(axis=(1, 2), dtype=np.float64) / mean_e
+    intensity = _relative_brightness(frames_e) * frames_e.mean(dtype=np.float64) / mean_e
     guess = replace(guess, intensity=tuple(float(g) for g in intensity))
     best: tuple[_Overlap, np.ndarray] | None = None
     for sense in (1.0, -1.0):
@@ -96,7 +96,7 @@ def _overlap(
     grid = Grid((frames_e.shape[1], frames_e.shape[2]), pixel_um)
     y, x = grid.positions_um()
     fy, fx = trial.frequency_per_um
-    window = np.hanning(grid.shape[0] + 2)[1:-1, None] * np.hanning(grid.shape[1] + 2)[None, 1:-1]
+    window = _window(grid.shape)
     rows = separation_rows(trial)  # (2, P): bands 0 and 1
     bands = np.tensordot(rows, frames_e - _background(frames_e), axes=1) * window
     carrier = np.exp(-2j * np.pi * (fy * y + fx * x))
@@ -112,6 +112,17 @@ def _overlap(
     debiased = max(raw - n0 * float(np.sum(np.abs(h1[use]) ** 2)), 0.05 * raw)
     sd = float(np.sqrt(n1 * np.sum(np.abs(h0[use] * model) ** 2))) / debiased
     return _Overlap(complex(numerator / debiased), sd)
+
+
+def _window(shape: tuple[int, int]) -> np.ndarray:
+    return np.hanning(shape[0] + 2)[1:-1, None] * np.hanning(shape[1] + 2)[None, 1:-1]
+
+
+def _relative_brightness(frames_e: np.ndarray) -> np.ndarray:
+    """Brightness of each frame over their mean; a smooth window keeps stripes out of the sums."""
+    window = _window((frames_e.shape[1], frames_e.shape[2]))
+    sums = np.einsum("pyx,yx->p", frames_e, window)
+    return np.asarray(sums / sums.mean())
 
 
 def _background(frames_e: np.ndarray) -> np.ndarray:
