@@ -48,6 +48,8 @@ class Evidence:
     peak_to_background : float
     expected : bool
         True when an angle was given and only its sector was searched.
+    given : bool
+        True when the frequency itself was given.
     correlation : float
     modulation, modulation_sd : float
     frequency_sd_px : float
@@ -60,12 +62,17 @@ class Evidence:
 
     peak_to_background: float
     expected: bool
+    given: bool
     correlation: float
     modulation: float
     modulation_sd: float
     frequency_sd_px: float
     moved_px: float
     over_cutoff: float
+
+
+PEAK_WEAK_GIVEN = 2.5
+"""A given frequency is a single trial."""
 
 
 def peak_found(peak_to_background: float, expected: bool) -> bool:
@@ -85,6 +92,7 @@ def judge(evidence: Evidence) -> tuple[Verdict, list[str]]:
         reasons.append(text)
 
     weak_peak = PEAK_WEAK_EXPECTED if evidence.expected else PEAK_WEAK
+    weak_peak = PEAK_WEAK_GIVEN if evidence.given else weak_peak
     peak = evidence.peak_to_background
     grade(
         peak,

@@ -99,6 +99,25 @@ class Gram:
     band_of_row: np.ndarray
     groups: tuple[Group, ...]
 
+    @property
+    def coupled(self) -> bool:
+        """Whether directions are compared with each other."""
+        return self.band_noise.size == len(BANDS) or len(self.groups) <= 2
+
+    def common_group(self, direction: int) -> Group:
+        """The group in which orders 0 and ±1 of `direction` are compared."""
+        return self.groups[0 if self.coupled else direction]
+
+    def zero_order_disagreement(self) -> float:
+        """Median f of the orders 0: how far the directions show different objects."""
+        group = self.groups[0]
+        excess = []
+        for i in range(0, self.band_noise.size, len(BANDS)):
+            seen = np.abs(group.gains[i]) > 0
+            if seen.any():
+                excess.append(1.0 / (group.inverse[i][seen] * self.band_noise[i]))
+        return float(np.median(np.concatenate(excess))) if excess else 1.0
+
     def mismatch(self) -> np.ndarray:
         """``ρ A y`` summed over the groups, (B, K) complex64."""
         total = np.zeros_like(self.bands)
@@ -115,6 +134,7 @@ def build_gram(
     gains: np.ndarray,
     half: HalfPlane,
     separate_px: float,
+    coupled: bool = True,
 ) -> Gram:
     """Freeze the weights at `states` and form J's matrix.
 
@@ -130,6 +150,8 @@ def build_gram(
     half : HalfPlane
     separate_px : float
         Radius, DFT samples, inside which order 0 and orders ±1 are not compared.
+    coupled : bool
+        False compares every direction with itself only.
     """
     phases = states[0].phase_rad.size
     unmix = [unmixing(s.parameters, phases) for s in states]
@@ -140,7 +162,7 @@ def build_gram(
     select = np.zeros((band_noise.size, rows.shape[0]), dtype=np.complex64)
     select[band_of_row, np.arange(rows.shape[0])] = coefficients
     bands = select @ rows
-    groups = _groups(bands, gains, band_noise, half, separate_px)
+    groups = _groups(bands, gains, band_noise, half, separate_px, coupled)
     matrix = np.zeros((rows.shape[0],) * 2, dtype=np.complex128)
     total = np.zeros((band_noise.size,) * 2, dtype=np.complex128)
     for group in groups:
@@ -178,11 +200,27 @@ def _groups(
     band_noise: np.ndarray,
     half: HalfPlane,
     separate_px: float,
+    coupled: bool,
 ) -> tuple[Group, ...]:
-    """All bands together outside the low frequencies; orders 0 and ±1 apart inside."""
+    """All bands together outside the low frequencies; orders 0 and ±1 apart inside.
+
+    Not coupled: one group per direction, without the low frequencies of orders ±1.
+    """
     low = half.ring <= separate_px
     side = np.arange(band_noise.size) % len(BANDS) != 0
     common = np.where(side[:, None] & low[None, :], 0, gains)
+    if not coupled:
+        direction = np.arange(band_noise.size) // len(BANDS)
+        return tuple(
+            _group(
+                bands,
+                np.where((direction == d)[:, None], common, 0),
+                band_noise,
+                half.ring,
+                slice(None),
+            )
+            for d in range(band_noise.size // len(BANDS))
+        )
     groups = [_group(bands, common, band_noise, half.ring, slice(None))]
     if low.any():
         samples = np.nonzero(low)[0]

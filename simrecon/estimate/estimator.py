@@ -301,6 +301,11 @@ def _describe(fit: JointFit, notes: list[str]) -> None:
         phases,
     )
     notes.append(f"band overlap: mismatch {mismatch_chi2(fit.gram, c):.2f} × noise")
+    if not fit.gram.coupled:
+        notes.append(
+            "the directions show different objects (drift, uneven illumination or polarisation): "
+            "each was fitted to itself"
+        )
     if not fit.converged:
         notes.append(f"the fit was still moving at its end (last step {fit.last_step_px:.1g})")
 
@@ -312,6 +317,7 @@ def _evidence(task: _Task, found: Found, fitted: _Fitted) -> Evidence:
     return Evidence(
         peak_to_background=found.peak.peak_to_background,
         expected=found.sector,
+        given=found.given,
         correlation=fitted.correlation,
         modulation=fitted.state.modulation,
         modulation_sd=fitted.errors.modulation,

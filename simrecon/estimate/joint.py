@@ -28,6 +28,9 @@ from simrecon.estimate.rows import (
 from simrecon.estimate.window import FieldWindow
 
 
+MAX_DISAGREEMENT = 2.5
+"""Orders 0 of the directions that differ by more than this times their noise show different
+objects (drift, illumination, polarisation): then each direction is fitted to itself."""
 MAX_MOVE_PHASE_RAD, MAX_MOVE_INTENSITY = 0.3, 0.2
 """Longest step of the inner minimisation."""
 MODULATION_FACTOR = 2.0
@@ -39,6 +42,8 @@ SLOPE_STEP_PX = 0.2
 PRIOR_SD_PHASE_RAD = 0.6
 PRIOR_SD_INTENSITY = 0.1
 PRIOR_SD_FREQUENCY_PX = 1.0
+REACH_PX = 0.15
+FULL_STEPS = 3
 """Weak normal priors about the start values: a hundred times wider than the fit's own errors on
 usable data (a bias of 1e-4 of them), and a leash where the data hardly say anything."""
 
@@ -54,11 +59,14 @@ class Prior:
     frequency_per_um : ndarray (D, 2)
     precision : ndarray (2P + 3,)
         1/sd² of (φ, g, ln m, f_y, f_x).
+    reach_per_um : ndarray (2,)
+        Farthest that a frequency may move between two demodulations.
     """
 
     centre: list[np.ndarray]
     frequency_per_um: np.ndarray
     precision: np.ndarray
+    reach_per_um: np.ndarray
 
     @classmethod
     def about(cls, states: Sequence[DirectionState], window: FieldWindow) -> Prior:
@@ -77,6 +85,7 @@ class Prior:
             [s.parameters for s in states],
             np.array([s.frequency_per_um for s in states]),
             1.0 / deviation**2,
+            REACH_PX * sample,
         )
 
     def offset(self, parameters: Sequence[np.ndarray], frequency_per_um: np.ndarray) -> np.ndarray:
@@ -127,7 +136,7 @@ def fit_jointly(
     *,
     cutoff_per_um: float,
     fit_frequency: bool = True,
-    iterations: int = 6,
+    iterations: int = 10,
     tolerance_px: float = 1e-3,
 ) -> JointFit:
     """Fit the patterns of D directions that were found.
@@ -158,20 +167,54 @@ def fit_jointly(
     separate_px = SEPARATE * cutoff_per_um * min(window.padded.extent_um)
     step = np.inf
     prior = Prior.about(current, window)
+    coupled = True
     slopes: list[np.ndarray] = []
-    for _ in range(iterations):
+    for number in range(iterations):
         if step > SLOPE_STEP_PX:
             slopes = [log_slopes(otf, state, window, half) for state in current]
         gains = band_gains(otf, current, half)
-        gram = freeze(frames, spectra, variance_e2, current, gains, slopes, window, half, separate_px)
+        gram = freeze(
+            frames, spectra, variance_e2, current, gains, slopes, window, half, separate_px, coupled
+        )
+        if coupled and gram.zero_order_disagreement() > MAX_DISAGREEMENT:
+            coupled = False
+            gram = build_gram(
+                gram.rows,
+                current,
+                [
+                    noise_moments(v, s.frequency_per_um, window)
+                    for v, s in zip(variance_e2, current, strict=True)
+                ],
+                gains,
+                half,
+                separate_px,
+                coupled,
+            )
         frozen = current
         current = minimise(
             gram, with_modulation(gram, frozen), frozen, prior, fit_frequency=fit_frequency
         )
+        if number >= FULL_STEPS:
+            current = _halfway(frozen, current)
         step = _largest_step(frozen, current, window)
         if step < tolerance_px:
             break
     return JointFit(current, gram, frozen, half, float(step), bool(step < tolerance_px))
+
+
+def _halfway(
+    before: Sequence[DirectionState], after: Sequence[DirectionState]
+) -> list[DirectionState]:
+    """Half of a step: at low light the linearised steps overshoot to and fro."""
+    return [
+        DirectionState(
+            frequency_per_um=0.5 * (a.frequency_per_um + b.frequency_per_um),
+            phase_rad=0.5 * (a.phase_rad + b.phase_rad),
+            intensity=0.5 * (a.intensity + b.intensity),
+            modulation=float(np.sqrt(a.modulation * b.modulation)),
+        )
+        for a, b in zip(before, after, strict=True)
+    ]
 
 
 def _largest_step(
@@ -197,6 +240,7 @@ def freeze(
     window: FieldWindow,
     half: HalfPlane,
     separate_px: float,
+    coupled: bool,
 ) -> Gram:
     """Quadratic form at `states`; arguments as in :func:`fit_jointly`."""
     rows = np.concatenate(
@@ -209,7 +253,7 @@ def freeze(
         noise_moments(v, state.frequency_per_um, window)
         for v, state in zip(variance_e2, states, strict=True)
     ]
-    return build_gram(rows, states, moments, gains, half, separate_px)
+    return build_gram(rows, states, moments, gains, half, separate_px, coupled)
 
 
 def coefficient_vector(
@@ -328,7 +372,7 @@ def minimise(
             move = -scale * np.linalg.solve(
                 scaled + damping * np.eye(scale.size), scale * gradient
             )
-            trial, trial_step = _moved(parameters, step, move, count)
+            trial, trial_step = _moved(parameters, step, move, count, prior.reach_per_um)
             trial = _unit_mean(trial, phases)
             candidate = value(trial, trial_step)
             if candidate <= best:
@@ -402,7 +446,11 @@ def pin_intensity(
 
 
 def _moved(
-    parameters: Sequence[np.ndarray], step: np.ndarray, move: np.ndarray, count: int
+    parameters: Sequence[np.ndarray],
+    step: np.ndarray,
+    move: np.ndarray,
+    count: int,
+    reach_per_um: np.ndarray,
 ) -> tuple[list[np.ndarray], np.ndarray]:
     moves = move.reshape(-1, count)
     phases = (count - 3) // 2
@@ -413,7 +461,8 @@ def _moved(
     )
     moves = moves / largest
     trial = [p + m[:-2] for p, m in zip(parameters, moves, strict=True)]
-    return trial, step + moves[:, -2:]
+    # Beyond the reach of the derivative rows the frequency has to wait for the next demodulation.
+    return trial, np.clip(step + moves[:, -2:], -reach_per_um, reach_per_um)
 
 
 def _unit_mean(parameters: Sequence[np.ndarray], phases: int) -> list[np.ndarray]:

@@ -33,7 +33,7 @@ class Overlap:
 
 def overlap(gram: Gram, direction: int) -> Overlap:
     """Compare orders ±1 of `direction` with the other bands, low frequencies left out."""
-    group = gram.groups[0]
+    group = gram.common_group(direction)
     bands = gram.bands[:, group.samples]
     noise = gram.band_noise.astype(np.float32)
     sides = [direction * len(BANDS) + i for i in range(1, len(BANDS))]

@@ -47,6 +47,8 @@ class Found:
         How many other peaks were compared.
     sector : bool
         The angle was known beforehand, so that a lower peak is believed.
+    given : bool
+        The frequency was known.
     """
 
     peak: CarrierPeak
@@ -54,6 +56,7 @@ class Found:
     usable: bool
     rivals: int
     sector: bool
+    given: bool
 
 
 def search_region(
@@ -133,7 +136,7 @@ def _found(
     matrix = mixing(state.phase_rad, state.intensity)
     separable = bool(np.linalg.cond(matrix) < MAX_CONDITION)
     enough = given or peak_found(peak.peak_to_background, expected)
-    return Found(peak, state, enough and separable, rivals, expected)
+    return Found(peak, state, enough and separable, rivals, expected, given)
 
 
 def start_state(peak: CarrierPeak, intensity: np.ndarray) -> DirectionState:
