@@ -154,3 +154,12 @@ def test_cell_lengths_are_divided_by_intervals(tmp_path):
     raw = read_mrc(path)
     assert raw.pixel_um == pytest.approx(0.1)
     assert raw.dz_um == pytest.approx(1.0)
+
+
+def test_several_files_are_time_points(tmp_path):
+    for i in (1, 2, 10):
+        make_mrc(tmp_path / f"t{i}.mrc", RAMP + 1000 * i, mode=6, n1n2=(3, 3))
+    stack = read(str(tmp_path / "t*.mrc"), na=1.3, order="PA")
+    assert stack.data.shape == (3, 1, 3, 3, 1, 5, 7)
+    assert [int(stack.data[t].min()) for t in range(3)] == [1000, 2000, 10000]
+    assert not any("planes" in note for note in stack.notes)
