@@ -55,7 +55,7 @@ def noise_variance_beyond_cutoff(
         float(np.median(np.abs(fft2((frame - frame.mean()) * window)[beyond]) ** 2))
         for frame in flat.astype(np.float32)
     ]
-    return float(np.mean(powers)) / norm
+    return float(np.mean(powers) / norm)
 
 
 def estimate_gain(
