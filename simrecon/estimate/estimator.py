@@ -27,6 +27,7 @@ from simrecon.estimate.search import (
     RING,
     CandidateTest,
     Found,
+    agree_on_period,
     carrier_at,
     find_carrier,
     search_region,
@@ -103,6 +104,8 @@ def estimate_pattern(
     task = _Task(frames, spectra, variance, noise, otf_function(otf), window, otf.cutoff_per_um)
     search = CarrierSearch(spectra[:, 0], window, otf.cutoff_per_um)
     found = _search(task, search, expected_frequency_per_um, expected, fixed_frequencies_per_um)
+    found, settled = agree_on_period(found)
+    notes += settled
     fits, evidence = _fit(task, search, found, fixed_frequencies_per_um is not None, notes)
     return _assemble(task, search, found, fits, evidence, order, notes)
 

@@ -28,6 +28,8 @@ TOLERANCE = 0.12
 CANDIDATES = 6
 RIVAL = 0.35
 """A second peak is tried when it is at least this fraction of the highest."""
+CONTENDER = 0.4
+PERIOD_SPREAD = 0.012
 START_MODULATION = 0.5
 MAX_CONDITION = 40.0
 
@@ -43,8 +45,9 @@ class Found:
         Start values of the fit.
     usable : bool
         The peak stands out and the phases differ enough to separate the bands.
-    rivals : int
-        How many other peaks were compared.
+    rivals : tuple of (CarrierPeak, float)
+        The peaks that were compared, with the power that each explains; empty when there was no
+        doubt.
     sector : bool
         The angle was known beforehand, so that a lower peak is believed.
     given : bool
@@ -54,7 +57,7 @@ class Found:
     peak: CarrierPeak
     state: DirectionState
     usable: bool
-    rivals: int
+    rivals: tuple[tuple[CarrierPeak, float], ...]
     sector: bool
     given: bool
 
@@ -112,12 +115,54 @@ def find_carrier(
     expected = region.angle_rad is not None
     rivals = [p for p in peaks if p.peak_to_background >= max(RIVAL * highest, 4.0)]
     intensity = search.regression(direction)
-    best, rest = peaks[0], max(len(rivals) - 1, 0)
-    if rest and peak_found(highest, expected):
-        states = [start_state(p, intensity) for p in rivals]
-        scores = [test.explained(frames, direction, s) for s in states]
-        best = rivals[int(np.argmax(scores))]
-    return _found(best, intensity, expected, rest)
+    if len(rivals) < 2 or not peak_found(highest, expected):
+        return _found(peaks[0], intensity, expected)
+    scores = [
+        test.explained(frames, direction, start_state(p, intensity)) for p in rivals
+    ]
+    best = rivals[int(np.argmax(scores))]
+    return _found(best, intensity, expected, tuple(zip(rivals, scores, strict=True)))
+
+
+def agree_on_period(found: Sequence[Found]) -> tuple[list[Found], list[str]]:
+    """Settle doubtful directions by the period of the others.
+
+    All directions of one acquisition leave the same circle of the pupil, so their periods agree to
+    a per cent or two. Where a rival peak explains nearly as much as the best (`CONTENDER`), the
+    product of what it explains and its agreement (normal, `PERIOD_SPREAD`) decides.
+    """
+    radii = np.array([np.hypot(*f.peak.frequency_per_um) for f in found])
+    doubtful = [_contenders(f) for f in found]
+    sure = [r for r, c, f in zip(radii, doubtful, found, strict=True) if len(c) < 2 and f.usable]
+    notes: list[str] = []
+    if not sure:
+        return list(found), notes
+    usual = float(np.median(sure))
+    settled = []
+    for d, (one, contenders) in enumerate(zip(found, doubtful, strict=True)):
+        if len(contenders) < 2 or one.given:
+            settled.append(one)
+            continue
+        off = np.array([np.hypot(*p.frequency_per_um) / usual - 1.0 for p, _ in contenders])
+        power = np.array([score for _, score in contenders])
+        best = contenders[int(np.argmax(power * np.exp(-0.5 * (off / PERIOD_SPREAD) ** 2)))][0]
+        if best is not one.peak:
+            notes.append(
+                f"direction {d + 1}: of {len(contenders)} peaks that explain the data about "
+                f"equally, the one with the other directions' period was taken "
+                f"({_nm(best):.1f} nm, not {_nm(one.peak):.1f} nm)"
+            )
+        settled.append(_found(best, one.state.intensity, one.sector, one.rivals))
+    return settled, notes
+
+
+def _contenders(found: Found) -> list[tuple[CarrierPeak, float]]:
+    most = max((score for _, score in found.rivals), default=0.0)
+    return [(p, score) for p, score in found.rivals if score >= CONTENDER * most]
+
+
+def _nm(peak: CarrierPeak) -> float:
+    return 1e3 / float(np.hypot(*peak.frequency_per_um))
 
 
 def carrier_at(
@@ -126,11 +171,15 @@ def carrier_at(
     """Carrier of one direction at a given frequency."""
     fy, fx = (float(f) for f in frequency_per_um)
     peak = search.at(direction, (fy, fx))
-    return _found(peak, search.regression(direction), True, 0, given=True)
+    return _found(peak, search.regression(direction), True, given=True)
 
 
 def _found(
-    peak: CarrierPeak, intensity: np.ndarray, expected: bool, rivals: int, given: bool = False
+    peak: CarrierPeak,
+    intensity: np.ndarray,
+    expected: bool,
+    rivals: tuple[tuple[CarrierPeak, float], ...] = (),
+    given: bool = False,
 ) -> Found:
     state = start_state(peak, intensity)
     matrix = mixing(state.phase_rad, state.intensity)
