@@ -116,10 +116,10 @@ def _photon_scale(
     if found is None:
         why = "the pixels are too coarse (or there is no light) to see the noise alone"
         return stack.camera, [*notes, f"camera gain not known and not measurable: {why}"]
-    text = "of no use here" if not_counts else "not given"
+    why = "these are no camera counts" if not_counts else "the camera's gain is not known"
     notes.append(
-        f"camera gain {text}; {found.gain:.4g} counts per electron estimated from the noise "
-        "beyond the optical cut-off: photo-electrons are good to some 10 %"
+        f"{why}: {found.gain:.4g} counts per electron were estimated from the noise beyond the "
+        "optical cut-off and used; photo-electrons are good to some 10 %"
     )
     return found, notes
 

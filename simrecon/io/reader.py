@@ -361,7 +361,7 @@ def _camera(
         return Camera(**{**numbers, **chosen}, source="given and file" if chosen else "file")
     if not chosen.keys() >= {"gain", "offset"}:
         notes.append(_assumption(chosen, data))
-    return Camera(**chosen, source="given" if chosen else "assumed")
+    return Camera(**chosen, source="given" if "gain" in chosen else "assumed")
 
 
 def _assumption(chosen: dict[str, float], data: np.ndarray) -> str:

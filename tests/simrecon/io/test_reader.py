@@ -257,3 +257,12 @@ def test_what_is_given_replaces_what_the_file_says(tmp_path):
     assert raw.camera == Camera(offset=100.0)
     with pytest.raises(UsageError, match="Unknown reader argument"):
         read_raw(path, pixel_size=3)
+
+
+def test_an_offset_alone_leaves_the_gain_unknown(tmp_path):
+    frames = np.random.default_rng(0).integers(100, 900, (9, 32, 32), dtype=np.uint16)
+    path = tmp_path / "raw.tif"
+    tifffile.imwrite(path, frames)
+    known = {"pixel_um": 0.065, "na": 1.4, "emission_nm": 525.0}
+    assert read(path, **known, offset=100.0).camera.source == "assumed"
+    assert read(path, **known, offset=100.0, gain=2.0).camera.source == "given"
