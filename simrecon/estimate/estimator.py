@@ -93,9 +93,7 @@ def estimate_pattern(
     """
     frames = checked_frames(frames_e)
     parse_order(order)
-    expected = _checked_expectations(
-        frames.shape[0], expected_angles_rad, fixed_frequencies_per_um
-    )
+    expected = _checked_expectations(frames.shape[0], expected_angles_rad, fixed_frequencies_per_um)
     taper = min(max(TAPER, TAPER_PX / min(frames.shape[-2:])), 0.25)
     window = FieldWindow.on((frames.shape[2], frames.shape[3]), pixel_um, taper)
     tapers = window.tapers()
@@ -226,9 +224,7 @@ def _search(
 ) -> list[Found]:
     if fixed is not None:
         return [carrier_at(search, d, f) for d, f in enumerate(fixed)]
-    test = CandidateTest(
-        task.spectra[:, 0], task.noise, task.otf, task.window, task.cutoff_per_um
-    )
+    test = CandidateTest(task.spectra[:, 0], task.noise, task.otf, task.window, task.cutoff_per_um)
     return [
         find_carrier(
             search, test, task.frames, d, search_region(task.cutoff_per_um, expected_frequency, a)
@@ -350,7 +346,10 @@ def _assemble(
         if reasons:
             notes.append(f"direction {d + 1} {directions[-1].verdict}: " + "; ".join(reasons))
     pairs = coinciding(
-        [np.array(p.frequency_per_um) if d in fits else np.zeros(2) for d, p in enumerate(directions)]
+        [
+            np.array(p.frequency_per_um) if d in fits else np.zeros(2)
+            for d, p in enumerate(directions)
+        ]
     )
     if pairs:
         notes.insert(0, coincidence_note(pairs, len(directions)))

@@ -62,7 +62,8 @@ class SearchRegion:
         if self.angle_rad is not None:
             off = np.arctan2(ky, kx) - self.angle_rad
             inside &= np.abs((off + np.pi / 2) % np.pi - np.pi / 2) <= self.tolerance_rad
-        return inside
+        masked: np.ndarray = inside
+        return masked
 
 
 def contrasts(phases: int) -> np.ndarray:
@@ -111,7 +112,7 @@ class CarrierSearch:
     def _beyond_cutoff(self, cutoff_per_um: float | None) -> np.ndarray:
         nyquist = 0.5 / self.window.padded.pixel_um
         start = 1.02 * cutoff_per_um if cutoff_per_um is not None else 0.97 * nyquist
-        mask = self._radius > start
+        mask: np.ndarray = self._radius > start
         if mask.sum() < 200:
             mask = self._radius > 0.97 * float(self._radius.max())
         return mask

@@ -27,7 +27,6 @@ from simrecon.estimate.rows import (
 )
 from simrecon.estimate.window import FieldWindow
 
-
 MAX_DISAGREEMENT = 2.5
 """Orders 0 of the directions that differ by more than this times their noise show different
 objects (drift, illumination, polarisation): then each direction is fitted to itself."""
@@ -369,9 +368,7 @@ def minimise(
         scaled = hessian * scale[:, None] * scale[None, :]
         improved = False
         for _ in range(8):
-            move = -scale * np.linalg.solve(
-                scaled + damping * np.eye(scale.size), scale * gradient
-            )
+            move = -scale * np.linalg.solve(scaled + damping * np.eye(scale.size), scale * gradient)
             trial, trial_step = _moved(parameters, step, move, count, prior.reach_per_um)
             trial = _unit_mean(trial, phases)
             candidate = value(trial, trial_step)
@@ -386,9 +383,7 @@ def minimise(
         damping = damping / 10
         if change < 1e-9 * abs(best) + 1e-6:
             break
-    return [
-        _state(s, p, d, phases) for s, p, d in zip(states, parameters, step, strict=True)
-    ]
+    return [_state(s, p, d, phases) for s, p, d in zip(states, parameters, step, strict=True)]
 
 
 def _safe_matrix(gram: Gram, coefficients: np.ndarray) -> np.ndarray:
@@ -404,9 +399,7 @@ def _safe_matrix(gram: Gram, coefficients: np.ndarray) -> np.ndarray:
     return safe
 
 
-def hold(
-    gradient: np.ndarray, hessian: np.ndarray, held: Sequence[int], count: int
-) -> None:
+def hold(gradient: np.ndarray, hessian: np.ndarray, held: Sequence[int], count: int) -> None:
     """Take the parameters `held` of each `count` out of the fit, in place."""
     for one in held:
         index = np.arange(one, gradient.size, count)

@@ -8,6 +8,7 @@ from simrecon.estimate.mixing import BANDS
 from simrecon.estimate.rows import band_rows, rows_per_direction
 from simrecon.estimate.window import FieldWindow
 
+
 def noise_moments(
     variance_e2: np.ndarray, frequency_per_um: np.ndarray, window: FieldWindow
 ) -> np.ndarray:
@@ -85,8 +86,8 @@ def measured_noise(
     beyond = np.hypot(ky, kx) > 1.05 * cutoff_per_um
     if int(beyond.sum()) < least_samples:
         return None
-    power: np.ndarray = np.mean(np.abs(spectra[..., beyond]) ** 2, axis=-1, dtype=np.float64)
-    return power
+    power = np.mean(np.abs(spectra[..., beyond]) ** 2, axis=-1, dtype=np.float64)
+    return np.asarray(power)
 
 
 def predicted_noise(variance_e2: np.ndarray, window: FieldWindow) -> np.ndarray:

@@ -198,9 +198,7 @@ def detect_frame_order(
     return _decide(tuple(table))
 
 
-def _search(
-    frames: np.ndarray, pixel_um: float, cutoff_per_um: float | None
-) -> CarrierSearch:
+def _search(frames: np.ndarray, pixel_um: float, cutoff_per_um: float | None) -> CarrierSearch:
     shape = (int(frames.shape[-2]), int(frames.shape[-1]))
     window = FieldWindow.on(shape, pixel_um, min(max(TAPER, TAPER_PX / min(shape)), 0.25))
     return CarrierSearch(window.transform(frames), window, cutoff_per_um)
@@ -245,9 +243,7 @@ def _decide(table: tuple[OrderEvidence, ...]) -> FrameOrder:
         f"{np.degrees(c.angle_rad):.1f}° ({c.peak_to_background:.0f}σ)" for c in best.carriers
     )
     if best.score <= 0:
-        return FrameOrder(
-            None, table, "no frame order gives distinct carriers above the noise"
-        )
+        return FrameOrder(None, table, "no frame order gives distinct carriers above the noise")
     if not other.distinct or best.score > 1.5 * other.score:
         why = (
             "the other order gives the same carrier for several directions"

@@ -47,7 +47,9 @@ def overlap(gram: Gram, direction: int) -> Overlap:
     for i in sides:
         gain = group.gains[i]
         doubt = np.abs(gain) ** 2 / density
-        weight = np.where(seen & (np.abs(gain) > 0), group.weight / (1.0 / group.inverse[i] + doubt), 0.0)
+        weight = np.where(
+            seen & (np.abs(gain) > 0), group.weight / (1.0 / group.inverse[i] + doubt), 0.0
+        )
         prediction = gain * estimate
         cross += complex(np.sum(weight * np.conj(prediction) * bands[i], dtype=np.complex128))
         raw += float(np.sum(weight * np.abs(prediction) ** 2, dtype=np.float64))

@@ -52,8 +52,9 @@ class HalfPlane:
         """Samples with ``exclude`` < |k| (in DFT samples) and |k| ≤ `radius_per_um`."""
         ny, nx = window.padded.shape
         ky, kx = window.padded.frequencies_per_um()
-        iy, ix = np.round(ky * ny * window.padded.pixel_um), np.round(
-            kx * nx * window.padded.pixel_um
+        iy, ix = (
+            np.round(ky * ny * window.padded.pixel_um),
+            np.round(kx * nx * window.padded.pixel_um),
         )
         keep = (ix > 0) | ((ix == 0) & (iy > 0))
         keep = keep & (np.hypot(ky, kx) <= radius_per_um) & (np.hypot(iy, ix) > exclude)
@@ -151,7 +152,11 @@ def _commuted(spectra: np.ndarray, slopes: np.ndarray) -> np.ndarray:
 
 
 def log_slopes(
-    otf: OtfFunction, state: DirectionState, window: FieldWindow, half: HalfPlane, floor: float = FLOOR
+    otf: OtfFunction,
+    state: DirectionState,
+    window: FieldWindow,
+    half: HalfPlane,
+    floor: float = FLOOR,
 ) -> np.ndarray:
     """``∇H/H`` at ``k + b p`` of the three bands, (3, 2, K), µm; 0 where |H| < `floor`."""
     fy, fx = state.frequency_per_um

@@ -82,7 +82,11 @@ class CandidateTest:
     """
 
     def __init__(
-        self, spectra: np.ndarray, noise: np.ndarray, otf: OtfFunction, window: FieldWindow,
+        self,
+        spectra: np.ndarray,
+        noise: np.ndarray,
+        otf: OtfFunction,
+        window: FieldWindow,
         cutoff_per_um: float,
     ) -> None:
         self.spectra = spectra
@@ -117,9 +121,7 @@ def find_carrier(
     intensity = search.regression(direction)
     if len(rivals) < 2 or not peak_found(highest, expected):
         return _found(peaks[0], intensity, expected)
-    scores = [
-        test.explained(frames, direction, start_state(p, intensity)) for p in rivals
-    ]
+    scores = [test.explained(frames, direction, start_state(p, intensity)) for p in rivals]
     best = rivals[int(np.argmax(scores))]
     return _found(best, intensity, expected, tuple(zip(rivals, scores, strict=True)))
 
@@ -165,9 +167,7 @@ def _nm(peak: CarrierPeak) -> float:
     return 1e3 / float(np.hypot(*peak.frequency_per_um))
 
 
-def carrier_at(
-    search: CarrierSearch, direction: int, frequency_per_um: Sequence[float]
-) -> Found:
+def carrier_at(search: CarrierSearch, direction: int, frequency_per_um: Sequence[float]) -> Found:
     """Carrier of one direction at a given frequency."""
     fy, fx = (float(f) for f in frequency_per_um)
     peak = search.at(direction, (fy, fx))

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from simrecon.backend import ifft2
-
 from simrecon.estimate.consistency import Gram
 from simrecon.estimate.joint import (
     coefficient_vector,
@@ -137,9 +136,7 @@ def _block_sums(images: np.ndarray, window: FieldWindow) -> np.ndarray:
     return flat
 
 
-def direction_errors(
-    matrix: np.ndarray, states: Sequence[DirectionState]
-) -> list[DirectionErrors]:
+def direction_errors(matrix: np.ndarray, states: Sequence[DirectionState]) -> list[DirectionErrors]:
     """Split the covariance of :func:`covariance` into directions."""
     phases = states[0].phase_rad.size
     deviation = np.sqrt(np.maximum(np.diag(matrix), 0.0)).reshape(len(states), 2 * phases + 3)
