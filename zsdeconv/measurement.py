@@ -18,7 +18,7 @@ import torch
 from simrecon.errors import InputError
 from zsdeconv.psf_layer import PsfLayer
 
-RAW_MARGIN = 16
+RAW_MARGIN = 24
 """Raw pixels by which the field is extended on every side (mirror image, zero weight)."""
 
 

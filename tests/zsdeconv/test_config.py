@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import pytest
+
+from simrecon.errors import DeviceError, UsageError
+from zsdeconv.bridge import select_device
+from zsdeconv.config import ZsSettings, build_settings, parse_duration_s
+
+
+@pytest.mark.parametrize(
+    "text, seconds", [("90", 90), ("90s", 90), ("5min", 300), ("1.5h", 5400), (" 2 m ", 120)]
+)
+def test_durations(text, seconds):
+    assert parse_duration_s(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "5 parsec", "-3s", "0", "min"])
+def test_bad_durations_are_usage_errors(text):
+    with pytest.raises(UsageError, match="duration"):
+        parse_duration_s(text)
+
+
+@pytest.mark.parametrize(
+    "values, word",
+    [
+        ({"itterations": 3}, "itterations"),
+        ({"alpha": (0.0, 1.0)}, "alpha"),
+        ({"margin": 70, "patch": 128}, "margin"),
+        ({"upsample": True}, "unet_paper"),
+        ({"loss": "l1"}, "raw"),
+    ],
+)
+def test_bad_settings_name_the_problem(values, word):
+    with pytest.raises(UsageError) as caught:
+        build_settings(**values)
+    assert word in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+def test_time_limit():
+    assert ZsSettings().time_limit_s == 240.0
+    assert ZsSettings(iterations=5).time_limit_s is None
+    assert ZsSettings(iterations=5, budget_s=3).time_limit_s == 3
+
+
+def test_absent_gpu_is_a_device_error(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(DeviceError) as caught:
+        select_device("cuda:0")
+    assert caught.value.exit_code == 5
+    fallback = select_device("auto")
+    assert fallback.kind == "cpu"
+    assert "no GPU" in fallback.reason

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from simrecon.errors import InputError
+from zsdeconv import checkpoint, train
+from zsdeconv.config import ZsSettings
+
+SMALL = {"width": 8, "patch": 64, "batch": 2, "bank": 3, "warmup": 0.3, "refresh": 3}
+
+
+def _run(measurement, **values):
+    settings = ZsSettings(**{**SMALL, **values})
+    return train.prepare(measurement, settings, torch.device("cpu"))
+
+
+def _weights(run):
+    return torch.cat([p.detach().ravel() for p in run.mean.parameters()])
+
+
+def test_resumed_training_equals_the_uninterrupted_one(scene, tmp_path):
+    measurement = scene[3]
+    whole = train.fit(_run(measurement, iterations=12))
+    killed = _run(measurement, iterations=12)
+    for _ in range(7):  # killed between two checkpoints: the state is that of step 7
+        train.step(killed)
+    train.save_state(killed, tmp_path)
+    again = train.restore_state(_run(measurement, iterations=12), tmp_path)
+    assert again.iteration == 7
+    train.fit(again)
+    assert again.iteration == 12
+    assert torch.equal(_weights(whole), _weights(again))
+    other = train.fit(_run(measurement, iterations=12, seed=1))
+    assert not torch.equal(_weights(whole), _weights(other))
+
+
+def test_state_of_other_data_or_settings_is_refused(scene, tmp_path):
+    from dataclasses import replace
+
+    measurement = scene[3]
+    train.save_state(_run(measurement, iterations=3), tmp_path)
+    with pytest.raises(InputError, match="other settings") as caught:
+        train.restore_state(_run(measurement, iterations=3, lr=1e-4), tmp_path)
+    assert "lr=" in str(caught.value)
+    changed = replace(measurement, frames_e=measurement.frames_e + 1)
+    with pytest.raises(InputError, match="other data"):
+        train.restore_state(_run(changed, iterations=3), tmp_path)
+
+
+def test_damaged_or_missing_files_are_input_errors(tmp_path):
+    with pytest.raises(InputError) as caught:
+        checkpoint.read_model(tmp_path)
+    assert caught.value.exit_code == 3
+    (tmp_path / checkpoint.MODEL_FILE).write_bytes(b"not a model")
+    with pytest.raises(InputError, match="cannot be read"):
+        checkpoint.read_model(tmp_path)
+
+
+def test_a_failed_write_leaves_the_last_complete_state(scene, tmp_path, monkeypatch):
+    run = _run(scene[3], iterations=3)
+    train.save_state(run, tmp_path)
+    before = (tmp_path / checkpoint.STATE_FILE).read_bytes()
+
+    def fail(*_args, **_kwargs):
+        raise KeyboardInterrupt
+
+    train.step(run)
+    monkeypatch.setattr("pathlib.Path.write_bytes", fail)
+    with pytest.raises(KeyboardInterrupt):
+        train.save_state(run, tmp_path)
+    monkeypatch.undo()
+    assert (tmp_path / checkpoint.STATE_FILE).read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == [checkpoint.STATE_FILE]
+
+
+@pytest.mark.parametrize("loss", ["raw", "whitened", "variance", "l2"])
+def test_every_loss_learns(scene, loss):
+    run = _run(scene[3], iterations=25, loss=loss, width=12, patch=96)
+    data = [train.step(run)[0] for _ in range(25)]
+    assert np.mean(data[-5:]) < 0.8 * np.mean(data[:3])
+    assert np.mean(data[-5:]) > 0.5
+
+
+def test_paper_network_trains_with_upsampling(scene):
+    run = _run(scene[3], iterations=2, network="unet_paper", upsample=True, batch=1, warmup=0.0)
+    train.fit(run)
+    assert run.iteration == 2
+    assert np.isfinite(run.history[-1][1])
+
+
+def test_the_budget_is_kept(scene):
+    import time
+
+    run = _run(scene[3], budget_s=1.5)
+    start = time.perf_counter()
+    train.fit(run)
+    assert run.iteration > 3
+    assert time.perf_counter() - start < 4.0
+    assert run.optimiser.param_groups[0]["lr"] < 0.2 * run.settings.lr
+
+
+def test_divergence_is_reported(scene):
+    run = _run(scene[3], iterations=3)
+    with torch.no_grad():
+        next(run.network.parameters()).fill_(float("nan"))
+    with pytest.raises(InputError, match="not finite"):
+        train.step(run)
