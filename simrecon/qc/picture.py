@@ -39,7 +39,7 @@ def picture_numbers(
         "peak_e": float(np.percentile(widefield, 99.9)),
         "resolution_um": _resolution(image, widefield, pixel_um, zoom),
     }
-    if pattern is not None:
+    if pattern is not None and np.ptp(image) > 0:
         numbers["residual_peaks"] = [
             {
                 "direction": peak.direction,
@@ -57,6 +57,8 @@ def _resolution(
     image: np.ndarray, widefield: np.ndarray, pixel_um: float, zoom: int
 ) -> dict[str, float | None]:
     """Decorrelation resolution of widefield and picture, and their ratio (> 1 is better)."""
+    if np.ptp(widefield) == 0 or np.ptp(image) == 0:  # blank frames: nothing to resolve
+        return {"widefield": None, "picture": None, "gain": None}
     wide = decorrelation_resolution(widefield, pixel_um).resolution_um
     fine = decorrelation_resolution(image, pixel_um / zoom).resolution_um
     gain = None if wide is None or fine is None else wide / fine
