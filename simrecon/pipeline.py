@@ -188,7 +188,9 @@ def _channel(
         numbers = picture_numbers(picture, wide, stack.pixel_um, used)
         numbers.update({"time": t, "channel": c, "plane": z})
         out.numbers.append(numbers)
-        qc_gates.gate_flux(run.gates, numbers["flux_ratio"], f"time {t}, channel {c}")
+        where = f"time {t}, channel {c}"
+        qc_gates.gate_flux(run.gates, numbers["flux_ratio"], where)
+        qc_gates.gate_residual_pattern(run.gates, numbers.get("residual_peaks", ()), where)
         run.timed("qc", start)
         run.progress("reconstruct", c * times + t + 1, times * int(stack.data.shape[1]))
     return out

@@ -88,6 +88,20 @@ def gate_flux(gates: Gates, ratio: float, where: str) -> None:
     gates.add("flux", "weak" if off else "ok", text)
 
 
+def gate_residual_pattern(gates: Gates, peaks: Sequence[Mapping[str, Any]], where: str) -> None:
+    """Points left in the picture's spectrum at the pattern frequencies: a honeycomb."""
+    bad = [p for p in peaks if p["suspicious"]]
+    named = ", ".join(
+        f"direction {p['direction'] + 1} order {p['order']} ({p['height_sigmas']:.0f} sigma)"
+        for p in bad
+    )
+    text = (
+        f"the illumination pattern is left in the picture ({where}): {named}; wrong phases or "
+        "intensities, drift between frames, or a sample with that period"
+    )
+    gates.add("residual_pattern", "weak" if bad else "ok", text)
+
+
 def flux_numbers(image: np.ndarray, widefield: np.ndarray) -> dict[str, float]:
     """Flux ratio and negative share of a picture against the widefield of the same frames.
 

@@ -291,3 +291,26 @@ def test_absent_gpu_is_refused_and_auto_says_why(data):
     with pytest.raises(DeviceError) as error:
         reconstruct(stack, settings(device="cuda:7"), pattern=truth.pattern)
     assert error.value.exit_code == 5
+
+
+def test_the_same_picture_on_another_device(data, monkeypatch):
+    """A strict Array-API library on a second device stands in for the GPU."""
+    import array_api_strict
+
+    from simrecon import backend
+
+    stack, truth = data
+    there = array_api_strict.Device("device1")
+    moved = []
+
+    def to_strict(array, device):
+        moved.append(device.label)
+        return array_api_strict.asarray(array, device=there)
+
+    on_cpu = reconstruct(stack, settings(), pattern=truth.pattern)
+    monkeypatch.setattr(backend, "to_device", to_strict)
+    on_device = reconstruct(stack, settings(), pattern=truth.pattern)
+    assert len(moved) == 3
+    scale = on_cpu.image.max()
+    assert np.abs(on_device.image - on_cpu.image).max() < 1e-4 * scale
+    assert np.abs(on_device.variance / on_cpu.variance - 1).max() < 1e-3

@@ -10,6 +10,7 @@ from simrecon.qc.gates import (
     gate_counts,
     gate_flux,
     gate_pattern,
+    gate_residual_pattern,
     gate_saturation,
     pattern_summary,
     phase_steps_deg,
@@ -73,6 +74,19 @@ def test_flux_within_two_percent(ratio, verdict):
     gates = Gates()
     gate_flux(gates, ratio, "x")
     assert gates.verdicts["flux"] == verdict
+
+
+def test_a_honeycomb_is_named():
+    def peak(d, order, height):
+        return {"direction": d, "order": order, "height_sigmas": height, "suspicious": height > 6}
+
+    gates = Gates()
+    gate_residual_pattern(gates, [peak(0, 1, 3.0), peak(1, 2, 2.0)], "x")
+    assert gates.summary()["overall"] == "ok"
+    gate_residual_pattern(gates, [peak(0, 1, 3.0), peak(1, 1, 29.4)], "x")
+    assert gates.verdicts["residual_pattern"] == "weak"
+    assert "direction 2 order 1 (29 sigma)" in gates.reasons[0]
+    assert "direction 1" not in gates.reasons[0]
 
 
 def test_flux_numbers():

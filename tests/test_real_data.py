@@ -1,0 +1,83 @@
+"""Real recordings through the program, as a user would; skipped where the files are not."""
+
+import json
+
+import pytest
+from real_data import real
+
+from simrecon.cli.main import app
+from simrecon.shell import execute
+
+pytestmark = pytest.mark.data
+AUTHORS_FREQUENCIES = ((-5.512, -0.493), (-3.183, 4.527), (2.329, 5.020))
+"""-1.66, -0.6128, 0.4344 rad at a period of 0.1807 µm, cycles/µm."""
+MULTI_SIM = ["--na", "1.3", "--emission-nm", "525"]
+
+
+def run(capsys, *argv: object) -> tuple[int, str]:
+    code = execute(app, [str(a) for a in argv])
+    said = capsys.readouterr()
+    return code, said.out + said.err
+
+
+def test_hard_multi_sim_recording_is_refused_with_the_reasons(tmp_path, capsys):
+    raw = real("rdlsim-mt/MT.mrc")
+    code, text = run(capsys, "reconstruct", raw, "-o", tmp_path / "p.ome.tif", *MULTI_SIM)
+    assert code == 4
+    assert "not camera counts" in text
+    assert "341 distinct levels" in text
+    for direction in (1, 2):
+        assert f"direction {direction} failed" in text or f"direction {direction} weak" in text
+
+
+def test_hard_multi_sim_recording_with_the_authors_angles(tmp_path, capsys):
+    raw = real("rdlsim-mt/MT.mrc")
+    pattern = tmp_path / "authors.json"
+    pattern.write_text(
+        json.dumps(
+            {
+                "schema": "simrecon/pattern/1",
+                "pixel_um": 0.0626,
+                "shape": [256, 256],
+                "directions": [{"frequency_per_um": f} for f in AUTHORS_FREQUENCIES],
+            }
+        )
+    )
+    out = tmp_path / "p.ome.tif"
+    code, text = run(capsys, "reconstruct", raw, "-o", out, *MULTI_SIM, "--pattern", pattern)
+    assert code == 4
+    assert out.is_file()
+    assert "not camera counts" in text
+    qc = json.loads((tmp_path / "p.qc.json").read_text())
+    assert qc["verdicts"]["overall"] == "weak"
+    rows = qc["patterns"][0][0]
+    assert [r["verdict"] for r in rows][2] == "ok"
+    assert "ok" not in [r["verdict"] for r in rows][:2]
+    assert qc["acquisitions"][0]["flux_ratio"] == pytest.approx(1.0, abs=0.03)
+
+
+def test_measured_otf_of_the_multi_sim(tmp_path, capsys):
+    raw = real("rdlsim-mt/MT.mrc")
+    otf = real("rdlsim-mt/otf/TIRF488_cam1_0_z30_OTF2d.mrc")
+    options = ["--on-fit-failure", "widefield", "--otf", otf]
+    code, _ = run(capsys, "reconstruct", raw, "-o", tmp_path / "p.tif", *MULTI_SIM, *options)
+    assert code == 4
+    made = json.loads(next(tmp_path.glob("*.prov.json")).read_text())
+    assert "TIRF488" in made["otf"][0]["source"]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_tirf_recording_is_resolved_beyond_the_widefield(tmp_path, capsys):
+    real("tirfsim-mt/1_X1.tif")
+    options = ["--pixel-um", 0.08667, "--na", 1.49, "--emission-nm", 660]
+    folder = real("tirfsim-mt")
+    code, text = run(capsys, "reconstruct", folder, "-o", tmp_path / "p.ome.tif", *options)
+    qc = json.loads((tmp_path / "p.qc.json").read_text())
+    assert qc["acquisitions"][0]["resolution_um"]["gain"] > 1.6
+    periods = [1e3 * r["period_um"] / 86.67 for r in qc["patterns"][0][0]]
+    assert periods == pytest.approx([2.698, 2.662, 2.662], abs=0.04)
+    peaks = qc["acquisitions"][0]["residual_peaks"]
+    assert len(peaks) == 6
+    honeycomb = any(p["suspicious"] for p in peaks)
+    assert ("left in the picture" in text) == honeycomb
+    assert code == (0 if qc["verdicts"]["overall"] == "ok" else 4)
