@@ -137,7 +137,7 @@ def coinciding(frequencies: Sequence[np.ndarray]) -> list[tuple[int, int]]:
             a, b = frequencies[i], frequencies[j]
             ra, rb = float(np.hypot(*a)), float(np.hypot(*b))
             cosine = abs(float(np.dot(a, b))) / max(ra * rb, 1e-30)
-            close = np.arccos(min(cosine, 1.0)) < SAME_ANGLE_RAD
+            close = ra > 0 and rb > 0 and np.arccos(min(cosine, 1.0)) < SAME_ANGLE_RAD
             if close and abs(ra - rb) < SAME_FREQUENCY * max(ra, rb):
                 pairs.append((i, j))
     return pairs

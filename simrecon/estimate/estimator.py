@@ -15,6 +15,7 @@ from simrecon.estimate.acceptance import (
     coincidence_note,
     coinciding,
     judge,
+    peak_found,
 )
 from simrecon.estimate.frequency import CarrierPeak, CarrierSearch, SearchRegion
 from simrecon.estimate.joint import JointFit, coefficient_vector, fit_jointly
@@ -345,12 +346,7 @@ def _assemble(
             reasons = [_why_not(one), *_outside(search, d, task.cutoff_per_um)]
         if reasons:
             notes.append(f"direction {d + 1} {directions[-1].verdict}: " + "; ".join(reasons))
-    pairs = coinciding(
-        [
-            np.array(p.frequency_per_um) if d in fits else np.zeros(2)
-            for d, p in enumerate(directions)
-        ]
-    )
+    pairs = coinciding([_seen_at(one, d in fits) for d, one in enumerate(found)])
     if pairs:
         notes.insert(0, coincidence_note(pairs, len(directions)))
         for d in {d for pair in pairs for d in pair}:
@@ -364,6 +360,12 @@ def _assemble(
         verdict=overall,
         notes=tuple(notes),
     )
+
+
+def _seen_at(found: Found, fitted: bool) -> np.ndarray:
+    """Where the search saw a carrier; 0 when it saw none."""
+    clear = fitted or peak_found(found.peak.peak_to_background, found.sector)
+    return np.array(found.peak.frequency_per_um) if clear and not found.given else np.zeros(2)
 
 
 def _fitted_pattern(

@@ -1,0 +1,130 @@
+"""Pieces of the estimator against slow or hand-made counterparts."""
+
+import numpy as np
+import pytest
+
+from simrecon.estimate.acceptance import Evidence, coincidence_note, coinciding, judge
+from simrecon.estimate.frequency import contrasts, zoomed_dft
+from simrecon.estimate.mixing import DirectionState, mixing, unmixing
+from simrecon.estimate.noise import noise_moments, row_noise
+from simrecon.estimate.otf_table import otf_function
+from simrecon.estimate.phase import phases_from_carrier
+from simrecon.estimate.rows import HalfPlane, demodulated_rows
+from simrecon.estimate.window import FieldWindow, phase_at_origin, tukey, wrap
+from simrecon.model.psf import GridOTF
+
+
+@pytest.mark.parametrize("phases", [3, 4, 5, 7])
+def test_contrasts_are_orthonormal_and_blind_to_the_mean(phases):
+    c = contrasts(phases)
+    assert c.shape == (phases - 1, phases)
+    assert c @ c.T == pytest.approx(np.eye(phases - 1), abs=1e-12)
+    assert c.sum(axis=1) == pytest.approx(np.zeros(phases - 1), abs=1e-12)
+
+
+@pytest.mark.parametrize("steps", [(0, 120, 240), (0, 90, 200), (0, 130, 255), (10, 80, 170, 300)])
+def test_phases_from_the_circle_of_coefficients(steps):
+    true = np.radians(steps)
+    wave = 3.0 * np.exp(1j * true)
+    got = phases_from_carrier(wave - wave.mean())
+    assert np.abs(wrap(got - true)).max() < 1e-9
+
+
+def test_unmixing_undoes_mixing():
+    phase, g = np.array([0.1, 2.0, 4.4]), np.array([1.1, 0.9, 1.0])
+    parameters = np.concatenate([phase, g, [np.log(0.6)]])
+    product = unmixing(parameters, 3) @ mixing(phase, g)
+    assert product == pytest.approx(np.diag([1.0, 1 / 0.3, 1 / 0.3]), abs=1e-12)
+
+
+def test_zoomed_dft_is_the_dft():
+    rng = np.random.default_rng(0)
+    image = rng.normal(size=(1, 12, 10)).astype(np.float32)
+    f = (np.fft.fftfreq(12, 0.1), np.fft.fftfreq(10, 0.1))
+    got = zoomed_dft(image, 0.1 * np.arange(12), 0.1 * np.arange(10), *f)
+    assert got[0] == pytest.approx(np.fft.fft2(image[0]), abs=1e-4)
+
+
+def test_phase_moves_from_the_centre_to_pixel_zero():
+    window = FieldWindow.on((20, 31), 0.1)
+    p, phase = (1.3, 0.7), 0.4
+    cy, cx = window.centre_um
+    direct = np.cos(2 * np.pi * (p[0] * (0 - cy) + p[1] * (0 - cx)) + phase)
+    assert np.cos(phase_at_origin(np.array([phase]), p, window))[0] == pytest.approx(direct)
+
+
+def test_tukey_flanks_are_symmetric_and_its_slope_sums_to_zero():
+    assert tukey(41, 0.2) == pytest.approx(tukey(41, 0.2)[::-1])
+    window = FieldWindow.on((40, 41), 0.1, 0.2)
+    assert np.abs(window.tapers()[1:].sum(axis=(1, 2))).max() < 1e-3
+
+
+def test_expected_noise_of_the_rows_matches_draws():
+    """Monte Carlo of the demodulated rows against their closed form, unequal variances."""
+    rng = np.random.default_rng(1)
+    shape, pixel = (48, 40), 0.065
+    window = FieldWindow.on(shape, pixel, 0.2)
+    half = HalfPlane.within(window, 5.0)
+    state = DirectionState(
+        np.array([2.1, 3.3]), np.array([0.2, 2.2, 4.5]), np.array([1.0, 1.1, 0.9]), 0.6
+    )
+    variance = rng.uniform(1, 9, (3, *shape)).astype(np.float32)
+    variance[:, 10:20, 5:20] *= 20
+    flat = np.zeros((3, 2, half.index.size))
+    total, draws = 0.0, 60
+    for _ in range(draws):
+        noise = (rng.normal(size=variance.shape) * np.sqrt(variance)).astype(np.float32)
+        spectra = window.transform_windowed(noise[None] * window.tapers()[:, None])
+        rows = demodulated_rows(noise, spectra, state, window, half, flat).astype(np.complex128)
+        total = total + np.conj(rows) @ rows.T / (half.index.size * draws)
+    parameters = unmixing(state.parameters, 3)
+    expected = row_noise(noise_moments(variance, state.frequency_per_um, window), parameters)
+    scale = np.sqrt(np.diag(expected).real)
+    relative = np.abs(total - expected) / np.outer(scale, scale)
+    assert np.abs(np.diag(relative)).max() < 0.06
+    assert relative.max() < 0.08
+
+
+def test_measured_otf_is_interpolated_accurately():
+    y, x = np.mgrid[-15:16, -15:16] * 0.05
+    psf = np.exp(-(y**2 + (x - 0.01) ** 2) / (2 * 0.1**2))
+    otf = GridOTF(psf / psf.sum(), 0.05, 4.0)
+    ky, kx = np.random.default_rng(0).uniform(-2.5, 2.5, (2, 200))
+    exact = np.sum(
+        otf.psf[None] * np.exp(-2j * np.pi * (ky[:, None, None] * y + kx[:, None, None] * x)),
+        axis=(1, 2),
+    )
+    assert otf_function(otf)(ky, kx) == pytest.approx(exact, abs=2e-3)
+
+
+GOOD = Evidence(50.0, False, False, 0.95, 0.7, 0.01, 0.005, 0.1, 0.9)
+
+
+@pytest.mark.parametrize(
+    ("change", "verdict"),
+    [
+        ({}, "ok"),
+        ({"peak_to_background": 9.0}, "weak"),
+        ({"peak_to_background": 6.0}, "failed"),
+        ({"peak_to_background": 6.0, "expected": True}, "weak"),
+        ({"correlation": 0.4}, "weak"),
+        ({"correlation": 0.1}, "failed"),
+        ({"modulation": 0.05}, "weak"),
+        ({"modulation": 0.05, "modulation_sd": 0.1}, "failed"),
+        ({"frequency_sd_px": 0.2}, "weak"),
+        ({"moved_px": 5.0}, "failed"),
+        ({"over_cutoff": 1.6}, "failed"),
+    ],
+)
+def test_verdicts(change, verdict):
+    evidence = Evidence(**{**GOOD.__dict__, **change})
+    got, reasons = judge(evidence)
+    assert got == verdict
+    assert bool(reasons) == (verdict != "ok")
+
+
+def test_coinciding_directions():
+    a, b = np.array([3.0, 3.0]), np.array([-3.05, -3.0])
+    assert coinciding([a, b, np.array([4.2, 0.0])]) == [(0, 1)]
+    assert coinciding([a, np.array([3.0, -3.0]), np.array([4.2, 0.0])]) == []
+    assert coincidence_note([(0, 1), (0, 2), (1, 2)], 3).startswith("All directions")

@@ -1,0 +1,70 @@
+"""Real files: patterns of their authors, and a data set that must not be believed."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from simrecon.estimate import estimate_pattern
+from simrecon.model.camera import Camera
+from simrecon.model.optics import Optics
+from simrecon.physics.otf import theoretical_otf
+from simrecon.recon.preprocess import raw_variance
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "helpers"))
+from real_data import real
+
+pytestmark = pytest.mark.data
+
+
+def table(fit, pixel_um):
+    return [
+        (d.period_um / pixel_um, np.degrees(d.angle_rad), d.verdict) for d in fit.directions
+    ]
+
+
+def test_tirfsim_periods_and_angles():
+    """The second and third direction of the data README; the first is doubtful in these data."""
+    folder = real("tirfsim-mt")
+    frames = np.stack([tifffile.imread(folder / f"1_X{i}.tif") for i in range(1, 10)])
+    pixel = 0.08667
+    otf = theoretical_otf(Optics(na=1.49, emission_nm=660.0), pixel_um=pixel)
+    fit = estimate_pattern(frames.reshape(3, 3, 256, 256).astype(np.float32), pixel, otf)
+    found = table(fit, pixel)
+    for (period, angle, _), true in zip(found[1:], ((2.662, -28.9), (2.662, 31.9)), strict=True):
+        assert period == pytest.approx(true[0], abs=0.02)
+        assert angle == pytest.approx(true[1], abs=0.5)
+    assert found[0][0] == pytest.approx(2.698, abs=0.035)
+    assert found[0][1] == pytest.approx(-88.8, abs=0.5)
+    assert found[0][2] == "weak"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_cristae_agree_with_their_authors():
+    path = real("bsim/example_3_mitochondria_cristae/raw_images.tif")
+    counts = tifffile.imread(path).astype(np.float32).reshape(3, 3, 120, 120)
+    camera = Camera(gain=1.957, offset=100.0, read_noise_e=2.3)
+    frames = camera.electrons(counts)
+    otf = theoretical_otf(Optics(na=1.3, emission_nm=569.0), pixel_um=0.065)
+    fit = estimate_pattern(frames, 0.065, otf, variance_e2=raw_variance(frames, camera))
+    authors = ((4.901, -59.6), (4.935, 58.0), (4.704, 1.4))
+    for (period, angle, verdict), true in zip(table(fit, 0.065), authors, strict=True):
+        assert period == pytest.approx(true[0], rel=0.01)
+        assert angle == pytest.approx(true[1], abs=0.5)
+        assert verdict in ("ok", "weak")
+
+
+def test_rdlsim_has_two_directions_that_nobody_should_believe():
+    path = real("rdlsim-mt/MT.mrc")
+    raw = np.frombuffer(path.read_bytes()[-9 * 256 * 256 * 2 :], "<u2")
+    frames = raw.reshape(3, 3, 256, 256).astype(np.float32)
+    otf = theoretical_otf(Optics(na=1.41, emission_nm=525.0), pixel_um=0.0626)
+    fit = estimate_pattern(frames, 0.0626, otf)
+    found = table(fit, 0.0626)
+    assert found[0][2] == "failed"
+    assert found[1][2] in ("weak", "failed")
+    assert found[2][0] == pytest.approx(2.887, abs=0.02)
+    assert found[2][1] == pytest.approx(24.9, abs=0.5)
+    assert fit.verdict == "failed"
