@@ -42,7 +42,7 @@ PRIOR_SD_PHASE_RAD = 0.6
 PRIOR_SD_INTENSITY = 0.1
 PRIOR_SD_FREQUENCY_PX = 1.0
 REACH_PX = 0.15
-FULL_STEPS = 3
+FULL_STEPS = 4
 """Weak normal priors about the start values: a hundred times wider than the fit's own errors on
 usable data (a bias of 1e-4 of them), and a leash where the data hardly say anything."""
 

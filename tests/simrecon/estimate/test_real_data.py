@@ -1,11 +1,9 @@
 """Real files: patterns of their authors, and a data set that must not be believed."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import tifffile
+from real_data import real
 
 from simrecon.estimate import estimate_pattern
 from simrecon.model.camera import Camera
@@ -13,16 +11,11 @@ from simrecon.model.optics import Optics
 from simrecon.physics.otf import theoretical_otf
 from simrecon.recon.preprocess import raw_variance
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "helpers"))
-from real_data import real
-
 pytestmark = pytest.mark.data
 
 
 def table(fit, pixel_um):
-    return [
-        (d.period_um / pixel_um, np.degrees(d.angle_rad), d.verdict) for d in fit.directions
-    ]
+    return [(d.period_um / pixel_um, np.degrees(d.angle_rad), d.verdict) for d in fit.directions]
 
 
 def test_tirfsim_periods_and_angles():
