@@ -187,9 +187,10 @@ def test_unwritable_output(frames, tmp_path, capsys):
     tifffile.imwrite(raw, frames)
     argv = ["reconstruct", str(raw), *KNOWN, "-o", str(tmp_path / "no" / "p.ome.tif")]
     assert execute(app, argv) == 3
-    message = capsys.readouterr().err
-    assert "cannot be written" in message
-    assert "existing, writable folder" in message
+    said = capsys.readouterr()
+    assert "cannot be written" in said.err
+    assert "existing, writable folder" in said.err
+    assert "plan:" not in said.out  # refused before any work
 
 
 @pytest.mark.skipif(

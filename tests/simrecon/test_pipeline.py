@@ -9,6 +9,7 @@ from simrecon.model.pattern import PatternFit
 from simrecon.physics.otf import theoretical_otf
 from simrecon.physics.simulate import simulate
 from simrecon.pipeline import estimate, reconstruct
+from simrecon.preparation import acquisition, mean_acquisition, prepare_channel
 from simrecon.qc.metrics import nrmse
 
 
@@ -128,6 +129,14 @@ def test_shared_pattern_builds_one_operator(data):
     single = reconstruct(stack, settings(variance=False))
     assert len({id(row[0]) for row in single.reconstructors}) == 3
     np.testing.assert_allclose(single.image[0], single.image[2], rtol=1e-6)
+
+
+def test_mean_of_all_times_has_less_noise_and_the_same_light(data):
+    stack = with_times(data[0], 4)
+    channel = prepare_channel(stack, 0, settings(), None)
+    one, mean = acquisition(stack, channel, 0, 0), mean_acquisition(stack, channel)
+    np.testing.assert_allclose(mean.frames_e, one.frames_e, rtol=1e-5, atol=1e-3)
+    np.testing.assert_allclose(mean.variance_e2, one.variance_e2 / 4, rtol=1e-5)
 
 
 def test_planes_are_reconstructed_with_the_pattern_of_the_middle_one(data):

@@ -128,6 +128,15 @@ def test_log_lines_give_first_and_last_step_and_an_eta():
     assert said[1] == "train: 100/100  loss 99"
 
 
+def test_every_stage_announces_itself():
+    stream = io.StringIO()
+    lines = shell._Lines(stream, every_s=1e9)
+    for stage in ("one", "two"):
+        lines(stage, 1, 3)
+        lines(stage, 2, 3)
+    assert [line.split(":")[0] for line in stream.getvalue().splitlines()] == ["one", "two"]
+
+
 def test_log_lines_are_not_silent_for_long():
     stream = io.StringIO()
     lines = shell._Lines(stream, every_s=0.0)

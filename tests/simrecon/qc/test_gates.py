@@ -33,8 +33,8 @@ def test_nothing_doubtful_is_ok():
 def test_worst_verdict_wins_and_reasons_are_said_once():
     gates = Gates()
     gates.add("flux", "weak", "too bright")
-    gates.add("flux", "ok", "never said")
     gates.add("flux", "weak", "too bright")
+    gates.add("flux", "ok", "never said")
     gates.add("pattern", "failed", "no peak")
     assert gates.summary() == {"flux": "weak", "pattern": "failed", "overall": "failed"}
     assert gates.reasons == ["too bright", "no peak"]
