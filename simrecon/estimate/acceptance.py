@@ -5,7 +5,7 @@ Thresholds (measured on simulations and on the real sets named in docs; see `ben
 ============================  ==========  ==========  =======================================
 figure                        ok from     weak from   meaning
 ============================  ==========  ==========  =======================================
-peak-to-background            12          7 (4.5)     robust sigmas of the search ring; noise
+peak-to-background             9          7 (4.5)     robust sigmas of the search ring; noise
                                                       alone reaches 5–6 over a whole ring,
                                                       about 3.5 in the sector of an expected
                                                       angle (value in brackets)
@@ -28,7 +28,7 @@ import numpy as np
 
 from simrecon.model.pattern import Verdict, worst
 
-PEAK_OK, PEAK_WEAK, PEAK_WEAK_EXPECTED = 12.0, 7.0, 4.5
+PEAK_OK, PEAK_WEAK, PEAK_WEAK_EXPECTED = 9.0, 7.0, 4.5
 CORRELATION_OK, CORRELATION_WEAK = 0.6, 0.3
 MODULATION_OK, MODULATION_WEAK = 0.10, 0.02
 FREQUENCY_SD_OK_PX, FREQUENCY_SD_WEAK_PX = 0.05, 0.5

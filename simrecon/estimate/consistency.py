@@ -109,14 +109,29 @@ class Gram:
         return self.groups[0 if self.coupled else direction]
 
     def zero_order_disagreement(self) -> float:
-        """Median f of the orders 0: how far the directions show different objects."""
+        """Power in which each order 0 differs from the others' prediction, over its own power.
+
+        Noise is subtracted from both: 0 when all directions show the same object.
+        """
         group = self.groups[0]
-        excess = []
-        for i in range(0, self.band_noise.size, len(BANDS)):
-            seen = np.abs(group.gains[i]) > 0
-            if seen.any():
-                excess.append(1.0 / (group.inverse[i][seen] * self.band_noise[i]))
-        return float(np.median(np.concatenate(excess))) if excess else 1.0
+        zero = range(0, self.band_noise.size, len(BANDS))
+        differing, signal = 0.0, 0.0
+        for i in zero:
+            rest = [n for n in zero if n != i]
+            if not rest:
+                return 0.0
+            inverse = (1.0 / self.band_noise[rest]).astype(np.float32)[:, None]
+            density = np.sum(np.abs(group.gains[rest]) ** 2 * inverse, axis=0)
+            seen = (density > 0) & (np.abs(group.gains[i]) > 0)
+            safe = np.where(seen, density, 1.0)
+            bands = self.bands[:, group.samples]
+            others = np.sum(np.conj(group.gains[rest]) * bands[rest] * inverse, axis=0) / safe
+            residual = np.abs(bands[i] - group.gains[i] * others) ** 2
+            doubt = self.band_noise[i] + np.abs(group.gains[i]) ** 2 / safe
+            differing += float(np.sum((residual - doubt)[seen], dtype=np.float64))
+            own = np.abs(bands[i]) ** 2 - self.band_noise[i]
+            signal += float(np.sum(own[seen], dtype=np.float64))
+        return max(differing, 0.0) / max(signal, 1e-30) if signal > 0 else 0.0
 
     def mismatch(self) -> np.ndarray:
         """``ρ A y`` summed over the groups, (B, K) complex64."""

@@ -27,9 +27,9 @@ from simrecon.estimate.rows import (
 )
 from simrecon.estimate.window import FieldWindow
 
-MAX_DISAGREEMENT = 2.5
-"""Orders 0 of the directions that differ by more than this times their noise show different
-objects (drift, illumination, polarisation): then each direction is fitted to itself."""
+MAX_DISAGREEMENT = 0.1
+"""Directions whose orders 0 differ by more than this share of their power show different objects
+(drift, illumination, polarisation): then each direction is fitted to itself."""
 MAX_MOVE_PHASE_RAD, MAX_MOVE_INTENSITY = 0.3, 0.2
 """Longest step of the inner minimisation."""
 MODULATION_FACTOR = 2.0
@@ -362,7 +362,9 @@ def minimise(
         hessian = 2 * np.real(np.conj(jac) @ matrix @ jac.T)
         gradient += (prior.offset(parameters, origin + step) * prior.precision).ravel()
         hessian += np.diag(np.tile(prior.precision, len(states)))
-        gradient, hessian = pin_intensity(gradient, hessian, len(states), phases)
+        gradient, hessian = pin_intensity(
+            gradient, hessian, len(states), phases, coupled=gram.coupled
+        )
         hold(gradient, hessian, held, count)
         scale = curvature_scale(hessian)
         scaled = hessian * scale[:, None] * scale[None, :]
@@ -425,17 +427,23 @@ def with_modulation(gram: Gram, states: Sequence[DirectionState]) -> list[Direct
 
 
 def pin_intensity(
-    gradient: np.ndarray, hessian: np.ndarray, directions: int, phases: int
+    gradient: np.ndarray, hessian: np.ndarray, directions: int, phases: int, *, coupled: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Make the common brightness, which the data cannot tell, stiff."""
+    """Make the common brightness, which the data cannot tell, stiff.
+
+    Directions that are not coupled have one such brightness each.
+    """
     count = 2 * phases + 3
-    common = np.zeros(directions * count)
+    common = np.zeros((directions, directions * count))
     for d in range(directions):
-        common[d * count + phases : d * count + 2 * phases] = 1.0
-    common /= np.linalg.norm(common)
-    keep = np.eye(common.size) - np.outer(common, common)
+        common[d, d * count + phases : d * count + 2 * phases] = 1.0
+    if coupled:
+        common = common.sum(axis=0, keepdims=True)
+    common /= np.linalg.norm(common, axis=1, keepdims=True)
+    shared = common.T @ common
+    keep = np.eye(shared.shape[0]) - shared
     stiff = float(np.abs(np.diag(hessian)).max())
-    return keep @ gradient, keep @ hessian @ keep + stiff * np.outer(common, common)
+    return keep @ gradient, keep @ hessian @ keep + stiff * shared
 
 
 def _moved(

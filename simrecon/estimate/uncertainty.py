@@ -76,7 +76,9 @@ def covariance(
     noise = 2 * np.real(np.conj(jac) @ (gram.noise @ c))
     share = _block_sums(window.tapers()[0] ** 2 * variance_e2, window)
     scores -= noise[:, None] * (share / share.sum())
-    _, stiff = pin_intensity(np.zeros(hessian.shape[0]), hessian, len(states), phases)
+    _, stiff = pin_intensity(
+        np.zeros(hessian.shape[0]), hessian, len(states), phases, coupled=gram.coupled
+    )
     if not fit_frequency:
         count = 2 * phases + 3
         hold(np.zeros(stiff.shape[0]), stiff, [count - 2, count - 1], count)

@@ -104,7 +104,7 @@ GOOD = Evidence(50.0, False, False, 0.95, 0.7, 0.01, 0.005, 0.1, 0.9)
     ("change", "verdict"),
     [
         ({}, "ok"),
-        ({"peak_to_background": 9.0}, "weak"),
+        ({"peak_to_background": 8.0}, "weak"),
         ({"peak_to_background": 6.0}, "failed"),
         ({"peak_to_background": 6.0, "expected": True}, "weak"),
         ({"correlation": 0.4}, "weak"),
