@@ -15,7 +15,8 @@ from scipy.ndimage import gaussian_filter
 from simrecon.result import Progress, no_progress
 from zsdeconv.bridge import to_tensor
 from zsdeconv.measurement import Measurement, Padding
-from zsdeconv.recorrupt import draw_noise
+from zsdeconv.recorrupt import draw_noise, recorrupt
+from zsdeconv.start import ClassicalStart
 
 _VARIANCE_SMOOTHING = 4.0
 
@@ -34,6 +35,14 @@ class Bank:
         Raw frames and 1/σ² (zero outside the field).
     raw_noise : tensor, shape (K, F, y, x)
         The draws z.
+    alphas : tuple of float
+        Strength with which each draw is used, log-spaced.
+    starts : tensor, shape (K, Y, X)
+        Classical starts of the input copies ``y + α z``.
+    start : tensor, shape (Y, X)
+        Classical start of the frames themselves.
+    classical : ClassicalStart
+        What made them.
     scale : float
         The network sees values divided by this; outputs are multiplied by it.
     padding : Padding
@@ -45,6 +54,10 @@ class Bank:
     frames: torch.Tensor
     weights: torch.Tensor
     raw_noise: torch.Tensor
+    alphas: tuple[float, ...]
+    starts: torch.Tensor
+    start: torch.Tensor
+    classical: ClassicalStart
     scale: float
     padding: Padding
 
@@ -68,16 +81,22 @@ def make_bank(
     measurement: Measurement,
     padding: Padding,
     draws: int,
+    alpha: tuple[float, float],
     rng: np.random.Generator,
     device: torch.device,
     progress: Progress = no_progress,
 ) -> Bank:
     """Draw and lift the noise of `measurement`, and pad everything."""
-    noise, raw = [], []
+    noise, raw, starts = [], [], []
+    alphas = np.exp(np.linspace(np.log(alpha[0]), np.log(alpha[1]), draws))
+    z = draw_noise(measurement.variance_e2, rng)
+    classical = ClassicalStart(measurement, padding, z)
     for k in range(draws):
         z = draw_noise(measurement.variance_e2, rng)
         noise.append(padding.image(measurement.lift(z)))
         raw.append(padding.frames(z))
+        copy, _ = recorrupt(measurement.frames_e, z, float(alphas[k]))
+        starts.append(classical(copy.astype(np.float32)))
         progress("noise bank", k + 1, draws)
     lifted = np.stack(noise).astype(np.float32)
     variance = measurement.image_variance
@@ -95,6 +114,10 @@ def make_bank(
         frames=to_tensor(padding.frames(measurement.frames_e), device),
         weights=to_tensor(weights, device),
         raw_noise=to_tensor(np.stack(raw), device),
+        alphas=tuple(float(a) for a in alphas),
+        starts=torch.stack(starts),
+        start=classical(measurement.frames_e),
+        classical=classical,
         scale=intensity_scale(measurement.image, sigma),
         padding=padding,
     )

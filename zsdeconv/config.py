@@ -35,6 +35,9 @@ class ZsSettings(BaseModel):
     budget_s: float | None = Field(
         default=None, gt=0, description="training time, s; default 240 without iterations"
     )
+    input_regularization: float = Field(
+        default=0.02, gt=0, description="factor on the SIM regularisation for the network's input"
+    )
     patch: int = Field(default=128, ge=48, description="training patch, pixels of the output grid")
     batch: int = Field(default=3, ge=1, description="patches per step")
     margin: int = Field(default=16, ge=0, description="patch border left out of the loss, pixels")

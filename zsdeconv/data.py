@@ -10,7 +10,9 @@ import torch
 
 from zsdeconv import symmetry
 from zsdeconv.bank import Bank
-from zsdeconv.psf_layer import PsfLayer
+from zsdeconv.bridge import to_tensor
+from zsdeconv.measurement import Measurement
+from zsdeconv.recorrupt import draw_noise
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,8 @@ class PairBatch:
     ----------
     image : tensor, shape (B, 1, Y, X)
         Input copies ``x + α n``.
+    start : tensor, same shape
+        Classical starts of the input copies.
     target : tensor, same shape
         Their partners ``x − n/α``.
     raw_target, weights : tensor, shape (B, F, y, x)
@@ -36,6 +40,7 @@ class PairBatch:
     """
 
     image: torch.Tensor
+    start: torch.Tensor
     target: torch.Tensor
     raw_target: torch.Tensor
     weights: torch.Tensor
@@ -43,6 +48,15 @@ class PairBatch:
     inflation: torch.Tensor
     origins: list[tuple[int, int]]
     operations: list[int]
+
+
+@dataclass(frozen=True)
+class Resimulation:
+    """A whole measurement simulated from an estimate: padded fields, e."""
+
+    image: torch.Tensor
+    start: torch.Tensor
+    truth: torch.Tensor
 
 
 class PatchSampler:
@@ -54,12 +68,10 @@ class PatchSampler:
         Fields to cut from.
     patch, batch
         Patch size in image pixels (a multiple of the zoom) and patches per batch.
-    alpha
-        Range of the re-corruption strength; log-uniform.
     operations
         Symmetry operations that the noise spectrum allows.
     rng
-        Generator of positions, draws, signs and strengths.
+        Generator of positions, draws and operations.
     """
 
     def __init__(
@@ -67,12 +79,10 @@ class PatchSampler:
         bank: Bank,
         patch: int,
         batch: int,
-        alpha: tuple[float, float],
         operations: Sequence[int],
         rng: np.random.Generator,
     ) -> None:
         self.bank, self.patch, self.batch, self.rng = bank, patch, batch, rng
-        self._log_alpha = (float(np.log(alpha[0])), float(np.log(alpha[1])))
         self._operations = tuple(operations)
 
     def _place(self) -> tuple[int, int]:
@@ -82,9 +92,6 @@ class PatchSampler:
         x = int(self.rng.integers(0, (nx - self.patch) // zoom + 1)) * zoom
         return y, x
 
-    def _alpha(self) -> float:
-        return float(np.exp(self.rng.uniform(*self._log_alpha)))
-
     def _crop(self, field: torch.Tensor, place: tuple[int, int], zoom: int = 1) -> torch.Tensor:
         y, x, n = place[0] // zoom, place[1] // zoom, self.patch // zoom
         return field[..., y : y + n, x : x + n]
@@ -92,18 +99,18 @@ class PatchSampler:
     def pairs(self) -> PairBatch:
         """Re-corrupted pairs of random places."""
         bank, zoom = self.bank, self.bank.padding.zoom
-        inputs, targets, raws, weights, variances = [], [], [], [], []
+        inputs, starts, targets, raws, weights, variances = [], [], [], [], [], []
         origins, inflation = [], []
         oy, ox = bank.padding.origin
         for _ in range(self.batch):
             place, k = self._place(), int(self.rng.integers(bank.draws))
-            alpha = self._alpha()
-            sign = 1.0 if self.rng.integers(2) else -1.0
+            alpha = bank.alphas[k]
             x, n = self._crop(bank.image, place), self._crop(bank.noise[k], place)
-            inputs.append(x + (sign * alpha) * n)
-            targets.append(x - (sign / alpha) * n)
+            inputs.append(x + alpha * n)
+            targets.append(x - n / alpha)
             y = self._crop(bank.frames, place, zoom)
-            raws.append(y - (sign / alpha) * self._crop(bank.raw_noise[k], place, zoom))
+            raws.append(y - self._crop(bank.raw_noise[k], place, zoom) / alpha)
+            starts.append(self._crop(bank.starts[k], place))
             weights.append(self._crop(bank.weights, place, zoom))
             variances.append(self._crop(bank.variance, place))
             origins.append((place[0] + oy, place[1] + ox))
@@ -112,6 +119,7 @@ class PatchSampler:
         device = bank.image.device
         return PairBatch(
             image=torch.stack(inputs)[:, None],
+            start=torch.stack(starts)[:, None],
             target=torch.stack(targets)[:, None],
             raw_target=torch.stack(raws),
             weights=torch.stack(weights),
@@ -122,32 +130,42 @@ class PatchSampler:
         )
 
     def resimulated(
-        self, estimate: torch.Tensor, psf: PsfLayer
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Images simulated from the present estimate, turned, with fresh noise; and the truth.
-
-        Parameters
-        ----------
-        estimate : tensor, shape of the padded image
-            Object that plays the truth, e. Any of the eight operations may turn it: the optics
-            and the noise stay as they are, only the object changes (equivariant imaging).
-        psf
-            Effective PSF of the image.
-
-        Returns
-        -------
-        (image, object) : tensors, shape (B, 1, Y, X), e
-        """
-        bank = self.bank
-        images, objects = [], []
+        self, fields: Sequence[Resimulation]
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Patches (image, start, truth) of shape (B, 1, Y, X) from re-simulated fields."""
+        images, starts, truths = [], [], []
         for _ in range(self.batch):
-            place, elsewhere = self._place(), self._place()
-            operation, k = int(self.rng.integers(8)), int(self.rng.integers(bank.draws))
-            strength = (1.0 + self._alpha() ** 2) ** 0.5
-            truth = symmetry.apply(self._crop(estimate, place), operation)
-            variance = symmetry.apply(self._crop(bank.variance, place), operation)
-            ratio = torch.sqrt(variance / self._crop(bank.variance, elsewhere))
-            noise = strength * ratio * self._crop(bank.noise[k], elsewhere)
-            images.append(psf(truth) + noise)
-            objects.append(truth)
-        return torch.stack(images)[:, None], torch.stack(objects)[:, None]
+            field, place = fields[int(self.rng.integers(len(fields)))], self._place()
+            images.append(self._crop(field.image, place))
+            starts.append(self._crop(field.start, place))
+            truths.append(self._crop(field.truth, place))
+        return tuple(torch.stack(t)[:, None] for t in (images, starts, truths))  # type: ignore[return-value]
+
+
+def resimulate(
+    measurement: Measurement, bank: Bank, estimate: np.ndarray, rng: np.random.Generator
+) -> Resimulation:
+    """Simulate the whole measurement of a turned estimate: frames, noise, lift, start.
+
+    Any operation that keeps the field's shape may turn the object: optics, pattern and noise
+    stay as they are (equivariant imaging). The noise is as strong as that of training inputs.
+
+    Parameters
+    ----------
+    estimate : ndarray, shape (Y, X)
+        Object that plays the truth, e, on the image's grid, unpadded.
+    """
+    square = estimate.shape[0] == estimate.shape[1]
+    operation = int(rng.choice(symmetry.OPERATIONS if square else (0, 2, 4, 6)))
+    turned = symmetry.apply(torch.from_numpy(np.ascontiguousarray(estimate)), operation)
+    truth = np.ascontiguousarray(turned.numpy())
+    expected = measurement.predict(truth)
+    alpha = bank.alphas[int(rng.integers(bank.draws))]
+    variance = (1.0 + alpha**2) * measurement.expected_variance(expected)
+    frames = (expected + draw_noise(variance, rng)).astype(np.float32)
+    device, padding = bank.image.device, bank.padding
+    return Resimulation(
+        image=to_tensor(padding.image(measurement.lift(frames)), device),
+        start=bank.classical(frames),
+        truth=to_tensor(padding.image(truth), device),
+    )

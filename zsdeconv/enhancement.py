@@ -43,7 +43,8 @@ class Enhanced:
     Attributes
     ----------
     image, image_variance : ndarray (Y, X)
-        What the network saw (the SIM image) and its propagated variance (or None).
+        The SIM image (or the given one) and its propagated variance (or None). The network
+        sees the same frames reconstructed with less regularisation.
     denoised : ndarray (Y, X)
         The image without its noise, at its own resolution (stage 1).
     deconvolved : ndarray
@@ -130,7 +131,13 @@ def enhance(
         _check_single(data)
         chosen = as_settings(engine)
         result = reconstruct(data, chosen, otf=otf, pattern=pattern, progress=say)
-        measurement = sim_measurement(data, result, chosen, device=place)
+        measurement = sim_measurement(
+            data,
+            result,
+            chosen,
+            input_regularization=settings.input_regularization,
+            device=place,
+        )
     else:
         measurement = data
     run = prepare(measurement, settings, place, say)
@@ -153,6 +160,10 @@ def enhance(
     return _assemble(run, result, made, started, say)
 
 
+def _variance(result: Result) -> np.ndarray | None:
+    return None if result.variance is None else result.variance[0, 0, 0]
+
+
 def _check_single(stack: SimStack) -> None:
     t, c, _, _, z = (int(n) for n in stack.data.shape[:5])
     if (t, c, z) != (1, 1, 1):
@@ -164,25 +175,27 @@ def _check_single(stack: SimStack) -> None:
         )
 
 
-def _restore(run: Training, image: np.ndarray, tile: int) -> tuple[np.ndarray, np.ndarray]:
-    """Denoised and object of one lifted image, cropped to the field."""
+def _restore(run: Training, frames_e: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Denoised and object of one set of frames, cropped to the field."""
     padding: Padding = run.bank.padding
+    image = run.measurement.lift(frames_e)
     padded = to_tensor(padding.image(image), run.bank.image.device)
-    denoised, objects = apply_network(run.mean, padded, run.bank.scale, tile)
+    start = run.bank.classical(frames_e)
+    denoised, objects = apply_network(run.mean, padded, start, run.bank.scale, run.settings.tile)
     if run.settings.upsample:
         objects = torch.nn.functional.avg_pool2d(objects[None, None], 2)[0, 0]
     return padding.crop_image(to_host(denoised)), padding.crop_image(to_host(objects))
 
 
 def _final(run: Training, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Outputs for the image itself, or the mean over re-corruptions of it."""
+    """Outputs for the frames themselves, or the mean over re-corruptions of them."""
     s, m = run.settings, run.measurement
     if s.alpha_inference == 0:
-        return _restore(run, m.image, s.tile)
+        return _restore(run, m.frames_e)
     total1, total2 = np.zeros(m.image_shape), np.zeros(m.image_shape)
     for _ in range(s.draws):
-        noise = m.lift(draw_noise(m.variance_e2, rng))
-        first, second = _restore(run, m.image + s.alpha_inference * noise, s.tile)
+        noise = draw_noise(m.variance_e2, rng)
+        first, second = _restore(run, m.frames_e + np.float32(s.alpha_inference) * noise)
         total1 += first / s.draws
         total2 += second / s.draws
     return total1, total2
@@ -204,7 +217,7 @@ def _assemble(
     uncertainty = None
     if s.uncertainty_draws > 0:
         uncertainty = bootstrap_uncertainty(
-            m, objects, lambda image: factor * _restore(run, image, s.tile)[1],
+            m, objects, lambda frames: factor * _restore(run, frames)[1],
             s.uncertainty_draws, rng, progress,
         )  # fmt: skip
     consistency = raw_consistency(m, objects)
@@ -226,6 +239,7 @@ def _assemble(
         "settings": s.model_dump(mode="json"),
         "scale": run.bank.scale,
         "flux_factor": factor,
+        "start_iterations": run.bank.classical.iterations,
         "pixel_um": m.pixel_um / m.zoom,
         "iterations": run.iteration,
         "training_s": run.elapsed_s,
@@ -234,8 +248,8 @@ def _assemble(
         "versions": made["versions"],
     }
     return Enhanced(
-        image=m.image,
-        image_variance=m.image_variance,
+        image=m.image if result is None else result.image[0, 0, 0],
+        image_variance=m.image_variance if result is None else _variance(result),
         denoised=denoised.astype(np.float32),
         deconvolved=objects,
         uncertainty=uncertainty,

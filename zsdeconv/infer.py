@@ -10,7 +10,11 @@ Network = CompactNet | PaperUnet
 
 
 def apply_network(
-    network: Network, image: torch.Tensor, scale: float, tile: int = 512
+    network: Network,
+    image: torch.Tensor,
+    start: torch.Tensor,
+    scale: float,
+    tile: int = 512,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Denoised image and object of a padded field.
 
@@ -18,8 +22,8 @@ def apply_network(
     ----------
     network
         In training units.
-    image : tensor, shape (Y, X), e
-        Any size; it is mirror-extended to the network's multiple.
+    image, start : tensor, shape (Y, X), e
+        Noisy image and classical start; any size, mirror-extended to the network's multiple.
     scale
         Linear normalisation, undone exactly on output.
     tile
@@ -34,7 +38,7 @@ def apply_network(
     y, x = image.shape
     unit = network.multiple
     tile = max(tile // unit * unit, 4 * network.margin)
-    padded = _extend(image, unit)
+    padded, begun = _extend(image, unit), _extend(start, unit)
     factor = 2 if network.upsample else 1
     rows, columns = (_starts(n, tile, unit, network.margin) for n in padded.shape)
     first = torch.zeros_like(padded)
@@ -44,7 +48,8 @@ def apply_network(
         for r in rows:
             for c in columns:
                 part = padded[r : r + tile, c : c + tile]
-                denoised, objects = network(part[None, None] / scale)
+                other = begun[r : r + tile, c : c + tile]
+                denoised, objects = network(part[None, None] / scale, other[None, None] / scale)
                 _blend(first, weight1, denoised[0, 0], (r, c), network.margin)
                 _blend(second, weight2, objects[0, 0], (r * factor, c * factor),
                        network.margin * factor)  # fmt: skip

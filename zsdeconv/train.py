@@ -16,8 +16,9 @@ from simrecon.provenance import sha256_array
 from simrecon.result import Progress, no_progress
 from zsdeconv import checkpoint, losses, symmetry
 from zsdeconv.bank import Bank, make_bank
+from zsdeconv.bridge import to_host
 from zsdeconv.config import ZsSettings
-from zsdeconv.data import PatchSampler
+from zsdeconv.data import PatchSampler, Resimulation, resimulate
 from zsdeconv.infer import apply_network
 from zsdeconv.measurement import Measurement, Padding
 from zsdeconv.models import CompactNet, PaperUnet, build_network
@@ -26,6 +27,7 @@ from zsdeconv.psf_layer import PsfLayer
 Network = CompactNet | PaperUnet
 _WARMUP_STEPS = 20
 _GRADIENT_NORM = 1.0
+_KEPT_RESIMULATIONS = 3
 
 
 @dataclass
@@ -57,7 +59,7 @@ class Training:
     iteration: int = 0
     elapsed_s: float = 0.0
     history: list[tuple[int, float, float]] = field(default_factory=list)
-    estimate: torch.Tensor | None = None
+    resimulations: list[Resimulation] = field(default_factory=list)
 
     @property
     def fraction(self) -> float:
@@ -91,10 +93,12 @@ def prepare(
     noise_rng, patch_rng = (
         np.random.default_rng(s) for s in np.random.SeedSequence(settings.seed).spawn(2)
     )
-    bank = make_bank(measurement, padding, settings.bank, noise_rng, device, progress)
+    bank = make_bank(
+        measurement, padding, settings.bank, settings.alpha, noise_rng, device, progress
+    )
     measurement.forward.prepare(padding.origin, padding.image_shape)
     operations = symmetry.allowed(noise_spectrum(bank))
-    sampler = PatchSampler(bank, patch, settings.batch, settings.alpha, operations, patch_rng)
+    sampler = PatchSampler(bank, patch, settings.batch, operations, patch_rng)
     psf = PsfLayer(measurement.effective_psf)
     return Training(
         settings=settings,
@@ -147,14 +151,15 @@ def _total_loss(run: Training) -> tuple[torch.Tensor, float, float]:
     batch = run.sampler.pairs()
     seen = [symmetry.apply(i, op) for i, op in zip(batch.image, batch.operations, strict=True)]
     images = torch.stack(seen)
+    seen = [symmetry.apply(i, op) for i, op in zip(batch.start, batch.operations, strict=True)]
+    starts = torch.stack(seen)
     truth = None
     if s.resimulation > 0 and run.fraction >= s.warmup:
-        if run.estimate is None or run.iteration % s.refresh == 0:
-            estimate = apply_network(run.mean, run.bank.image, scale, s.tile)[1]
-            run.estimate = _at_image_grid(estimate, s)
-        simulated, truth = run.sampler.resimulated(run.estimate, run.psf)
-        images = torch.cat((images, simulated))
-    denoised, objects = run.network(images / scale)
+        if not run.resimulations or run.iteration % s.refresh == 0:
+            _refresh(run)
+        simulated, begun, truth = run.sampler.resimulated(run.resimulations)
+        images, starts = torch.cat((images, simulated)), torch.cat((starts, begun))
+    denoised, objects = run.network(images / scale, starts / scale)
     n = len(batch.operations)
     back = [symmetry.undo(d, op) for d, op in zip(denoised[:n], batch.operations, strict=True)]
     stage1 = torch.stack(back) * scale
@@ -173,6 +178,15 @@ def _total_loss(run: Training) -> tuple[torch.Tensor, float, float]:
     if s.hessian_weight > 0:
         loss = loss + s.hessian_weight * losses.hessian_l1(stage2, sigma)
     return loss, float(data.detach()), again
+
+
+def _refresh(run: Training) -> None:
+    """Replace the oldest re-simulation by one of the present estimate."""
+    s, bank = run.settings, run.bank
+    objects = apply_network(run.mean, bank.image, bank.start, bank.scale, s.tile)[1]
+    estimate = bank.padding.crop_image(to_host(_at_image_grid(objects, s)))
+    new = resimulate(run.measurement, bank, estimate, run.sampler.rng)
+    run.resimulations = [*run.resimulations[1 - _KEPT_RESIMULATIONS :], new]
 
 
 def _at_image_grid(objects: torch.Tensor, settings: ZsSettings) -> torch.Tensor:
@@ -246,8 +260,8 @@ def save_state(run: Training, folder: Path) -> None:
     tensors |= {f"mean.{k}": v for k, v in run.mean.state_dict().items()}
     for index, state in run.optimiser.state_dict()["state"].items():
         tensors |= {f"adam.{index}.{key}": torch.as_tensor(v) for key, v in state.items()}
-    if run.estimate is not None:
-        tensors["estimate"] = run.estimate
+    for index, r in enumerate(run.resimulations):
+        tensors |= {f"resimulation.{index}.{k}": v for k, v in vars(r).items()}
     facts: dict[str, Any] = {
         "settings": run.settings.model_dump(mode="json"),
         "iteration": run.iteration,
@@ -286,8 +300,11 @@ def restore_state(run: Training, folder: Path) -> Training:
         index, _, key = name.partition(".")
         states.setdefault(int(index), {})[key] = value
     run.optimiser.load_state_dict({**adam, "state": states})
-    if "estimate" in tensors:
-        run.estimate = tensors["estimate"].to(run.bank.image.device)
+    fields: dict[int, dict[str, torch.Tensor]] = {}
+    for name, value in _part(tensors, "resimulation.").items():
+        index, _, key = name.partition(".")
+        fields.setdefault(int(index), {})[key] = value.to(run.bank.image.device)
+    run.resimulations = [Resimulation(**fields[i]) for i in sorted(fields)]
     run.iteration, run.elapsed_s = int(facts["iteration"]), float(facts["elapsed_s"])
     run.history = [(int(i), float(d), float(a)) for i, d, a in facts["history"]]
     run.sampler.rng.bit_generator.state = facts["generator"]

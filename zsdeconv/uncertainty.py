@@ -37,7 +37,7 @@ def bootstrap_uncertainty(
     objects : ndarray, shape (Y, X)
         The result.
     enhance : callable
-        ``enhance(image (Y, X)) → object (Y, X)`` of the trained network.
+        ``enhance(frames (F, Y, X)) → object (Y, X)``: lift, start and trained network.
     repeats
         Simulated measurements, at least 1.
     rng
@@ -48,7 +48,7 @@ def bootstrap_uncertainty(
     total = np.zeros(objects.shape, dtype=np.float64)
     for repeat in range(repeats):
         frames = expected + draw_noise(variance, rng)
-        total += (enhance(measurement.lift(frames)) - objects) ** 2
+        total += (enhance(frames.astype(np.float32)) - objects) ** 2
         progress("uncertainty", repeat + 1, repeats)
     mean = gaussian_filter(total / repeats, SMOOTHING_PX, mode="reflect")
     return np.asarray(np.sqrt(np.maximum(mean, 0.0)), dtype=np.float32)

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from simrecon.config import Settings
-from simrecon.pipeline import reconstruct
 from simrecon.physics.simulate import simulate
+from simrecon.pipeline import reconstruct
 from zsdeconv.pairs_sim import sim_measurement
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -45,7 +47,11 @@ def test_uncertainty_of_a_linear_enhancer_is_the_propagated_noise(scene):
     blurred = measurement.lift(truth.expected_e.reshape(measurement.frames_e.shape))
     offset = blurred - measurement.lift(measurement.predict(blurred))
     sigma = bootstrap_uncertainty(
-        measurement, blurred, lambda image: image + offset, 12, np.random.default_rng(0)
+        measurement,
+        blurred,
+        lambda frames: measurement.lift(frames) + offset,
+        12,
+        np.random.default_rng(0),
     )
     expected = np.sqrt(result.variance[0, 0, 0])
     ratio = (sigma / expected)[16:-16, 16:-16]
@@ -74,7 +80,7 @@ def test_joint_richardson_lucy_gets_closer_to_the_frames(scene):
     _, truth, result, measurement = scene
     path = list(richardson_lucy(measurement, 12))
     chi2 = [raw_consistency(measurement, f).chi2 for f in path]
-    assert all(b < a for a, b in zip(chi2, chi2[1:], strict=False))
+    assert all(b < a for a, b in pairwise(chi2))
     assert chi2[-1] == pytest.approx(1.0, abs=0.15)
     assert path[-1].mean() == pytest.approx(truth.object_e.mean(), rel=0.03)
     assert path[-1].shape == result.image.shape[-2:]

@@ -4,25 +4,33 @@ import numpy as np
 import pytest
 import torch
 
-from zsdeconv import losses
+from zsdeconv import losses, symmetry
 from zsdeconv.bank import make_bank
-from zsdeconv.data import PatchSampler
+from zsdeconv.data import PatchSampler, resimulate
 from zsdeconv.measurement import Padding
 from zsdeconv.psf_layer import PsfLayer
+from zsdeconv.recorrupt import draw_noise
+from zsdeconv.start import ClassicalStart
+
+
+def _bank(measurement, alpha):
+    padding = Padding.around((64, 72), 2, 16, least=96)
+    rng = np.random.default_rng(0)
+    return make_bank(measurement, padding, 8, alpha, rng, torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")
 def prepared(scene):
-    """Bank whose frames have the *expected* variance, and a sampler."""
+    """Bank of strength 0.7."""
     _, _, _, measurement = scene
-    padding = Padding.around((64, 72), 2, 16, least=96)
-    bank = make_bank(measurement, padding, 8, np.random.default_rng(0), torch.device("cpu"))
+    bank = _bank(measurement, (0.7, 0.7))
+    padding = bank.padding
     measurement.forward.prepare(padding.origin, padding.image_shape)
     return bank, measurement
 
 
-def _sampler(bank, alpha=(0.7, 0.7), batch=6):
-    return PatchSampler(bank, 96, batch, alpha, (0,), np.random.default_rng(3))
+def _sampler(bank, batch=6):
+    return PatchSampler(bank, 96, batch, (0,), np.random.default_rng(3))
 
 
 def _crops(field, batch, origin):
@@ -32,26 +40,26 @@ def _crops(field, batch, origin):
 
 
 @pytest.mark.parametrize("alpha", [(0.4, 0.4), (1.0, 1.0)])
-def test_raw_likelihood_of_the_truth_is_one(prepared, scene, alpha):
+def test_raw_likelihood_of_the_truth_is_one(scene, alpha):
     _, truth, _, measurement = scene
-    bank, _ = prepared
+    bank = _bank(measurement, alpha)
     term = losses.RawLikelihood(measurement.forward, 2)
     padded = torch.from_numpy(bank.padding.image(truth.object_e))
     values = []
     for _ in range(6):
-        batch = _sampler(bank, alpha).pairs()
+        batch = _sampler(bank).pairs()
         values.append(float(term(_crops(padded, batch, bank.padding.origin), batch, 24)))
     assert np.mean(values) == pytest.approx(1.0, abs=0.05)
     dark = float(term(torch.zeros(6, 1, 96, 96), batch, 24))
     assert dark > 1.5
 
 
-def test_inflation_keeps_the_likelihood_at_one_and_pairs_are_pairs(prepared):
+def test_pairs_are_pairs(prepared):
     bank, _ = prepared
-    batch = _sampler(bank, (0.5, 0.5)).pairs()
-    assert torch.allclose(batch.inflation, torch.tensor(5.0))
+    batch = _sampler(bank).pairs()
+    assert torch.allclose(batch.inflation, torch.tensor(1 + 0.7**-2))
     # x̂ = x + αn and x̃ = x − n/α: the noise cancels in x̂ + α² x̃
-    clean = (batch.image + 0.25 * batch.target) / 1.25
+    clean = (batch.image + 0.49 * batch.target) / 1.49
     expected = _crops(bank.image, batch, bank.padding.origin)
     assert torch.allclose(clean, expected, atol=1e-3)
 
@@ -69,8 +77,8 @@ def test_image_residual_of_pure_noise_is_one(prepared, kind):
     noise = torch.stack([bank.noise[i % 8, 20:116, 20:116] for i in range(8)])[:, None]
     variance = torch.stack([bank.variance[20:116, 20:116]] * 8)[:, None]
     fake = type(batch)(
-        batch.image, noise * torch.sqrt(batch.inflation), batch.raw_target, batch.weights,
-        variance, batch.inflation, batch.origins, batch.operations,
+        batch.image, batch.start, noise * torch.sqrt(batch.inflation), batch.raw_target,
+        batch.weights, variance, batch.inflation, batch.origins, batch.operations,
     )  # fmt: skip
     value = float(term(torch.zeros_like(noise), fake, 16))
     assert value == pytest.approx(1.0, abs=0.2)
@@ -90,20 +98,40 @@ def test_whitening_flattens_the_spectrum(prepared):
     assert spread(after) < 0.6 * spread(before)
 
 
-def test_resimulated_images_are_blurred_turned_objects_with_noise(prepared):
+def test_resimulation_is_a_new_measurement_of_the_turned_estimate(prepared, scene):
     bank, measurement = prepared
-    psf = PsfLayer(measurement.effective_psf)
-    estimate = torch.zeros_like(bank.image)
-    images, objects = _sampler(bank).resimulated(estimate, psf)
-    assert float(objects.abs().max()) == 0.0
-    ratio = float(images.var()) / bank.sigma**2
-    assert 0.7 * 1.49 < ratio < 1.4 * 1.49  # 1 + α²
-    shape = bank.image.shape
-    estimate = torch.arange(float(shape[0] * shape[1])).reshape(shape) % 97
-    _, objects = _sampler(bank, batch=20).resimulated(estimate, psf)
-    plain = estimate.unfold(0, 96, 2).unfold(1, 96, 2).reshape(-1, 96 * 96)
-    same = [(plain == o.reshape(1, -1)).all(dim=1).any() for o in objects]
-    assert 0 < sum(bool(s) for s in same) < 20  # some turned, some not
+    estimate = scene[1].object_e
+    seen = set()
+    for seed in range(6):
+        made = resimulate(measurement, bank, estimate, np.random.default_rng(seed))
+        truth = bank.padding.crop_image(made.truth.numpy())
+        turns = [op for op in (0, 2, 4, 6) if np.array_equal(
+            symmetry.apply(torch.from_numpy(estimate), op).numpy(), truth)]  # fmt: skip
+        assert len(turns) == 1
+        seen.add(turns[0])
+        clean = measurement.lift(measurement.predict(truth))
+        noise = bank.padding.crop_image(made.image.numpy()) - clean
+        assert 0.7 * 1.49 < np.var(noise) / bank.sigma**2 < 1.4 * 1.49  # 1 + α²
+        start = bank.padding.crop_image(made.start.numpy())
+        assert np.corrcoef(start.ravel(), truth.ravel())[0, 1] > 0.5
+    assert len(seen) > 1
+
+
+def test_start_is_stopped_by_the_independent_copy(scene):
+    """The chosen iteration is close to the best one for the noise-free frames."""
+    _, truth, _, measurement = scene
+    padding = Padding.around((64, 72), 2, 16)
+    rng = np.random.default_rng(5)
+    start = ClassicalStart(measurement, padding, draw_noise(measurement.variance_e2, rng))
+    clean = truth.expected_e.reshape(measurement.frames_e.shape)
+    errors = []
+    for n in range(2, 20, 3):
+        found = ClassicalStart(measurement, padding, iterations=n)(measurement.frames_e)
+        predicted = measurement.predict(padding.crop_image(found.numpy()))
+        errors.append(float(np.mean((predicted - clean) ** 2 / measurement.variance_e2)))
+    best = 2 + 3 * int(np.argmin(errors))
+    assert abs(start.iterations - best) <= 4
+    assert errors[0] > 2 * min(errors)
 
 
 def test_priors_vanish_where_they_should():

@@ -17,18 +17,21 @@ def test_paper_network_has_the_published_size(upsample):
 def test_paper_network_shapes(upsample, factor):
     network = build_network(ZsSettings(network="unet_paper", upsample=upsample))
     with torch.inference_mode():
-        first, second = network(torch.rand(1, 1, 32, 48))
+        first, second = network(torch.rand(1, 1, 32, 48), torch.rand(1, 1, 32, 48))
     assert first.shape == (1, 1, 32, 48)
     assert second.shape == (1, 1, 32 * factor, 48 * factor)
 
 
-def test_compact_network_starts_at_the_local_mean_and_is_not_negative():
+def test_compact_network_begins_at_local_mean_and_start_and_is_not_negative():
     torch.manual_seed(0)
     network = CompactNet()
-    image = torch.randn(2, 1, 40, 48)
+    image, start = torch.randn(2, 1, 40, 48), 0.01 + torch.rand(2, 1, 40, 48)
     with torch.inference_mode():
-        denoised, objects = network(image)
-    assert torch.allclose(denoised, network.mean(image), atol=1e-6)
+        denoised, objects = network(image, start)
+        assert torch.allclose(denoised, network.mean(image), atol=1e-6)
+        assert torch.allclose(objects, start, atol=1e-4)
+        _trained_like(network)
+        _, objects = network(100 * image, torch.zeros_like(start))
     assert float(objects.min()) >= 0
     assert 300_000 < parameter_count(network) < 700_000
 
@@ -46,8 +49,8 @@ def _trained_like(network):
 def test_tiles_equal_the_whole(shape):
     network = _trained_like(CompactNet(width=8))
     image = torch.rand(shape, generator=torch.Generator().manual_seed(2)) * 50
-    whole = apply_network(network, image, 30.0, tile=512)
-    tiled = apply_network(network, image, 30.0, tile=160)
+    whole = apply_network(network, image, image.abs(), 30.0, tile=512)
+    tiled = apply_network(network, image, image.abs(), 30.0, tile=160)
     for a, b in zip(whole, tiled, strict=True):
         assert a.shape == shape
         assert float((a - b).abs().max()) < 5e-3 * float(a.std())
@@ -56,7 +59,7 @@ def test_tiles_equal_the_whole(shape):
 def test_normalisation_is_inverted_exactly():
     network = _trained_like(CompactNet(width=8))
     image = torch.rand(64, 64, generator=torch.Generator().manual_seed(3))
-    one = apply_network(network, image, 1.0)
-    other = apply_network(network, image * 250.0, 250.0)
+    one = apply_network(network, image, image, 1.0)
+    other = apply_network(network, image * 250.0, image * 250.0, 250.0)
     for a, b in zip(one, other, strict=True):
         assert torch.allclose(a * 250.0, b, rtol=1e-4, atol=1e-3)

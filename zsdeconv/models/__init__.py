@@ -1,6 +1,7 @@
 """Networks behind one small interface.
 
-Every network maps a scaled noisy image (B, 1, Y, X) to ``(denoised, object)``; `multiple` is what
+Every network maps a scaled noisy image and a classical start, both (B, 1, Y, X), to
+``(denoised, object)``; `multiple` is what
 Y and X must be multiples of, `margin` the border that tiles discard, `upsample` whether the
 object is twice as fine.
 """

@@ -78,16 +78,17 @@ class FoldedUnet(nn.Module):
 class CompactNet(nn.Module):
     """Denoise, then deconvolve; both outputs in the scaled units of the input.
 
-    The denoised image is the input's local mean plus a learned correction. The object is
-    ``softplus(denoised + correction)``: not negative, as the light above the camera's offset
-    cannot be. The correction of each stage starts at zero.
+    The denoised image is the input's local mean plus a learned correction. The object is the
+    classical start plus a learned correction, bent so that it is not negative (as the light
+    above the camera's offset cannot be): ``f = (u + √(u² + 4ε²))/2`` with u = start − ε²/start
+    + correction. Both corrections start at zero: before training, the object *is* the start.
 
     Parameters
     ----------
     width, blocks
-        See :class:`FoldedUnet`; stage 1 has half the blocks of stage 2.
-    sharpness
-        Slope scale of the softplus: larger is closer to a hard clamp at zero.
+        See :class:`FoldedUnet`.
+    epsilon
+        Width of the bend, relative to the intensity scale.
     """
 
     multiple = 8
@@ -96,18 +97,20 @@ class CompactNet(nn.Module):
     """Pixels at a cut border that a tile should discard."""
     upsample = False
 
-    def __init__(self, width: int = 32, blocks: int = 1, sharpness: float = 8.0) -> None:
+    def __init__(self, width: int = 32, blocks: int = 1, epsilon: float = 0.02) -> None:
         super().__init__()
         self.denoise = FoldedUnet(1, 1, width, blocks)
-        self.deconvolve = FoldedUnet(2, 1, width, blocks)
+        self.deconvolve = FoldedUnet(3, 1, width, blocks)
         self.mean = nn.AvgPool2d(5, stride=1, padding=2, count_include_pad=False)
-        self.act = nn.Softplus(beta=sharpness)
+        self.epsilon = epsilon
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Noisy image (B, 1, Y, X) → denoised and deconvolved, each (B, 1, Y, X)."""
+    def forward(self, x: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
+        """Noisy image and start (B, 1, Y, X) → denoised and object, each (B, 1, Y, X)."""
         denoised = self.mean(x) + self.denoise(x)
-        correction = self.deconvolve(torch.cat((x, denoised), dim=1))
-        return denoised, self.act(denoised + correction)
+        correction = self.deconvolve(torch.cat((x, denoised, start), dim=1))
+        squared = self.epsilon**2
+        u = start - squared / torch.clamp(start, min=0.05 * self.epsilon) + correction
+        return denoised, 0.5 * (u + torch.sqrt(u * u + 4.0 * squared))
 
 
 def _chain(width: int, blocks: int) -> nn.Sequential:

@@ -72,8 +72,11 @@ class PaperUnet(nn.Module):
         self.tail = nn.Sequential(_conv(16, 128), _conv(128, 128), _conv(128, 1))
         self.up = nn.Upsample(scale_factor=2, mode="nearest")
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Scaled noisy image (B, 1, Y, X) → denoised, and object (2× finer with `upsample`)."""
+    def forward(self, x: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
+        """Scaled noisy image (B, 1, Y, X) → denoised, and object (2× finer with `upsample`).
+
+        The start is not used.
+        """
         denoised = self.head(self.first(x))
         features = self.second(denoised)
         if self.upsample:
