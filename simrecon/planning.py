@@ -13,13 +13,15 @@ from simrecon.model.stack import SimStack
 from simrecon.recon.operator import DEFAULT_MARGIN_UM
 from simrecon.recon.padding import MirrorPadding
 
-BASE_MEMORY = 220e6
+BASE_MEMORY = 150e6
 """Bytes of the interpreter with its libraries."""
-BYTES_PER_BAND_SAMPLE = 60.0
-"""Peak bytes per band and padded SR sample while the operator is built (measured)."""
-SECONDS_PER_BAND_SAMPLE = {"build": 3.5e-7, "apply": 2e-8, "variance": 1.2e-7}
-SECONDS_PER_RAW_SAMPLE = {"estimate": 1.2e-6, "qc": 1.5e-6}
-"""Seconds on two ordinary cores (measured, rounded up)."""
+BYTES_PER_BAND_SAMPLE = 33.0
+"""Peak bytes per band and padded SR sample of the operator, variance included (measured)."""
+BYTES_PER_RAW_SAMPLE = 120.0
+"""Peak bytes per raw sample while the pattern is fitted (measured)."""
+SECONDS_PER_BAND_SAMPLE = {"build": 1.2e-7, "apply": 1.5e-8, "variance": 6e-8}
+SECONDS_PER_RAW_SAMPLE = {"estimate": 1.2e-6, "qc": 1.2e-7}
+"""Seconds on ordinary cores (measured, rounded up)."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,8 @@ def plan(stack: SimStack, settings: Settings) -> Plan:
     units = times * channels * planes
     outputs = units * ny * nx * 4.0 * (chosen.zoom**2 * (1 + chosen.variance) + 1)
     frames = directions * phases * ny * nx
-    memory = BASE_MEMORY + BYTES_PER_BAND_SAMPLE * samples + outputs + 24.0 * frames
+    work = max(BYTES_PER_BAND_SAMPLE * samples, BYTES_PER_RAW_SAMPLE * frames)
+    memory = BASE_MEMORY + work + outputs + 24.0 * frames
     operators = channels if settings.estimate.share_pattern else times * channels
     per = SECONDS_PER_BAND_SAMPLE
     seconds = samples * (operators * per["build"] + units * per["apply"])

@@ -262,6 +262,8 @@ def test_program_as_a_process_without_terminal(raw, tmp_path):
     assert "reconstruct: 1/1" in done.stderr
     assert "\x1b" not in done.stdout + done.stderr
     assert names(tmp_path) == {"p.tif", "p.prov.json", "p.qc.json"}
+    qc = json.loads((tmp_path / "p.qc.json").read_text())
+    assert 0.8 < qc["plan"]["memory_gb"] / qc["peak_memory_gb"] < 2.5  # the plan was kept
 
 
 @pytest.mark.parametrize(
