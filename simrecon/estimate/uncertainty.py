@@ -131,7 +131,7 @@ def _block_sums(images: np.ndarray, window: FieldWindow) -> np.ndarray:
     pad = [(0, 0)] * (images.ndim - 2)
     pad += [(0, n - m) for n, m in zip(window.padded.shape, images.shape[-2:], strict=True)]
     images = np.pad(images, pad)
-    edge = int(np.clip(min(images.shape[-2:]) // 24, 6, 32))
+    edge = int(np.clip(min(images.shape[-2:]) // 10, 6, 64))
     for axis in (-2, -1):
         images = np.add.reduceat(images, np.arange(0, images.shape[axis], edge), axis=axis)
     flat: np.ndarray = images.reshape(*images.shape[:-2], -1)
