@@ -9,13 +9,13 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from simrecon.cli.options import FileOptions
 from simrecon.config import Settings
 from simrecon.io import read, read_otf, read_pattern, write_raw
 from simrecon.io.reader import expand_paths
 from simrecon.model.stack import SimStack
 from simrecon.provenance import describe_files, replay_command
 from simrecon.shell import EXIT_OK, EXIT_QUALITY, Reporter, execute, make_app
+from simrecon.shell_options import FileOptions
 from zsdeconv.config import ZsSettings, build_settings, parse_duration_s
 
 app = make_app("zsdeconv", "Zero-shot denoising and deconvolution, trained on the data themselves.")

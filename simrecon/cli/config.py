@@ -6,9 +6,9 @@ from json import dumps
 
 from cyclopts import App
 
-from simrecon.cli.options import FileOptions
 from simrecon.config import settings_schema, to_toml
 from simrecon.shell import Reporter
+from simrecon.shell_options import FileOptions
 
 app = App(name="config", help="Show the settings, or their JSON schema.")
 

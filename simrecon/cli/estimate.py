@@ -9,11 +9,11 @@ from cyclopts import Parameter
 
 from simrecon import pipeline
 from simrecon.backend import select_device
-from simrecon.cli.options import FileOptions
 from simrecon.cli.reconstruct import load_otfs
 from simrecon.cli.text import pattern_lines
 from simrecon.io import read, read_pattern, write_pattern
 from simrecon.shell import EXIT_OK, EXIT_QUALITY, Reporter
+from simrecon.shell_options import FileOptions
 
 
 def estimate(

@@ -6,12 +6,12 @@ from dataclasses import fields, replace
 from typing import Any
 
 from simrecon.backend import select_device
-from simrecon.cli.options import FileOptions
 from simrecon.config import Settings
 from simrecon.inspection import inspect as inspect_frames
 from simrecon.io import read_raw
 from simrecon.model.frames import RawFrames
 from simrecon.shell import Reporter
+from simrecon.shell_options import FileOptions
 
 _SEVERAL = ("emission_nm", "excitation_nm")
 

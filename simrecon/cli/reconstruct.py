@@ -12,7 +12,6 @@ from cyclopts import Parameter
 
 from simrecon import pipeline
 from simrecon.backend import select_device
-from simrecon.cli.options import FileOptions, memory_gb
 from simrecon.cli.outputs import check_output, write_result
 from simrecon.cli.text import direction_line
 from simrecon.config import Settings
@@ -23,6 +22,7 @@ from simrecon.model.stack import SimStack
 from simrecon.provenance import describe_files, replay_command
 from simrecon.result import Result
 from simrecon.shell import EXIT_OK, EXIT_QUALITY, Reporter
+from simrecon.shell_options import FileOptions, memory_gb
 
 
 def reconstruct(

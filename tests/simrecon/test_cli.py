@@ -11,12 +11,12 @@ import pytest
 import tifffile
 
 from simrecon.cli.main import app
-from simrecon.cli.options import memory_gb
 from simrecon.cli.outputs import split_output, staging
 from simrecon.config import build_settings, load_settings_file
 from simrecon.errors import InputError, UsageError
 from simrecon.io import read, read_pattern, read_provenance
 from simrecon.shell import execute
+from simrecon.shell_options import memory_gb
 
 
 @pytest.fixture(scope="module")
