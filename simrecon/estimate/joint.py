@@ -167,9 +167,9 @@ def fit_jointly(
     step = np.inf
     prior = Prior.about(current, window)
     coupled = True
-    slopes: list[np.ndarray] = []
+    slopes: list[np.ndarray | None] = [None] * len(current)
     for number in range(iterations):
-        if step > SLOPE_STEP_PX:
+        if number == 1 or (number > 1 and step > SLOPE_STEP_PX):
             slopes = [log_slopes(otf, state, window, half) for state in current]
         gains = band_gains(otf, current, half)
         gram = freeze(
@@ -196,7 +196,7 @@ def fit_jointly(
         if number >= FULL_STEPS:
             current = _halfway(frozen, current)
         step = _largest_step(frozen, current, window)
-        if step < tolerance_px:
+        if step < tolerance_px and number:
             break
     return JointFit(current, gram, frozen, half, float(step), bool(step < tolerance_px))
 
@@ -235,7 +235,7 @@ def freeze(
     variance_e2: np.ndarray,
     states: list[DirectionState],
     gains: np.ndarray,
-    slopes: list[np.ndarray],
+    slopes: Sequence[np.ndarray | None],
     window: FieldWindow,
     half: HalfPlane,
     separate_px: float,

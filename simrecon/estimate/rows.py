@@ -96,7 +96,7 @@ def demodulated_rows(
     state: DirectionState,
     window: FieldWindow,
     half: HalfPlane,
-    slopes: np.ndarray,
+    slopes: np.ndarray | None,
 ) -> np.ndarray:
     """Rows of one direction, (3P + 4, K) complex64.
 
@@ -114,13 +114,15 @@ def demodulated_rows(
         Transforms of the frames times w, ∂w/∂y, ∂w/∂x.
     state, window, half
     slopes : ndarray (3, 2, K)
-        ``∇H/H`` at ``k + b p`` for the three bands, in µm (:func:`log_slopes`).
+        ``∇H/H`` at ``k + b p`` for the three bands, in µm (:func:`log_slopes`). None: no
+        correction, for a first step.
     """
     phases = frames.shape[0]
     carrier = window.carrier((state.frequency_per_um[0], state.frequency_per_um[1]))
     shifted = frames * carrier
     tapers = window.tapers()
-    plus = window.transform_windowed(tapers[:, None] * shifted).reshape(3, phases, -1)
+    used = 3 if slopes is not None else 1
+    plus = window.transform_windowed(tapers[:used, None] * shifted).reshape(used, phases, -1)
     c = unmixing(state.parameters, phases)[1].astype(np.complex64)
     band = np.tensordot(c, shifted, axes=1) * tapers[0]
     moments = np.stack(
@@ -130,22 +132,25 @@ def demodulated_rows(
         ]
     )
     derivative = window.transform_windowed(moments).reshape(2, -1)
-    zero = taper_spectra.reshape(3, phases, -1)[..., half.index]
+    zero = taper_spectra[:used].reshape(used, phases, -1)[..., half.index]
     first = plus[..., half.index]
     second = np.conj(plus[..., half.mirrored])
     return np.concatenate(
         [
-            _commuted(zero, slopes[0]),
-            _commuted(first, slopes[1]),
+            _commuted(zero, None if slopes is None else slopes[0]),
+            _commuted(first, None if slopes is None else slopes[1]),
             derivative[:, half.index],
-            _commuted(second, slopes[2]),
+            _commuted(second, None if slopes is None else slopes[2]),
             np.conj(derivative[:, half.mirrored]),
         ]
     )
 
 
-def _commuted(spectra: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+def _commuted(spectra: np.ndarray, slopes: np.ndarray | None) -> np.ndarray:
     """``F + ∇H/H · F^∇w / 2πi``: (P, K) from the three windowed transforms (3, P, K)."""
+    if slopes is None:
+        plain: np.ndarray = spectra[0]
+        return plain
     factor = (slopes / (2j * np.pi)).astype(np.complex64)
     corrected: np.ndarray = spectra[0] + factor[0] * spectra[1] + factor[1] * spectra[2]
     return corrected
