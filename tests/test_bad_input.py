@@ -259,6 +259,11 @@ def test_camera_record_of_another_size(frames, attempt, tmp_path):
     assert_refused(attempt(frames, *KNOWN, "--camera", str(record)), 3, "32", "96")
 
 
+def test_more_otfs_than_channels(frames, attempt):
+    outcome = attempt(frames, *KNOWN, "--otf", "a.tif", "--otf", "b.tif")
+    assert_refused(outcome, 2, "one per channel")
+
+
 @pytest.mark.parametrize("name", ["pattern", "otf", "config", "camera"])
 def test_missing_side_files(frames, attempt, tmp_path, name):
     options = [f"--{name}", str(tmp_path / "nowhere.json")]

@@ -15,6 +15,7 @@ from simrecon.backend import select_device
 from simrecon.cli.outputs import check_output, write_result
 from simrecon.cli.text import direction_line
 from simrecon.config import Settings
+from simrecon.errors import UsageError
 from simrecon.io import read, read_otf, read_pattern
 from simrecon.io.reader import expand_paths
 from simrecon.model.psf import DetectionOTF
@@ -108,12 +109,23 @@ def _without_variance(settings: Settings) -> Settings:
 
 
 def load_otfs(paths: list[Path] | None, stack: SimStack) -> list[DetectionOTF] | None:
-    """OTF files as one OTF per channel, checked against the optics."""
+    """OTF files as one OTF per channel, checked against the optics.
+
+    Raises
+    ------
+    UsageError
+        When there is neither one file nor one per channel.
+    """
     if not paths:
         return None
-    if len(paths) == 1:
-        paths = paths * len(stack.optics)
-    return [read_otf(p, o) for p, o in zip(paths, stack.optics, strict=False)]
+    channels = len(stack.optics)
+    if len(paths) not in (1, channels):
+        raise UsageError(
+            "There must be one OTF, or one per channel.",
+            expected=f"1 or {channels}", got=str(len(paths)), where="--otf",
+        )  # fmt: skip
+    chosen = paths * channels if len(paths) == 1 else paths
+    return [read_otf(p, o) for p, o in zip(chosen, stack.optics, strict=True)]
 
 
 def peak_memory_gb() -> float:
