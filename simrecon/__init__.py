@@ -20,7 +20,7 @@ _LAZY = {
     "simulate": "simrecon.physics.simulate",
     "Settings": "simrecon.config",
 }
-__all__ = ["__version__", *_LAZY]  # noqa: PLE0604
+__all__ = ["__version__", *_LAZY]
 
 if TYPE_CHECKING:
     from simrecon.config import Settings as Settings
