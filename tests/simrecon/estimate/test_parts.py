@@ -69,7 +69,10 @@ def test_expected_noise_of_the_rows_matches_draws():
         np.array([2.1, 3.3]), np.array([0.2, 2.2, 4.5]), np.array([1.0, 1.1, 0.9]), 0.6
     )
     variance = rng.uniform(1, 9, (3, *shape)).astype(np.float32)
-    variance[:, 10:20, 5:20] *= 20
+    variance[:, 10:20, 5:20] *= 4
+    along = state.frequency_per_um[0] * window.y_um[:, None]
+    along = along + state.frequency_per_um[1] * window.x_um
+    variance *= (1 + 0.9 * np.cos(2 * np.pi * along + 1.0)).astype(np.float32)
     flat = np.zeros((3, 2, half.index.size))
     total, draws = 0.0, 60
     for _ in range(draws):
