@@ -29,7 +29,7 @@ class TrainOptions:
     Parameters
     ----------
     budget
-        Training time: 90s, 5min, 1h [default: 4min].
+        Training time: 90s, 5min, 1h [default: 5min].
     iterations
         Exact number of training steps instead (repeatable to the bit on one machine).
     seed

@@ -33,7 +33,7 @@ class ZsSettings(BaseModel):
     )
     iterations: int | None = Field(default=None, ge=1, description="exact number of steps")
     budget_s: float | None = Field(
-        default=None, gt=0, description="training time, s; default 240 without iterations"
+        default=None, gt=0, description="training time, s; default 300 without iterations"
     )
     input_regularization: float = Field(
         default=0.02, gt=0, description="factor on the SIM regularisation for the network's input"
@@ -50,13 +50,19 @@ class ZsSettings(BaseModel):
     warmup: float = Field(
         default=0.25, ge=0, le=1, description="fraction of the training before that loss starts"
     )
-    refresh: int = Field(default=40, ge=1, description="steps between its estimates")
+    refresh: int = Field(
+        default=40,
+        ge=1,
+        description="steps between its estimates for a 256² field; more for larger ones",
+    )
     tv_weight: float = Field(default=0.0, ge=0, description="total variation, per noise sigma")
     hessian_weight: float = Field(default=0.0, ge=0, description="L1 of second differences")
     alpha: tuple[float, float] = Field(
         default=(0.3, 1.0), description="range of the re-corruption strength"
     )
-    bank: int = Field(default=12, ge=2, description="noise draws kept for training")
+    bank: int = Field(
+        default=12, ge=2, description="noise draws for a 256² field; fewer (≥ 6) for larger ones"
+    )
     ema: float = Field(default=0.98, ge=0, lt=1, description="decay of the weights' mean")
     seed: int = Field(default=0, ge=0, description="seed of every random draw")
     draws: int = Field(default=1, ge=1, description="re-corruptions averaged at inference")
@@ -84,7 +90,12 @@ class ZsSettings(BaseModel):
         """Training time that is kept to, or None when only `iterations` counts."""
         if self.budget_s is not None:
             return self.budget_s
-        return None if self.iterations is not None else 240.0
+        return None if self.iterations is not None else 300.0
+
+
+def field_factor(image_pixels: int) -> float:
+    """Size of a field relative to 512 × 512 image pixels (256² raw), at least 1."""
+    return max(1.0, image_pixels / 512**2)
 
 
 def build_settings(**values: Any) -> ZsSettings:

@@ -7,12 +7,13 @@ from typing import Any
 
 from simrecon.backend import usable_cores
 from simrecon.model.stack import SimStack
-from zsdeconv.config import ZsSettings
+from zsdeconv.config import ZsSettings, field_factor
 
 _BASE_GB = 0.75
-_S_PER_STEP_PIXEL = {"compact": 6.0e-6, "unet_paper": 5.0e-5}
+_S_PER_STEP_PIXEL = {"compact": 4.2e-6, "unet_paper": 5.0e-5}
 _S_PER_INFERENCE_PIXEL = {"compact": 2.5e-6, "unet_paper": 1.8e-5}
 _S_PER_LIFTED_PIXEL = 1.3e-6
+_S_PER_START_PIXEL = 2.5e-8 * 20  # per frame: twenty iterations of the classical start
 
 
 @dataclass(frozen=True)
@@ -60,11 +61,12 @@ def plan(stack: SimStack, settings: ZsSettings, zoom: int = 2) -> Plan:
     limit = settings.time_limit_s
     wanted = settings.iterations * per_step if settings.iterations else float("inf")
     training = min(wanted, limit) if limit else wanted
-    lifts = settings.bank + settings.uncertainty_draws
+    draws = min(settings.bank, max(6, round(settings.bank / field_factor(ny * nx * zoom**2))))
+    lifts = draws + 2 + settings.uncertainty_draws
     passes = 1 + settings.uncertainty_draws
     inference = passes * _S_PER_INFERENCE_PIXEL[settings.network]
-    extra = image * (_S_PER_LIFTED_PIXEL * lifts + inference)
-    floats = settings.bank * (image + frames * raw) + 14 * image + (6 * frames) * image
+    extra = image * (lifts * (_S_PER_LIFTED_PIXEL + frames * _S_PER_START_PIXEL) + inference)
+    floats = draws * (image + frames * raw) + 14 * image + (6 * frames) * image
     patch_floats = settings.batch * doubled * settings.patch**2 * 60.0 * settings.width / 8
     memory = _BASE_GB + 4e-9 * (floats + patch_floats)
     exact = limit is not None and wanted >= limit

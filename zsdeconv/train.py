@@ -17,7 +17,7 @@ from simrecon.result import Progress, no_progress
 from zsdeconv import checkpoint, losses, symmetry
 from zsdeconv.bank import Bank, make_bank
 from zsdeconv.bridge import to_host
-from zsdeconv.config import ZsSettings
+from zsdeconv.config import ZsSettings, field_factor
 from zsdeconv.data import PatchSampler, Resimulation, resimulate
 from zsdeconv.infer import apply_network
 from zsdeconv.measurement import Measurement, Padding
@@ -76,6 +76,18 @@ def patch_size(settings: ZsSettings, zoom: int, multiple: int) -> tuple[int, int
     return max(unit, settings.patch // unit * unit), unit
 
 
+def bank_size(settings: ZsSettings, measurement: Measurement) -> int:
+    """Draws kept: large fields hold more patches, so fewer draws say as much."""
+    factor = field_factor(int(np.prod(measurement.image_shape)))
+    return min(settings.bank, max(6, round(settings.bank / factor)))
+
+
+def refresh_steps(run: Training) -> int:
+    """Steps between re-simulations: in proportion to what one costs."""
+    pixels = int(np.prod(run.measurement.image_shape))
+    return round(run.settings.refresh * field_factor(pixels))
+
+
 def prepare(
     measurement: Measurement,
     settings: ZsSettings,
@@ -94,7 +106,13 @@ def prepare(
         np.random.default_rng(s) for s in np.random.SeedSequence(settings.seed).spawn(2)
     )
     bank = make_bank(
-        measurement, padding, settings.bank, settings.alpha, noise_rng, device, progress
+        measurement,
+        padding,
+        bank_size(settings, measurement),
+        settings.alpha,
+        noise_rng,
+        device,
+        progress,
     )
     measurement.forward.prepare(padding.origin, padding.image_shape)
     operations = symmetry.allowed(noise_spectrum(bank))
@@ -155,7 +173,7 @@ def _total_loss(run: Training) -> tuple[torch.Tensor, float, float]:
     starts = torch.stack(seen)
     truth = None
     if s.resimulation > 0 and run.fraction >= s.warmup:
-        if not run.resimulations or run.iteration % s.refresh == 0:
+        if not run.resimulations or run.iteration % refresh_steps(run) == 0:
             _refresh(run)
         simulated, begun, truth = run.sampler.resimulated(run.resimulations)
         images, starts = torch.cat((images, simulated)), torch.cat((starts, begun))

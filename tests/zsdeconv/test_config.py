@@ -38,7 +38,7 @@ def test_bad_settings_name_the_problem(values, word):
 
 
 def test_time_limit():
-    assert ZsSettings().time_limit_s == 240.0
+    assert ZsSettings().time_limit_s == 300.0
     assert ZsSettings(iterations=5).time_limit_s is None
     assert ZsSettings(iterations=5, budget_s=3).time_limit_s == 3
 
