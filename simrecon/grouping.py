@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from simrecon.evidence import OrderRow, compare_orders
+from simrecon.estimate.order import OrderRow, compare_orders
 from simrecon.layout import arrange, plan_layout
 from simrecon.model.frames import RawFrames
 from simrecon.model.stack import SimStack

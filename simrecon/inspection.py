@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from simrecon.checks import CountsEvidence, check_frames, counts_evidence, saturation
-from simrecon.evidence import DirectionPeak, OrderRow, explain
+from simrecon.estimate.direction_peaks import DirectionPeak
+from simrecon.estimate.order import OrderRow, explain
 from simrecon.grouping import Grouping, core_order, first_acquisition, group_frames
 from simrecon.inspection_text import as_text
 from simrecon.model.frames import RawFrames

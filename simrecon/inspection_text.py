@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from simrecon.checks import SATURATION_NOTED
 
 if TYPE_CHECKING:
-    from simrecon.evidence import DirectionPeak
+    from simrecon.estimate.direction_peaks import DirectionPeak
     from simrecon.inspection import Inspection
 
 _LABEL, _WIDTH = 13, 100

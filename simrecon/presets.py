@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from simrecon.errors import UsageError
+from simrecon.model.pattern import line_distance_rad
 
 PIXEL_TOLERANCE = 0.03
 NA_TOLERANCE = 0.05
@@ -160,12 +161,6 @@ def find_preset(name: str) -> Preset:
     raise UsageError(
         "Unknown preset.", expected=", ".join(p.name for p in PRESETS), got=name, where="preset"
     )
-
-
-def line_distance_rad(first: float, second: float) -> float:
-    """Smallest angle between two directions taken as lines, 0…π/2."""
-    difference = (first - second) % math.pi
-    return min(difference, math.pi - difference)
 
 
 def same_directions(found: Sequence[float], nominal: Sequence[float]) -> bool:

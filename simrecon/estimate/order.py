@@ -1,259 +1,184 @@
-"""Which frames belong together: carriers of single frames, and the frame order they imply.
+"""Frame order: which grouping of the frames gives distinct and constant pattern directions.
 
-Needs no OTF: every frame minus the mean of all frames keeps its own carrier (and that of nothing
-else), so each frame tells the direction of its pattern. In the order ``PA`` (phase fastest) frames
-0…P−1 share a carrier; in ``AP`` frames 0, A, 2A, … do.
+A wrong frame order keeps strong peaks, but gives one angle for all directions, or angles that
+change from plane to plane; so orders are judged by distinct and constant directions first and by
+peak height second. No OTF is needed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from simrecon.errors import InputError
-from simrecon.estimate.acceptance import PEAK_WEAK
-from simrecon.estimate.estimator import TAPER, TAPER_PX, checked_frames
-from simrecon.estimate.frequency import CarrierSearch, SearchRegion
-from simrecon.estimate.window import FieldWindow
+from simrecon.estimate.direction_peaks import DirectionPeak, direction_peaks
+from simrecon.model.pattern import line_distance_rad
 
-LOWEST_OVER_NYQUIST = 0.2
-"""Lower edge of the search ring when no cut-off is known, in units of the Nyquist frequency."""
-SAME_PX = 3.0
-"""Two carriers are the same direction when closer than this (DFT samples)."""
+DISTINCT_RAD = math.radians(15.0)
+ORDERS_2D = ("PA", "AP")
+ORDERS_3D = ("PZA", "PAZ", "ZAP")
+_STRONGER_ORDER = 0.5
 
 
 @dataclass(frozen=True)
-class FoundCarrier:
-    """The highest carrier of one group of frames.
-
-    Attributes
-    ----------
-    frequency_per_um : (float, float)
-        [fy, fx], cycles/µm, fx ≥ 0.
-    peak_to_background : float
-        Robust standard deviations above the median of its ring.
-    """
-
-    frequency_per_um: tuple[float, float]
-    peak_to_background: float
-
-    @property
-    def period_um(self) -> float:
-        """Period, µm."""
-        return 1.0 / float(np.hypot(*self.frequency_per_um))
-
-    @property
-    def angle_rad(self) -> float:
-        """atan2(fy, fx), rad."""
-        return float(np.arctan2(*self.frequency_per_um))
-
-
-@dataclass(frozen=True)
-class OrderEvidence:
-    """How well one frame order explains the carriers.
+class OrderRow:
+    """How one candidate order fares.
 
     Attributes
     ----------
     order : str
-        ``PA`` (phase fastest) or ``AP``.
-    carriers : tuple of FoundCarrier
-        One per direction, as this order groups the frames.
-    distinct : bool
-        No two directions share a carrier.
-    score : float
-        Sum of the peaks above the level that noise can reach, 0 when directions coincide.
+    angles : int
+    phases : int
+    planes : int
+    peaks : tuple of DirectionPeak
+        Of the middle plane.
+    distinct : int
+        Number of convincing directions that differ from each other.
+    constant : bool
+        Directions are the same in the planes looked at.
     """
 
     order: str
-    carriers: tuple[FoundCarrier, ...]
-    distinct: bool
-    score: float
+    angles: int
+    phases: int
+    planes: int
+    peaks: tuple[DirectionPeak, ...]
+    distinct: int
+    constant: bool
 
-
-@dataclass(frozen=True)
-class FrameOrder:
-    """Outcome of :func:`detect_frame_order`.
-
-    Attributes
-    ----------
-    order : str or None
-        The order with the better evidence; None when neither is convincing.
-    table : tuple of OrderEvidence
-    sentence : str
-        For the user.
-    """
-
-    order: str | None
-    table: tuple[OrderEvidence, ...]
-    sentence: str
+    @property
+    def score(self) -> tuple[float, bool, float]:
+        """Larger is better: share of distinct directions, constancy, median peak."""
+        heights = [p.peak_to_background for p in self.peaks]
+        return self.distinct / self.angles, self.constant, float(np.median(heights))
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready dictionary."""
+        """JSON-ready row."""
         return {
-            "order": self.order,
-            "sentence": self.sentence,
-            "table": [
-                {
-                    "order": e.order,
-                    "distinct": e.distinct,
-                    "score": e.score,
-                    "carriers": [
-                        {
-                            "frequency_per_um": list(c.frequency_per_um),
-                            "period_um": c.period_um,
-                            "angle_rad": c.angle_rad,
-                            "peak_to_background": c.peak_to_background,
-                        }
-                        for c in e.carriers
-                    ],
-                }
-                for e in self.table
+            "order": self.order, "angles": self.angles, "phases": self.phases,
+            "planes": self.planes, "distinct_directions": self.distinct,
+            "constant_over_planes": self.constant,
+            "angles_deg": [
+                None if p.grade == "none" else round(math.degrees(p.angle_rad), 1) + 0.0
+                for p in self.peaks
             ],
-        }
+            "peak_to_background": [round(p.peak_to_background, 1) for p in self.peaks],
+        }  # fmt: skip
 
 
-def search_carriers(
-    frames: np.ndarray,
-    pixel_um: float,
-    cutoff_per_um: float | None = None,
-    *,
-    expected_frequency_per_um: float | None = None,
-    tolerance: float = 0.12,
-) -> list[FoundCarrier]:
-    """Highest carrier of each direction, without an OTF.
+def distinct_directions(peaks: tuple[DirectionPeak, ...]) -> int:
+    """Number of convincing directions that are at least 15° apart from all others of them."""
+    good = [p for p in peaks if p.grade != "none"]
+    return sum(
+        all(
+            line_distance_rad(p.angle_rad, other.angle_rad) >= DISTINCT_RAD
+            for other in good
+            if other is not p
+        )
+        for p in good
+    )
+
+
+def order_row(data: np.ndarray, order: str, pixel_um: float | None) -> OrderRow:
+    """Judge one grouping.
 
     Parameters
     ----------
-    frames : ndarray (A, P, Y, X)
-        Frames in any linear unit (counts will do).
-    pixel_um : float
-        Raw pixel pitch, µm.
-    cutoff_per_um : float, optional
-        Detection cut-off; narrows the search to 0.3…1.15 of it. None: everything between a fifth
-        of the Nyquist frequency and the Nyquist frequency.
-    expected_frequency_per_um, tolerance : float
-        Narrows the search to a ring round an expected frequency.
-
-    Returns
-    -------
-    list of FoundCarrier, one per direction
-        A peak below 7 robust sigmas may be noise.
+    data : ndarray (A, P, Z, Y, X)
+        One time point of one channel, grouped as `order` says.
     """
-    frames = checked_frames(frames)
-    search = _search(frames, pixel_um, cutoff_per_um)
-    region = _region(pixel_um, cutoff_per_um, expected_frequency_per_um, tolerance)
-    return [_highest(search, d, region) for d in range(frames.shape[0])]
+    planes = data.shape[2]
+    middle = planes // 2
+    peaks = direction_peaks(data[:, :, middle], pixel_um)
+    constant = True
+    if planes > 2:
+        other = direction_peaks(data[:, :, max(0, middle - max(1, planes // 4))], pixel_um)
+        constant = all(
+            line_distance_rad(a.angle_rad, b.angle_rad) < DISTINCT_RAD
+            for a, b in zip(peaks, other, strict=True)
+            if "none" not in (a.grade, b.grade)
+        )
+    return OrderRow(
+        order, data.shape[0], data.shape[1], planes, peaks, distinct_directions(peaks), constant
+    )
 
 
-def detect_frame_order(
-    frames: np.ndarray,
-    pixel_um: float,
-    directions: int,
-    phases: int,
-    cutoff_per_um: float | None = None,
-    *,
-    expected_frequency_per_um: float | None = None,
-) -> FrameOrder:
-    """Tell whether phase or angle runs fastest, from the carriers.
+def regroup(sequence: np.ndarray, angles: int, phases: int, order: str) -> np.ndarray:
+    """Frames of one time point in file order (n, Y, X) as (A, P, Z, Y, X)."""
+    letters = [c for c in order if c in "PAZ"]
+    if "Z" not in letters:
+        letters.append("Z")
+    sizes = {"A": angles, "P": phases, "Z": sequence.shape[0] // (angles * phases)}
+    slowest = letters[::-1]
+    grouped = sequence.reshape(*(sizes[c] for c in slowest), *sequence.shape[-2:])
+    return np.asarray(grouped.transpose(*(slowest.index(c) for c in "APZ"), 3, 4))
 
-    Parameters
-    ----------
-    frames : ndarray (n, Y, X), n = directions · phases
-        Frames of one plane in the order of the file.
-    pixel_um, cutoff_per_um, expected_frequency_per_um
-        As for :func:`search_carriers`.
-    directions, phases : int
+
+def compare_orders(
+    sequence: np.ndarray, angles: int, phases: int, pixel_um: float | None, stated: str = ""
+) -> tuple[OrderRow, ...]:
+    """Candidate orders of one time point in file order (n, Y, X), best first.
+
+    PA and AP for one plane; PZA, PAZ, ZAP for several; and the `stated` one. (ZPA fits wherever
+    PZA does, with lower peaks: planes look like phase steps. No instrument is known to use it.)
 
     Raises
     ------
     InputError
-        When n is not directions · phases.
+        When the frames are not a whole number of planes.
     """
-    frames = np.asarray(frames)
-    if frames.ndim != 3 or frames.shape[0] != directions * phases:
+    if sequence.shape[0] == 0 or sequence.shape[0] % (angles * phases):
         raise InputError(
             "The number of frames does not fit the directions and phases.",
-            expected=f"{directions} × {phases} = {directions * phases} frames",
-            got=f"shape {tuple(frames.shape)}",
+            expected=f"a multiple of {angles} × {phases} = {angles * phases} frames",
+            got=str(sequence.shape[0]),
         )
-    field = frames.shape[1:]
-    sample = 1.0 / (min(field) * pixel_um)
-    table = []
-    for order in ("PA", "AP"):
-        grouped = (
-            frames.reshape(directions, phases, *field)
-            if order == "PA"
-            else frames.reshape(phases, directions, *field).swapaxes(0, 1)
-        )
-        carriers = search_carriers(
-            grouped,
-            pixel_um,
-            cutoff_per_um,
-            expected_frequency_per_um=expected_frequency_per_um,
-        )
-        table.append(_evidence(order, carriers, sample))
-    return _decide(tuple(table))
+    planes = sequence.shape[0] // (angles * phases)
+    if angles == 1:
+        orders: tuple[str, ...] = ("PA",) if planes == 1 else ("PZA",)
+    else:
+        orders = ORDERS_2D if planes == 1 else ORDERS_3D
+    if stated and stated not in orders and (planes > 1) == ("Z" in stated):
+        orders = (*orders, stated)
+    rows = [order_row(regroup(sequence, angles, phases, o), o, pixel_um) for o in orders]
+    return tuple(sorted(rows, key=lambda row: row.score, reverse=True))
 
 
-def _search(frames: np.ndarray, pixel_um: float, cutoff_per_um: float | None) -> CarrierSearch:
-    shape = (int(frames.shape[-2]), int(frames.shape[-1]))
-    window = FieldWindow.on(shape, pixel_um, min(max(TAPER, TAPER_PX / min(shape)), 0.25))
-    return CarrierSearch(window.transform(frames), window, cutoff_per_um)
+def explain(rows: tuple[OrderRow, ...]) -> tuple[str, bool]:
+    """A sentence for the best order, and whether the evidence decides.
 
-
-def _region(
-    pixel_um: float,
-    cutoff_per_um: float | None,
-    expected_frequency_per_um: float | None,
-    tolerance: float,
-) -> SearchRegion:
-    if expected_frequency_per_um is not None:
-        return SearchRegion(
-            (1 - tolerance) * expected_frequency_per_um,
-            (1 + tolerance) * expected_frequency_per_um,
-        )
-    if cutoff_per_um is not None:
-        return SearchRegion(0.3 * cutoff_per_um, 1.15 * cutoff_per_um)
-    nyquist = 0.5 / pixel_um
-    return SearchRegion(LOWEST_OVER_NYQUIST * nyquist, nyquist)
-
-
-def _highest(search: CarrierSearch, direction: int, region: SearchRegion) -> FoundCarrier:
-    peak = search.peaks(direction, region)[0]
-    return FoundCarrier(peak.frequency_per_um, peak.peak_to_background)
-
-
-def _evidence(order: str, carriers: Sequence[FoundCarrier], sample: float) -> OrderEvidence:
-    distinct = True
-    for i, one in enumerate(carriers):
-        for other in carriers[i + 1 :]:
-            a, b = np.array(one.frequency_per_um), np.array(other.frequency_per_um)
-            gap = min(float(np.hypot(*(a - b))), float(np.hypot(*(a + b))))
-            distinct &= gap > SAME_PX * sample
-    excess = sum(max(c.peak_to_background - PEAK_WEAK, 0.0) for c in carriers)
-    return OrderEvidence(order, tuple(carriers), distinct, excess if distinct else 0.0)
-
-
-def _decide(table: tuple[OrderEvidence, ...]) -> FrameOrder:
-    best, other = sorted(table, key=lambda e: -e.score)
-    listed = ", ".join(
-        f"{np.degrees(c.angle_rad):.1f}° ({c.peak_to_background:.0f}σ)" for c in best.carriers
+    It decides when at least two thirds of the directions stand out and differ, and the next
+    order finds fewer distinct directions or peaks less than half as high.
+    """
+    best = rows[0]
+    angles = ", ".join(
+        f"{round(math.degrees(p.angle_rad))}°" for p in best.peaks if p.grade != "none"
     )
-    if best.score <= 0:
-        return FrameOrder(None, table, "no frame order gives distinct carriers above the noise")
-    if not other.distinct or best.score > 1.5 * other.score:
-        why = (
-            "the other order gives the same carrier for several directions"
-            if not other.distinct
-            else f"peaks {best.score:.0f} against {other.score:.0f} for {other.order}"
-        )
-        return FrameOrder(best.order, table, f"order {best.order}: carriers at {listed}; {why}")
-    return FrameOrder(
-        None,
-        table,
-        f"orders {best.order} and {other.order} are about equally likely "
-        f"({best.score:.0f} against {other.score:.0f})",
+    if best.distinct == 0:
+        return "no order gives distinct directions with a clear pattern", False
+    text = (
+        f"{best.order}: {best.distinct} of {best.angles} directions clear and distinct ({angles})"
     )
+    if best.planes > 2:
+        text += ", the same in all planes" if best.constant else ", but changing between planes"
+    if len(rows) == 1:
+        return text, best.distinct == best.angles
+    second = rows[1]
+    text += "".join(f"; {row.order}: {_fault(row, best)}" for row in rows[1:])
+    decided = 3 * best.distinct >= 2 * best.angles and best.constant
+    weaker = second.score[2] < _STRONGER_ORDER * best.score[2]
+    return text, decided and (second.score[:2] < best.score[:2] or weaker)
+
+
+def _fault(row: OrderRow, best: OrderRow) -> str:
+    good = [p for p in row.peaks if p.grade != "none"]
+    if len(good) > 1 and row.distinct < len(good):
+        return "several directions have the same angle"
+    if not row.constant:
+        return "angles change from plane to plane"
+    if not good:
+        return "no pattern"
+    return f"{row.distinct} distinct, peaks {row.score[2] / best.score[2]:.1f} times as high"

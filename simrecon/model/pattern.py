@@ -6,6 +6,7 @@ intensity of frame j; r is measured from the centre of raw pixel (0, 0).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -22,6 +23,12 @@ _RANK: dict[str, int] = {"ok": 0, "weak": 1, "failed": 2}
 def worst(verdicts: Sequence[Verdict]) -> Verdict:
     """The worst of several verdicts."""
     return max(verdicts, key=_RANK.__getitem__)
+
+
+def line_distance_rad(first: float, second: float) -> float:
+    """Smallest angle between two directions taken as lines (θ and θ + π are one), 0…π/2."""
+    difference = (first - second) % math.pi
+    return min(difference, math.pi - difference)
 
 
 @dataclass(frozen=True)

@@ -44,3 +44,10 @@ def make_frames(
                 out[:, a, p, z] = gaussian_filter(scene * light, 0.9)
     out *= peak / out.max()
     return (rng.poisson(out + 5.0) + offset).astype(np.uint16)
+
+
+def as_sequence(frames: np.ndarray, order: str = "PA") -> np.ndarray:
+    """(T, A, P, Z, Y, X) as one sequence (n, Y, X) in `order` (fastest first), time slowest."""
+    letters = "T" + "".join(reversed(order)) + ("" if "Z" in order else "Z")
+    where = ["TAPZ".index(c) for c in dict.fromkeys(letters)]
+    return frames.transpose(*where, 4, 5).reshape(-1, *frames.shape[-2:])

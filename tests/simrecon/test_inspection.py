@@ -4,10 +4,10 @@ import math
 import numpy as np
 import pytest
 import tifffile
-from pattern_maker import ANGLES_DEG, make_frames
+from pattern_maker import ANGLES_DEG, as_sequence, make_frames
 
 from simrecon.errors import InputError
-from simrecon.evidence import compare_orders, direction_peaks, explain, regroup
+from simrecon.estimate.order import regroup
 from simrecon.inspection import brightness, inspect
 from simrecon.io import read, read_raw
 from simrecon.model.camera import Camera
@@ -19,10 +19,8 @@ OPTICS = (Optics(1.4, 525.0),)
 
 
 def raw_of(frames, order="PA", **facts) -> RawFrames:
-    """(T, A, P, Z, Y, X) written to one sequence in `order` (fastest first), time slowest."""
-    letters = "T" + "".join(reversed(order)) + ("" if "Z" in order else "Z")
-    where = ["TAPZ".index(c) for c in dict.fromkeys(letters)]
-    sequence = frames.transpose(*where, 4, 5).reshape(-1, *frames.shape[-2:])
+    """(T, A, P, Z, Y, X) written to one sequence in `order`."""
+    sequence = as_sequence(frames, order)
     return RawFrames(sequence, (("S", len(sequence)),), **facts)
 
 
@@ -38,62 +36,6 @@ def frames3d():
 
 def angles_of(peaks):
     return [math.degrees(p.angle_rad) for p in peaks]
-
-
-def test_peaks_have_the_periods_and_angles_that_were_put_in(frames2d):
-    peaks = direction_peaks(frames2d[0, :, :, 0], 0.065)
-    np.testing.assert_allclose(angles_of(peaks), ANGLES_DEG, atol=0.5)
-    np.testing.assert_allclose([p.period_px for p in peaks], 3.4, rtol=0.01)
-    np.testing.assert_allclose([p.period_um for p in peaks], 3.4 * 0.065, rtol=0.01)
-    assert {p.grade for p in peaks} == {"strong"}
-    assert all(p.rival_px is None and p.orders_px is None for p in peaks)
-
-
-def test_no_pattern_no_peak():
-    peaks = direction_peaks(make_frames(modulation=0.0)[0, :, :, 0], None)
-    assert {p.grade for p in peaks} == {"none"}
-    assert peaks[0].period_um is None
-
-
-def test_two_orders_of_a_three_beam_pattern(frames3d):
-    for peak in direction_peaks(frames3d[0, :, :, 2], 0.08):
-        coarse, fine = peak.orders_px
-        assert fine == pytest.approx(3.4, rel=0.01)
-        assert coarse == pytest.approx(6.8, rel=0.02)
-        assert peak.finest_px == fine
-
-
-@pytest.mark.parametrize("order", ["PA", "AP"])
-def test_2d_orders_are_told_apart(frames2d, order):
-    rows = compare_orders(raw_of(frames2d, order).frames, 3, 3, None)
-    sentence, decided = explain(rows)
-    assert rows[0].order == order
-    assert rows[0].distinct == 3
-    assert rows[1].distinct < 3
-    assert decided
-    assert "same angle" in sentence
-
-
-@pytest.mark.parametrize("order", ["PZA", "PAZ", "ZAP"])
-def test_3d_orders_are_told_apart(frames3d, order):
-    rows = compare_orders(raw_of(frames3d, order).frames, 3, 5, None)
-    assert rows[0].order == order
-    assert rows[0].constant
-    assert explain(rows)[1]
-    np.testing.assert_allclose(angles_of(rows[0].peaks), ANGLES_DEG, atol=1.5)
-
-
-def test_regroup_is_the_inverse_of_the_sequence(frames3d):
-    for order in ("PZA", "PAZ", "ZAP"):
-        back = regroup(raw_of(frames3d, order).frames, 3, 5, order)
-        np.testing.assert_array_equal(back, frames3d[0])
-
-
-def test_nothing_is_decided_without_a_pattern():
-    rows = compare_orders(raw_of(make_frames(modulation=0.0)).frames, 3, 3, None)
-    sentence, decided = explain(rows)
-    assert not decided
-    assert "no order" in sentence
 
 
 @pytest.mark.parametrize("order", ["PA", "AP"])

@@ -4,7 +4,8 @@ import pytest
 
 from simrecon.errors import UsageError
 from simrecon.model.axes import parse_order
-from simrecon.presets import PRESETS, find_preset, line_distance_rad, match_presets
+from simrecon.model.pattern import line_distance_rad
+from simrecon.presets import PRESETS, find_preset, match_presets
 
 
 def test_names_are_unique_and_every_preset_names_its_source():

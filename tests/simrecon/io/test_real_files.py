@@ -10,8 +10,8 @@ from simrecon.errors import InputError, MetadataError
 from simrecon.inspection import inspect
 from simrecon.io import read, read_otf, read_raw
 from simrecon.model.optics import Optics
+from simrecon.model.pattern import line_distance_rad
 from simrecon.physics.otf import check_otf
-from simrecon.presets import line_distance_rad
 
 pytestmark = pytest.mark.data
 
