@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import resource
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -71,6 +72,21 @@ def describe_otf(otf: DetectionOTF) -> dict[str, Any]:
 def describe_files(paths: Sequence[Path]) -> list[dict[str, Any]]:
     """Name, size and SHA-256 of each input file."""
     return [{"path": str(p), "bytes": p.stat().st_size, "sha256": sha256_file(p)} for p in paths]
+
+
+def peak_memory_gb() -> float:
+    """Peak resident memory of this process so far, GB.
+
+    Linux tells it per program (``VmHWM``); the resource counter used elsewhere may include what the
+    parent process had in memory when it started this one.
+    """
+    status = Path("/proc/self/status")
+    if status.is_file():
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return float(line.split()[1]) * 1024 / 1e9
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return float(peak) / (1e9 if sys.platform == "darwin" else 1e6)
 
 
 def replay_command(program: str, arguments: Sequence[str]) -> str:

@@ -14,6 +14,7 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TextIO
 
 import numpy as np
@@ -25,6 +26,7 @@ from rich.progress import Progress as RichProgress
 from simrecon import __version__
 from simrecon.backend import Device
 from simrecon.errors import SimReconError, UsageError
+from simrecon.provenance import replay_command
 from simrecon.result import Progress
 
 EXIT_OK, EXIT_UNEXPECTED, EXIT_USAGE, EXIT_QUALITY, EXIT_INTERRUPTED = 0, 1, 2, 4, 130
@@ -32,6 +34,14 @@ _EPILOGUE = (
     "Exit codes: 0 ok, 2 usage, 3 input or metadata, 4 finished but a quality gate failed, "
     "5 requested GPU unusable, 1 unexpected, 130 interrupted. Add --debug for a traceback."
 )
+
+
+_TOKENS: ContextVar[tuple[str, ...]] = ContextVar("tokens", default=())
+
+
+def command_line(program: str) -> str:
+    """The command that is being executed, as one would type it again (for provenance)."""
+    return replay_command(program, _TOKENS.get())
 
 
 def make_app(name: str, help_text: str) -> App:
@@ -63,6 +73,7 @@ def execute(app: App, argv: Sequence[str] | None = None) -> int:
     tokens = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in tokens
     tokens = [t for t in tokens if t != "--debug"]
+    _TOKENS.set(tuple(tokens))
     try:
         code = app(tokens)
         sys.stdout.flush()

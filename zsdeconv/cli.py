@@ -13,8 +13,8 @@ from simrecon.config import Settings
 from simrecon.io import read, read_otf, read_pattern, write_raw
 from simrecon.io.reader import expand_paths
 from simrecon.model.stack import SimStack
-from simrecon.provenance import describe_files, replay_command
-from simrecon.shell import EXIT_OK, EXIT_QUALITY, Reporter, execute, make_app
+from simrecon.provenance import describe_files
+from simrecon.shell import EXIT_OK, EXIT_QUALITY, Reporter, command_line, execute, make_app
 from simrecon.shell_options import FileOptions
 from zsdeconv.config import ZsSettings, build_settings, parse_duration_s
 
@@ -223,7 +223,7 @@ def _run(
     made = {
         **enhanced.provenance,
         **facts,
-        "command": replay_command("zsdeconv", sys.argv[1:]),
+        "command": command_line("zsdeconv"),
         "plan": expected.to_dict(),
     }
     written = write_enhanced(enhanced, output, provenance=made, title=title)

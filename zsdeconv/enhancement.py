@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +17,7 @@ from simrecon.model.pattern import PatternFit, Verdict, worst
 from simrecon.model.psf import DetectionOTF
 from simrecon.model.stack import SimStack
 from simrecon.pipeline import reconstruct
-from simrecon.provenance import record
+from simrecon.provenance import peak_memory_gb, record
 from simrecon.result import Progress, Result, no_progress
 from zsdeconv import checkpoint, qc
 from zsdeconv.bridge import select_device, to_host, to_tensor, torch_device
@@ -268,9 +266,3 @@ def _assemble(
 def save_model(enhanced: Enhanced, folder: Path) -> None:
     """Write the model of an enhancement (``model.safetensors``, ``model.json``)."""
     checkpoint.write_model(folder, enhanced.model, enhanced.model_facts)
-
-
-def peak_memory_gb() -> float:
-    """Peak resident memory of this process so far, GB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return float(peak) / (1e9 if sys.platform == "darwin" else 1e6)

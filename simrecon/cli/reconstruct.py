@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,9 +18,9 @@ from simrecon.io import read, read_otf, read_pattern
 from simrecon.io.reader import expand_paths
 from simrecon.model.psf import DetectionOTF
 from simrecon.model.stack import SimStack
-from simrecon.provenance import describe_files, replay_command
+from simrecon.provenance import describe_files, peak_memory_gb
 from simrecon.result import Result
-from simrecon.shell import EXIT_OK, EXIT_QUALITY, Reporter
+from simrecon.shell import EXIT_OK, EXIT_QUALITY, Reporter, command_line
 from simrecon.shell_options import FileOptions, memory_gb
 
 
@@ -92,7 +90,7 @@ def reconstruct(
         **result.provenance,
         "inputs": describe_files(paths),
         "otf_files": describe_files(otf or ()),
-        "command": replay_command("simrecon", sys.argv[1:]),
+        "command": command_line("simrecon"),
         "reader": {"metadata": dict(stack.metadata), "order": stack.order,
                    "flipped_y": stack.flipped_y, "notes": list(stack.notes)},
     }  # fmt: skip
@@ -126,12 +124,6 @@ def load_otfs(paths: list[Path] | None, stack: SimStack) -> list[DetectionOTF] |
         )  # fmt: skip
     chosen = paths * channels if len(paths) == 1 else paths
     return [read_otf(p, o) for p, o in zip(chosen, stack.optics, strict=True)]
-
-
-def peak_memory_gb() -> float:
-    """Peak resident memory of this process so far."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1e9 if sys.platform == "darwin" else 1e6)
 
 
 def summary(result: Result, written: list[Path]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,8 +15,8 @@ from simrecon.io import write_image, write_pattern, write_raw
 from simrecon.model.camera import Camera
 from simrecon.model.optics import Optics
 from simrecon.physics.simulate import simulate as simulate_stack
-from simrecon.provenance import record, replay_command
-from simrecon.shell import Reporter
+from simrecon.provenance import record
+from simrecon.shell import Reporter, command_line
 
 
 def simulate(
@@ -106,7 +105,7 @@ def simulate(
         settings={**arguments, "optics": asdict(optics), "camera": asdict(camera)},
         device=f"{device.label}: {device.reason}",
         seed=seed,
-        command=replay_command("simrecon", sys.argv[1:]),
+        command=command_line("simrecon"),
     )
     names = [f"{stem}{suffix}", f"{stem}.truth.tif", f"{stem}.pattern.json"]
     with staging(output) as folder:

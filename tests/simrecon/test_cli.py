@@ -88,7 +88,7 @@ def test_provenance_is_complete_inside_and_beside(raw, done):
     assert beside["otf"][0]["sha256"]
     assert beside["versions"]["simrecon"]
     assert beside["device"].startswith("cpu")
-    assert beside["command"].startswith("simrecon ")
+    assert beside["command"].startswith(f"simrecon reconstruct {raw} -o ")
     assert "seed" in beside
     pattern = beside["patterns"][0][0]
     assert pattern["directions"][0]["frequency_sd_per_um"][0] > 0
