@@ -13,7 +13,7 @@ _BASE_GB = 0.75
 _S_PER_STEP_PIXEL = {"compact": 4.2e-6, "unet_paper": 5.0e-5}
 _S_PER_INFERENCE_PIXEL = {"compact": 2.5e-6, "unet_paper": 1.8e-5}
 _S_PER_LIFTED_PIXEL = 1.3e-6
-_S_PER_START_PIXEL = 2.5e-8 * 20  # per frame: twenty iterations of the classical start
+_S_PER_START_PIXEL = 4e-8 * 20  # per frame: twenty iterations of the classical start
 
 
 @dataclass(frozen=True)

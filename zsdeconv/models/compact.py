@@ -12,6 +12,9 @@ from torch import nn
 Tensor = torch.Tensor
 
 
+_GATE_BIAS = -2.0
+
+
 class ResidualBlock(nn.Module):
     """``x + conv(gelu(conv(x)))`` with replicated borders; starts as the identity."""
 
@@ -79,9 +82,10 @@ class CompactNet(nn.Module):
     """Denoise, then deconvolve; both outputs in the scaled units of the input.
 
     The denoised image is the input's local mean plus a learned correction. The object is the
-    classical start plus a learned correction, bent so that it is not negative (as the light
-    above the camera's offset cannot be): ``f = (u + √(u² + 4ε²))/2`` with u = start − ε²/start
-    + correction. Both corrections start at zero: before training, the object *is* the start.
+    classical start, drawn towards the denoised image by a learned gate, plus a learned
+    correction, bent so that it is not negative (as the light above the camera's offset cannot
+    be): ``f = (u + √(u² + 4ε²))/2``. Corrections start at zero and the gate nearly closed:
+    before training, the object is (all but) the start.
 
     Parameters
     ----------
@@ -100,16 +104,18 @@ class CompactNet(nn.Module):
     def __init__(self, width: int = 32, blocks: int = 1, epsilon: float = 0.02) -> None:
         super().__init__()
         self.denoise = FoldedUnet(1, 1, width, blocks)
-        self.deconvolve = FoldedUnet(3, 1, width, blocks)
+        self.deconvolve = FoldedUnet(3, 2, width, blocks)
         self.mean = nn.AvgPool2d(5, stride=1, padding=2, count_include_pad=False)
         self.epsilon = epsilon
 
     def forward(self, x: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
         """Noisy image and start (B, 1, Y, X) → denoised and object, each (B, 1, Y, X)."""
         denoised = self.mean(x) + self.denoise(x)
-        correction = self.deconvolve(torch.cat((x, denoised, start), dim=1))
+        made = self.deconvolve(torch.cat((x, denoised, start), dim=1))
+        correction, gate = made[:, :1], torch.sigmoid(made[:, 1:] + _GATE_BIAS)
         squared = self.epsilon**2
-        u = start - squared / torch.clamp(start, min=0.05 * self.epsilon) + correction
+        u = start - squared / torch.clamp(start, min=0.05 * self.epsilon)
+        u = u + gate * (denoised - u) + correction
         return denoised, 0.5 * (u + torch.sqrt(u * u + 4.0 * squared))
 
 
