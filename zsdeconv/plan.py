@@ -9,7 +9,7 @@ from simrecon.backend import usable_cores
 from simrecon.model.stack import SimStack
 from zsdeconv.config import ZsSettings, field_factor
 
-_BASE_GB = 0.75
+_BASE_GB = 0.65
 _S_PER_STEP_PIXEL = {"compact": 4.2e-6, "unet_paper": 5.0e-5}
 _S_PER_INFERENCE_PIXEL = {"compact": 2.5e-6, "unet_paper": 1.8e-5}
 _S_PER_LIFTED_PIXEL = 1.3e-6
@@ -68,6 +68,6 @@ def plan(stack: SimStack, settings: ZsSettings, zoom: int = 2) -> Plan:
     extra = image * (lifts * (_S_PER_LIFTED_PIXEL + frames * _S_PER_START_PIXEL) + inference)
     floats = draws * (image + frames * raw) + 14 * image + (6 * frames) * image
     patch_floats = settings.batch * doubled * settings.patch**2 * 60.0 * settings.width / 8
-    memory = _BASE_GB + 4e-9 * (floats + patch_floats)
+    memory = _BASE_GB + 8e-9 * (floats + patch_floats)
     exact = limit is not None and wanted >= limit
     return Plan(training, training + extra / cores + 8.0, memory, exact)
