@@ -90,6 +90,7 @@ def make_bank(
     noise, raw, starts = [], [], []
     alphas = np.exp(np.linspace(np.log(alpha[0]), np.log(alpha[1]), draws))
     z = draw_noise(measurement.variance_e2, rng)
+    progress("noise bank", 0, draws)
     classical = ClassicalStart(measurement, padding, z)
     for k in range(draws):
         z = draw_noise(measurement.variance_e2, rng)

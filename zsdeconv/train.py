@@ -251,6 +251,7 @@ def fit(run: Training, folder: Path | None = None, progress: Progress = no_progr
     """Train to the end of the schedule, saving the state in `folder` now and then."""
     saved = time.monotonic()
     recent: list[tuple[float, float]] = []
+    progress("train", *_position(run))
     while run.fraction < 1.0:
         recent.append(step(run))
         if len(recent) >= 20 or run.fraction >= 1.0:
