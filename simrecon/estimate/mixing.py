@@ -44,36 +44,33 @@ class DirectionState:
 
 
 def mixing(phase_rad: np.ndarray, intensity: np.ndarray) -> np.ndarray:
-    """``M_jb = g_j exp(i b φ_j)``, (P, 3) complex128."""
+    """``M_jb = g_j exp(i b φ_j)``, (…, P, 3) complex128, from (…, P)."""
     bands = np.array(BANDS)
-    matrix: np.ndarray = intensity[:, None] * np.exp(1j * bands[None, :] * phase_rad[:, None])
+    matrix: np.ndarray = intensity[..., None] * np.exp(1j * bands * phase_rad[..., None])
     return matrix
 
 
 def unmixing(parameters: np.ndarray, phases: int) -> np.ndarray:
-    """Coefficients c (3, P), complex128: band_b / amplitude_b = Σ_j c_bj frame_j.
+    """Coefficients c (…, 3, P), complex128: band_b / amplitude_b = Σ_j c_bj frame_j.
 
     Parameters
     ----------
-    parameters : ndarray (2P + 1,)
+    parameters : ndarray (…, 2P + 1)
         (φ, g, ln m) of one direction.
     phases : int
         Number of frames P.
     """
-    phase, intensity = parameters[:phases], parameters[phases : 2 * phases]
-    half = 0.5 * np.exp(parameters[2 * phases])
+    phase, intensity = parameters[..., :phases], parameters[..., phases : 2 * phases]
+    half = 0.5 * np.exp(parameters[..., 2 * phases])
     inverse = np.linalg.pinv(mixing(phase, intensity))
-    coefficients: np.ndarray = inverse / np.array([1.0, half, half])[:, None]
+    inverse[..., 1:, :] /= half[..., None, None]
+    coefficients: np.ndarray = inverse
     return coefficients
 
 
 def unmixing_jacobian(parameters: np.ndarray, phases: int) -> np.ndarray:
     """Derivatives of :func:`unmixing`, (2P + 1, 3, P) complex128, by central differences."""
-    step = 1e-5
-    rows = []
-    for n in range(parameters.size):
-        shift = np.zeros_like(parameters)
-        shift[n] = step
-        difference = unmixing(parameters + shift, phases) - unmixing(parameters - shift, phases)
-        rows.append(difference / (2 * step))
-    return np.array(rows)
+    step = 1e-5 * np.eye(parameters.size)
+    both = unmixing(np.concatenate([parameters + step, parameters - step]), phases)
+    derivatives: np.ndarray = (both[: parameters.size] - both[parameters.size :]) / 2e-5
+    return derivatives

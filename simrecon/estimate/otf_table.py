@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import map_coordinates
 
-from simrecon.estimate.rows import OtfFunction
+from simrecon.estimate.gains import OtfFunction
 from simrecon.model.psf import DetectionOTF, RadialOTF
 from simrecon.physics.otf import evaluate_otf
 

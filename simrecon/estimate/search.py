@@ -8,18 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from simrecon.estimate.acceptance import peak_found
-from simrecon.estimate.consistency import SEPARATE, build_gram
+from simrecon.estimate.consistency import Demodulated, build_gram
 from simrecon.estimate.frequency import CarrierPeak, CarrierSearch, SearchRegion
+from simrecon.estimate.gains import band_gains
+from simrecon.estimate.groups import SEPARATE
 from simrecon.estimate.mixing import DirectionState, mixing
 from simrecon.estimate.overlap import overlap
 from simrecon.estimate.phase import phases_from_carrier
-from simrecon.estimate.rows import (
-    HalfPlane,
-    OtfFunction,
-    band_gains,
-    plain_rows,
-)
-from simrecon.estimate.window import FieldWindow
+from simrecon.estimate.rows import BandImages
 
 RING = (0.3, 1.15)
 """Search ring without an expected frequency, in units of the detection cut-off."""
@@ -81,35 +77,26 @@ class CandidateTest:
     the power of the orders ±1 that the order 0 explains when they are put back by it.
     """
 
-    def __init__(
-        self,
-        spectra: np.ndarray,
-        noise: np.ndarray,
-        otf: OtfFunction,
-        window: FieldWindow,
-        cutoff_per_um: float,
-    ) -> None:
-        self.spectra = spectra
+    def __init__(self, images: BandImages, noise: np.ndarray) -> None:
+        self.images = images
         self.noise = noise
-        self.otf = otf
-        self.window = window
-        self.half = HalfPlane.within(window, cutoff_per_um)
-        self.separate_px = SEPARATE * cutoff_per_um * min(window.padded.extent_um)
+        field = images.field
+        self.separate_px = SEPARATE * field.cutoff_per_um * min(field.window.padded.extent_um)
 
-    def explained(self, frames: np.ndarray, direction: int, state: DirectionState) -> float:
+    def explained(self, direction: int, state: DirectionState) -> float:
         """Explained power in noise units of one direction at `state`."""
-        rows = plain_rows(frames[direction], self.spectra[direction], state, self.window, self.half)
-        moments = np.zeros((frames.shape[1], 3, 6), dtype=np.complex128)
+        rows = self.images.plain_rows(direction, state)
+        moments = np.zeros((self.noise.shape[1], 3, 6), dtype=np.complex128)
         moments[:, 0, 0] = self.noise[direction]
-        gains = band_gains(self.otf, [state], self.half)
-        gram = build_gram(rows, [state], [moments], gains, self.half, self.separate_px)
+        gains = band_gains(self.images.otf, [state], self.images.half)
+        demodulated = Demodulated(rows, [state], [moments])
+        gram = build_gram(demodulated, [state], gains, self.images.half, self.separate_px)
         return overlap(gram, 0).explained
 
 
 def find_carrier(
     search: CarrierSearch,
     test: CandidateTest,
-    frames: np.ndarray,
     direction: int,
     region: SearchRegion,
 ) -> Found:
@@ -121,7 +108,7 @@ def find_carrier(
     intensity = search.regression(direction)
     if len(rivals) < 2 or not peak_found(highest, expected):
         return _found(peaks[0], intensity, expected)
-    scores = [test.explained(frames, direction, start_state(p, intensity)) for p in rivals]
+    scores = [test.explained(direction, start_state(p, intensity)) for p in rivals]
     best = rivals[int(np.argmax(scores))]
     return _found(best, intensity, expected, tuple(zip(rivals, scores, strict=True)))
 

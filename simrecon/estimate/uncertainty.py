@@ -15,18 +15,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simrecon.backend import ifft2
 from simrecon.estimate.consistency import Gram
-from simrecon.estimate.joint import (
-    coefficient_vector,
-    curvature_scale,
-    hold,
-    jacobian,
-    pin_intensity,
-)
+from simrecon.estimate.minimise import curvature_scale, hold, pin_intensity
 from simrecon.estimate.mixing import BANDS, DirectionState
-from simrecon.estimate.rows import HalfPlane, band_rows
-from simrecon.estimate.window import FieldWindow
+from simrecon.estimate.redundancy import Redundancy
+from simrecon.estimate.rows import BandImages, band_rows
 
 
 @dataclass(frozen=True)
@@ -49,8 +42,7 @@ class DirectionErrors:
 def covariance(
     gram: Gram,
     states: Sequence[DirectionState],
-    half: HalfPlane,
-    window: FieldWindow,
+    images: BandImages,
     variance_e2: np.ndarray,
     *,
     fit_frequency: bool = True,
@@ -59,28 +51,28 @@ def covariance(
 
     Parameters
     ----------
-    gram, states, half
+    gram, states, images
         Of the converged fit.
-    window : FieldWindow
     variance_e2 : ndarray (Y, X)
         Mean noise variance; says where the (subtracted) noise part of the score comes from.
     """
-    phases = states[0].phase_rad.size
-    parameters = [s.parameters for s in states]
-    halves = [0.5 * s.modulation for s in states]
-    still = np.zeros((len(states), 2))
-    c = coefficient_vector(parameters, still, halves, phases)
-    jac = jacobian(parameters, still, halves, phases)
+    phases, count = gram.model.phases, gram.model.count
+    c = gram.model.of_states(states)
+    jac = gram.model.jacobian_of_states(states)
     hessian = 2 * np.real(np.conj(jac) @ gram.matrix @ jac.T)
-    scores = _block_scores(gram, half, window, jac, phases)
+    blocks = Blocks.on(images)
+    scores = _block_scores(gram, images, jac, blocks)
     noise = 2 * np.real(np.conj(jac) @ (gram.noise @ c))
-    share = _block_sums(window.tapers()[0] ** 2 * variance_e2, window)
+    share = blocks.sums_raw(images.field.window.tapers()[0] ** 2 * variance_e2)
     scores -= noise[:, None] * (share / share.sum())
+    if gram.redundancy is not None:
+        parameters = [s.parameters for s in states]
+        hessian += gram.redundancy.system(parameters)[1]
+        scores += _redundant_scores(gram.redundancy, images, parameters, blocks)
     _, stiff = pin_intensity(
         np.zeros(hessian.shape[0]), hessian, len(states), phases, coupled=gram.coupled
     )
     if not fit_frequency:
-        count = 2 * phases + 3
         hold(np.zeros(stiff.shape[0]), stiff, [count - 2, count - 1], count)
         scores[np.arange(scores.shape[0]) % count >= count - 2] = 0.0
     scale = curvature_scale(stiff)
@@ -90,52 +82,98 @@ def covariance(
     return sandwich
 
 
-def _block_scores(
-    gram: Gram, half: HalfPlane, window: FieldWindow, jac: np.ndarray, phases: int
-) -> np.ndarray:
+@dataclass(frozen=True)
+class Blocks:
+    """Square blocks of the padded field, on its raw and on its coarse grid.
+
+    Attributes
+    ----------
+    raw, coarse : (ndarray, ndarray)
+        First row of every block row, first column of every block column.
+    padded : (int, int)
+        Size of the padded raw field.
+    """
+
+    raw: tuple[np.ndarray, np.ndarray]
+    coarse: tuple[np.ndarray, np.ndarray]
+    padded: tuple[int, int]
+
+    @classmethod
+    def on(cls, images: BandImages) -> Blocks:
+        """A tenth of the shorter side, 6 to 64 raw pixels."""
+        padded, shape = images.field.window.padded.shape, images.field.shape
+        edge = int(np.clip(min(padded) // 10, 6, 64))
+        raw = [np.arange(0, n, edge) for n in padded]
+        coarse = [
+            np.round(r * m / n).astype(np.intp) for r, m, n in zip(raw, shape, padded, strict=True)
+        ]
+        return cls((raw[0], raw[1]), (coarse[0], coarse[1]), padded)
+
+    def sums(self, images: np.ndarray) -> np.ndarray:
+        """Sums over blocks of images on the coarse grid, (…, blocks)."""
+        return _sums(images, self.coarse)
+
+    def sums_raw(self, image: np.ndarray) -> np.ndarray:
+        """The same of a raw image (Y, X)."""
+        pad = [(0, n - m) for n, m in zip(self.padded, image.shape, strict=True)]
+        return _sums(np.pad(image, pad), self.raw)
+
+
+def _sums(images: np.ndarray, starts: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    for axis, start in zip((-2, -1), starts, strict=True):
+        images = np.add.reduceat(images, start, axis=axis)
+    flat: np.ndarray = images.reshape(*images.shape[:-2], -1)
+    return flat
+
+
+def _block_scores(gram: Gram, images: BandImages, jac: np.ndarray, blocks: Blocks) -> np.ndarray:
     """Gradient of J summed over blocks of pixels, (n, blocks) float64.
 
     Order −1 mirrors order +1, so twice the latter stands for both; half of the whole plane's sum
     is the half plane's.
     """
     mismatch = gram.mismatch()
+    phases, pixels = gram.model.phases, images.field.shape[0] * images.field.shape[1]
     total: np.ndarray | float = 0.0
-    for d in range(jac.shape[0] // (2 * phases + 3)):
+    for d in range(jac.shape[0] // gram.model.count):
         for i, factor in ((0, 0.5), (1, 1.0)):
             band = d * len(BANDS) + i
             block = band_rows(d, i, phases)
             mirror = band_rows(d, 2, phases) if i else block
-            residual = _image(
-                mismatch[band], mismatch[band + (1 if i else 0)], half, window.padded.shape
-            )
-            images = _image(gram.rows[block], gram.rows[mirror], half, window.padded.shape)
-            sums = _block_sums(np.conj(images) * residual, window) * residual.size
+            residual = _image(mismatch[band], mismatch[band + (1 if i else 0)], images)
+            rows = _image(gram.rows[block], gram.rows[mirror], images)
+            sums = blocks.sums(np.conj(rows) * residual) * pixels
             total = total + 2 * factor * np.real(np.conj(jac[:, block]) @ sums)
     result: np.ndarray = np.asarray(total)
     return result
 
 
-def _image(
-    values: np.ndarray, mirrored: np.ndarray, half: HalfPlane, shape: tuple[int, int]
+def _redundant_scores(
+    redundancy: Redundancy, images: BandImages, parameters: Sequence[np.ndarray], blocks: Blocks
 ) -> np.ndarray:
-    """Real-space image of a spectrum given at k and, through its mirror band, at −k."""
+    """Gradient of what more than three phases have in common, summed over blocks (n, blocks)."""
+    phases = images.zero.shape[1]
+    count = 2 * phases + 3
+    pixels = images.field.shape[0] * images.field.shape[1]
+    scores = np.zeros((len(parameters) * count, len(blocks.raw[0]) * len(blocks.raw[1])))
+    for d, values in enumerate(parameters):
+        white = images.zero[d] * redundancy.whitening[d][:, None].astype(np.float32)
+        frames = _image(white, white, images).real
+        pairs = np.stack([blocks.sums(frames * one) for one in frames]) * pixels
+        projection, slopes = redundancy.projection(d, values), redundancy.slopes(d, values)
+        both = np.einsum("nij,il->njl", slopes, projection)
+        rows = slice(d * count, d * count + 2 * phases)
+        scores[rows] = redundancy.weight[d] * np.einsum("njl,jlb->nb", both, pairs)
+    return scores
+
+
+def _image(values: np.ndarray, mirrored: np.ndarray, images: BandImages) -> np.ndarray:
+    """Coarse image of a spectrum given at k and, through its mirror band, at −k."""
+    shape = images.field.shape
     spectrum = np.zeros((*values.shape[:-1], shape[0] * shape[1]), dtype=np.complex64)
-    spectrum[..., half.index] = values
-    spectrum[..., half.mirrored] = np.conj(mirrored)
-    image: np.ndarray = ifft2(spectrum.reshape(*values.shape[:-1], *shape))
-    return image
-
-
-def _block_sums(images: np.ndarray, window: FieldWindow) -> np.ndarray:
-    """Sums over square blocks of pixels, (…, blocks)."""
-    pad = [(0, 0)] * (images.ndim - 2)
-    pad += [(0, n - m) for n, m in zip(window.padded.shape, images.shape[-2:], strict=True)]
-    images = np.pad(images, pad)
-    edge = int(np.clip(min(images.shape[-2:]) // 10, 6, 64))
-    for axis in (-2, -1):
-        images = np.add.reduceat(images, np.arange(0, images.shape[axis], edge), axis=axis)
-    flat: np.ndarray = images.reshape(*images.shape[:-2], -1)
-    return flat
+    spectrum[..., images.half.index] = values
+    spectrum[..., images.half.mirrored] = np.conj(mirrored)
+    return images.field.inverse(spectrum)
 
 
 def direction_errors(matrix: np.ndarray, states: Sequence[DirectionState]) -> list[DirectionErrors]:

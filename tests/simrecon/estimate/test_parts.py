@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 from simrecon.estimate.acceptance import Evidence, coincidence_note, coinciding, judge
+from simrecon.estimate.band_field import BandField
 from simrecon.estimate.frequency import contrasts, zoomed_dft
 from simrecon.estimate.mixing import DirectionState, mixing, unmixing
 from simrecon.estimate.noise import noise_moments, row_noise
 from simrecon.estimate.otf_table import otf_function
 from simrecon.estimate.phase import phases_from_carrier
-from simrecon.estimate.rows import HalfPlane, demodulated_rows
+from simrecon.estimate.rows import BandImages
 from simrecon.estimate.window import FieldWindow, phase_at_origin, tukey, wrap
 from simrecon.model.psf import GridOTF
 
@@ -64,7 +65,7 @@ def test_expected_noise_of_the_rows_matches_draws():
     rng = np.random.default_rng(1)
     shape, pixel = (48, 40), 0.065
     window = FieldWindow.on(shape, pixel, 0.2)
-    half = HalfPlane.within(window, 5.0)
+    field = BandField.on(window, 8.0)
     state = DirectionState(
         np.array([2.1, 3.3]), np.array([0.2, 2.2, 4.5]), np.array([1.0, 1.1, 0.9]), 0.6
     )
@@ -73,13 +74,12 @@ def test_expected_noise_of_the_rows_matches_draws():
     along = state.frequency_per_um[0] * window.y_um[:, None]
     along = along + state.frequency_per_um[1] * window.x_um
     variance *= (1 + 0.9 * np.cos(2 * np.pi * along + 1.0)).astype(np.float32)
-    flat = np.zeros((3, 2, half.index.size))
     total, draws = 0.0, 60
     for _ in range(draws):
         noise = (rng.normal(size=variance.shape) * np.sqrt(variance)).astype(np.float32)
-        spectra = window.transform_windowed(noise[None] * window.tapers()[:, None])
-        rows = demodulated_rows(noise, spectra, state, window, half, flat).astype(np.complex128)
-        total = total + np.conj(rows) @ rows.T / (half.index.size * draws)
+        images = BandImages.of(noise[None], field, lambda ky, kx: np.ones(np.shape(ky)))
+        rows = images.rows(0, state).astype(np.complex128)
+        total = total + np.conj(rows) @ rows.T / (rows.shape[1] * draws)
     parameters = unmixing(state.parameters, 3)
     expected = row_noise(noise_moments(variance, state.frequency_per_um, window), parameters)
     scale = np.sqrt(np.diag(expected).real)
