@@ -16,7 +16,7 @@ import numpy as np
 from simrecon.estimate.mixing import BANDS, mixing
 
 SLIGHT = 1.3
-"""Residuals up to this multiple of the noise count fully; stronger ones are weighed down by it."""
+"""Residuals up to this multiple of the noise count fully, stronger ones by its inverse square."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Redundancy:
     whitening : ndarray (D, P)
         W.
     weight : ndarray (D,)
-        1 where the residual is noise, 1/excess where it is more (another pattern order, drift).
+        1 where the residual is noise, 1/excess² where it is more (another pattern order, drift).
     """
 
     power: np.ndarray
@@ -52,7 +52,7 @@ class Redundancy:
         plain = cls(power, whitening, np.ones(directions))
         left = np.array([plain._residual(d, p) for d, p in enumerate(parameters)])
         excess = 1.0 + np.maximum(left, 0.0) / (samples * (phases - len(BANDS)))
-        return cls(power, whitening, np.where(excess > SLIGHT, 1.0 / excess, 1.0))
+        return cls(power, whitening, np.where(excess > SLIGHT, excess**-2.0, 1.0))
 
     def value(self, parameters: Sequence[np.ndarray]) -> float:
         """J_r less its expectation from noise, all directions."""

@@ -210,3 +210,17 @@ def test_camera_scale_does_not_matter(bright):
     doubled = estimate_pattern(2 * frames, PIXEL, truth.otf, variance_e2=4 * variance)
     assert doubled.directions[0].modulation == pytest.approx(fit.directions[0].modulation, abs=1e-4)
     assert Camera().gain == 1.0
+
+
+@pytest.mark.parametrize(("phases", "jitter"), [(4, 0.1), (5, 0.1), (5, 0.4), (7, 0.1)])
+def test_more_than_three_phases(phases, jitter):
+    frames, variance, truth = acquire(
+        shape=(256, 256), phases=phases, phase_jitter_rad=jitter, seed=7
+    )
+    fit = estimate_pattern(frames, PIXEL, truth.otf, variance_e2=variance)
+    e = errors(fit, truth)
+    assert [d.verdict for d in fit.directions] == ["ok"] * 3
+    assert np.degrees(np.abs(e["phi"]).max()) < 1.0
+    assert np.hypot(*e["f"].T).max() < 0.006
+    assert np.abs(e["m"]).max() < 0.005
+    assert np.abs(e["g"]).max() < 0.006

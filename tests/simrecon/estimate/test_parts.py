@@ -10,6 +10,7 @@ from simrecon.estimate.mixing import DirectionState, mixing, unmixing
 from simrecon.estimate.noise import noise_moments, row_noise
 from simrecon.estimate.otf_table import otf_function
 from simrecon.estimate.phase import phases_from_carrier
+from simrecon.estimate.redundancy import Redundancy
 from simrecon.estimate.rows import BandImages
 from simrecon.estimate.window import FieldWindow, phase_at_origin, tukey, wrap
 from simrecon.model.psf import GridOTF
@@ -86,6 +87,77 @@ def test_expected_noise_of_the_rows_matches_draws():
     relative = np.abs(total - expected) / np.outer(scale, scale)
     assert np.abs(np.diag(relative)).max() < 0.06
     assert relative.max() < 0.08
+
+
+def test_coarse_grid_gives_the_same_rows_where_the_band_is():
+    """Demodulated on the grid of the detection band and on the raw grid."""
+    rng = np.random.default_rng(2)
+    window = FieldWindow.on((75, 64), 0.065, 0.2)
+    cutoff = 4.0
+    white = np.fft.fft2(rng.normal(size=(1, 3, 75, 64)))
+    k = np.hypot(np.fft.fftfreq(75, 0.065)[:, None], np.fft.fftfreq(64, 0.065))
+    frames = np.fft.ifft2(white * np.maximum(1 - k / cutoff, 0)).real.astype(np.float32)
+    state = DirectionState(
+        np.array([-1.7, 2.9]), np.array([0.2, 2.2, 4.5]), np.array([1.0, 1.1, 0.9]), 0.6
+    )
+
+    def flat(ky, kx):
+        return np.ones(np.broadcast(ky, kx).shape)
+
+    coarse = BandImages.of(frames, BandField.on(window, cutoff), flat)
+    raw = BandImages.of(frames, BandField.on(window, 50.0), flat)
+    assert coarse.field.shape < raw.field.shape == window.padded.shape
+    place = {k: n for n, k in enumerate(zip(raw.half.ky, raw.half.kx, strict=True))}
+    same = [place[k] for k in zip(coarse.half.ky, coarse.half.kx, strict=True)]
+    got, want = coarse.rows(0, state), raw.rows(0, state)[:, same]
+    for rows, b in ((slice(0, 3), 0), (slice(3, 6), 1), (slice(8, 11), -1)):
+        fy, fx = b * state.frequency_per_um
+        inside = np.hypot(coarse.half.ky + fy, coarse.half.kx + fx) < cutoff
+        scale = np.abs(want[rows]).max()
+        assert inside.any()
+        assert np.abs(got[rows] - want[rows])[:, inside].max() < 3e-3 * scale
+
+
+def redundant_frames(phases):
+    """Cross powers of frames that mix three random bands, noise-free but for their account."""
+    rng = np.random.default_rng(3)
+    angles = 2 * np.pi * np.arange(phases) / phases + rng.normal(0, 0.2, phases)
+    g = 1 + rng.normal(0, 0.05, phases)
+    bands = (rng.normal(size=(3, 400)) + 1j * rng.normal(size=(3, 400))) * 50
+    noise = np.linspace(0.5, 2.0, phases)
+    draws = rng.normal(size=(2, phases, 400)) * np.sqrt(noise / 2)[:, None]
+    zero = (mixing(angles, g) @ bands + draws[0] + 1j * draws[1])[None].astype(np.complex64)
+    return zero, noise[None], np.concatenate([angles, g, [np.log(0.6)]])
+
+
+@pytest.mark.parametrize("phases", [4, 5, 7])
+def test_redundant_frames_are_noise_at_the_truth_only(phases):
+    zero, noise, true = redundant_frames(phases)
+    at_truth = Redundancy.of(zero, noise, [true])
+    spread = np.sqrt(400 * (phases - 3))
+    assert abs(at_truth.value([true])) < 4 * spread
+    assert at_truth.weight[0] == 1.0
+    away = true.copy()
+    away[1] += 0.1
+    assert at_truth.value([away]) > 20 * spread
+    assert Redundancy.of(zero, noise, [away]).weight[0] < 0.5
+
+
+def test_gradient_of_the_redundancy():
+    zero, noise, true = redundant_frames(5)
+    redundancy = Redundancy.of(zero, noise, [true])
+    away = true + 0.05 * np.random.default_rng(4).normal(size=true.size)
+    gradient, _ = redundancy.system([away])
+    for n in range(10):
+        step = np.zeros_like(away)
+        step[n] = 1e-4
+        slope = (redundancy.value([away + step]) - redundancy.value([away - step])) / 2e-4
+        assert gradient[n] == pytest.approx(slope, rel=1e-3, abs=1e-2)
+
+
+def test_three_phases_have_no_redundancy():
+    zero, noise, true = redundant_frames(3)
+    assert Redundancy.of(zero, noise, [true]) is None
 
 
 def test_measured_otf_is_interpolated_accurately():
