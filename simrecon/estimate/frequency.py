@@ -16,6 +16,9 @@ import numpy as np
 from simrecon.backend import fft2, ifft2
 from simrecon.estimate.window import FieldWindow
 
+NEAR_SAMPLES = 4.0
+"""Radius of the neighbourhood that counts as one peak, DFT samples."""
+
 
 @dataclass(frozen=True)
 class CarrierPeak:
@@ -177,26 +180,34 @@ class CarrierSearch:
                 spread[ring] = 1.4826 * np.median(np.abs(values - centre[ring])) + 1e-30
         return centre[coarse], spread[coarse]
 
-    def peaks(self, direction: int, region: SearchRegion, count: int = 1) -> list[CarrierPeak]:
-        """The `count` highest peaks of one direction inside `region`, highest first."""
+    def peaks(
+        self, direction: int, region: SearchRegion, count: int = 1, least: float = 0.0
+    ) -> list[CarrierPeak]:
+        """The `count` highest peaks of one direction inside `region`, highest first.
+
+        Peaks closer than `NEAR_SAMPLES` count as one; those below `least` times the highest are
+        left out.
+        """
         images = self.correlation_images(direction)
         amplitude = self.amplitude(images)
         centre, spread = self.background(amplitude, region)
         half = (self._kx > 0) | ((self._kx == 0) & (self._ky > 0))
-        score = np.where(
-            region.contains(self._ky, self._kx) & half, (amplitude - centre) / spread, -np.inf
-        )
+        rows, columns = np.nonzero(region.contains(self._ky, self._kx) & half)
+        score = ((amplitude - centre) / spread)[rows, columns]
+        ky, kx = self._ky[rows, 0], self._kx[0, columns]
+        step = NEAR_SAMPLES / min(self.window.padded.extent_um)
         found: list[CarrierPeak] = []
-        for _ in range(count):
-            iy, ix = np.unravel_index(int(np.argmax(score)), score.shape)
-            if not np.isfinite(score[iy, ix]):
+        while len(found) < count and score.size:
+            highest = int(np.argmax(score))
+            here = rows[highest], columns[highest]
+            floor = least * max((p.peak_to_background for p in found), default=0.0)
+            if not np.isfinite(score[highest]) or score[highest] < floor:
                 break
-            start = (float(self._ky[iy, 0]), float(self._kx[0, ix]))
-            frequency, value, coefficients = self._refine(images, start)
-            ratio = (value - centre[iy, ix]) / spread[iy, ix]
-            found.append(CarrierPeak(frequency, coefficients, float(ratio)))
-            step = 4.0 / min(self.window.padded.extent_um)
-            near = np.hypot(self._ky - start[0], self._kx - start[1]) < step
+            frequency, value, coefficients = self._refine(images, (ky[highest], kx[highest]))
+            ratio = (value - centre[here]) / spread[here]
+            if all(_gap(frequency, p.frequency_per_um) > 0.5 * step for p in found):
+                found.append(CarrierPeak(frequency, coefficients, float(ratio)))
+            near = np.hypot(ky - ky[highest], kx - kx[highest]) < step
             score = np.where(near, -np.inf, score)
         return found
 
@@ -236,30 +247,41 @@ class CarrierSearch:
     def _refine(
         self, images: np.ndarray, start: tuple[float, float]
     ) -> tuple[tuple[float, float], float, np.ndarray]:
-        """Zoomed DFT round `start` (two zooms), then a parabola; amplitude and coefficients."""
+        """Zoomed DFTs round `start`, then a parabola; amplitude and coefficients.
+
+        The first covers the neighbourhood in half samples: of a narrow peak between two samples
+        the DFT shows little, and its side lobe may be higher there.
+        """
         y, x = self._positions()
         fy, fx = start
         dy, dx = (0.5 / length for length in self.window.padded.extent_um)
-        offsets = np.arange(-2, 3)
-        for _ in range(2):
+        for reach in (int(NEAR_SAMPLES), 2, 2):
+            offsets = np.arange(-reach, reach + 1)
             gy, gx = fy + dy * offsets, fx + dx * offsets
             value = zoomed_dft(images, y, x, gy, gx)
             power = np.sum(np.abs(value) ** 2, axis=0)
             iy, ix = np.unravel_index(int(np.argmax(power)), power.shape)
             fy = gy[iy] + dy * _parabola(power[:, ix], int(iy))
             fx = gx[ix] + dx * _parabola(power[iy, :], int(ix))
-            dy, dx = dy / 5, dx / 5
+            if reach == 2:
+                dy, dx = dy / 5, dx / 5
         frequency = (float(fy), float(fx))
         return frequency, *self._value(images, frequency)
+
+
+def _gap(one: tuple[float, float], other: tuple[float, float]) -> float:
+    return float(np.hypot(one[0] - other[0], one[1] - other[1]))
 
 
 def zoomed_dft(
     images: np.ndarray, y_um: np.ndarray, x_um: np.ndarray, fy: np.ndarray, fx: np.ndarray
 ) -> np.ndarray:
-    """``Σ_r image(r) exp(-2πi f·r)`` at the grid fy × fx, complex64 of shape (n, FY, FX)."""
+    """``Σ_r image(r) exp(-2πi f·r)`` of real images at the grid fy × fx, (n, FY, FX)."""
     ey = np.exp(-2j * np.pi * np.outer(fy, y_um)).astype(np.complex64)
-    ex = np.exp(-2j * np.pi * np.outer(x_um, fx)).astype(np.complex64)
-    value: np.ndarray = ey @ (images @ ex)
+    along = 2 * np.pi * np.outer(x_um, fx)
+    waves = np.concatenate([np.cos(along), -np.sin(along)], axis=1).astype(images.dtype)
+    parts = images @ waves
+    value: np.ndarray = ey @ (parts[..., : fx.size] + 1j * parts[..., fx.size :])
     return value
 
 

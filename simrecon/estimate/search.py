@@ -101,7 +101,7 @@ def find_carrier(
     region: SearchRegion,
 ) -> Found:
     """Best carrier of one direction inside `region`."""
-    peaks = search.peaks(direction, region, CANDIDATES)
+    peaks = search.peaks(direction, region, CANDIDATES, 0.5 * RIVAL)
     highest = peaks[0].peak_to_background
     expected = region.angle_rad is not None
     rivals = [p for p in peaks if p.peak_to_background >= max(RIVAL * highest, 4.0)]

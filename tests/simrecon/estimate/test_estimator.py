@@ -224,3 +224,12 @@ def test_more_than_three_phases(phases, jitter):
     assert np.hypot(*e["f"].T).max() < 0.006
     assert np.abs(e["m"]).max() < 0.005
     assert np.abs(e["g"]).max() < 0.006
+
+
+@pytest.mark.parametrize("seed", [9, 11])
+def test_side_lobe_of_a_narrow_peak_is_not_taken_for_it(seed):
+    """Small sparse fields whose carrier falls between two DFT samples."""
+    frames, variance, truth = acquire(shape=(127, 127), seed=seed)
+    fit = estimate_pattern(frames, PIXEL, truth.otf, variance_e2=variance)
+    assert np.hypot(*errors(fit, truth)["f"].T).max() < 0.05
+    assert fit.verdict == "ok"
