@@ -6,12 +6,14 @@ from simrecon.io.atomic import atomic_path, read_json, write_json
 from simrecon.io.camera_record import CameraRecord, read_camera_record, write_camera_record
 from simrecon.io.ome_tiff import read_provenance, write_image, write_raw
 from simrecon.io.otf_files import read_otf
+from simrecon.io.overwrite import check_overwrite
 from simrecon.io.pattern_file import read_pattern, write_pattern
 from simrecon.io.reader import read, read_raw
 
 __all__ = [
     "CameraRecord",
     "atomic_path",
+    "check_overwrite",
     "read",
     "read_camera_record",
     "read_json",
