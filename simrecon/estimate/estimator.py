@@ -117,11 +117,21 @@ def _fit(
             return fitted, evidence
         kept = [d for d in usable if d not in lost]
         again, refitted = _fit_usable(task, found, kept, fixed)
+        again_evidence = {d: _evidence(task, found[d], refitted[d]) for d in kept}
+        if any(_rank(again_evidence[d]) > _rank(evidence[d]) for d in kept):
+            # The lost directions' orders 0 still tell of the object: without them it is worse.
+            _describe(fit, notes)
+            return fitted, evidence
         refitted.update({d: fitted[d] for d in lost})
-        evidence.update({d: _evidence(task, found[d], refitted[d]) for d in kept})
+        evidence.update(again_evidence)
         _describe(again, notes)
         return refitted, evidence
     return {}, evidence
+
+
+def _rank(evidence: Evidence) -> int:
+    """0 for ok, 1 for weak, 2 for failed."""
+    return ("ok", "weak", "failed").index(judge(evidence)[0])
 
 
 def _fit_usable(

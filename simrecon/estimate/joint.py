@@ -69,7 +69,7 @@ def fit_jointly(
     states: Sequence[DirectionState],
     *,
     fit_frequency: bool = True,
-    iterations: int = 10,
+    iterations: int = 24,
     tolerance_px: float = 1e-3,
 ) -> JointFit:
     """Fit the patterns of D directions that were found.
