@@ -10,7 +10,7 @@ import torch
 
 from zsdeconv import symmetry
 from zsdeconv.bank import Bank
-from zsdeconv.bridge import to_tensor
+from zsdeconv.bridge import to_host, to_tensor
 from zsdeconv.measurement import Measurement
 from zsdeconv.recorrupt import draw_noise
 
@@ -157,8 +157,8 @@ def resimulate(
     """
     square = estimate.shape[0] == estimate.shape[1]
     operation = int(rng.choice(symmetry.OPERATIONS if square else (0, 2, 4, 6)))
-    turned = symmetry.apply(torch.from_numpy(np.ascontiguousarray(estimate)), operation)
-    truth = np.ascontiguousarray(turned.numpy())
+    turned = symmetry.apply(to_tensor(estimate), operation)
+    truth = np.ascontiguousarray(to_host(turned))
     expected = measurement.predict(truth)
     alpha = bank.alphas[int(rng.integers(bank.draws))]
     variance = (1.0 + alpha**2) * measurement.expected_variance(expected)

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from simrecon.errors import InputError
+from zsdeconv.bridge import to_host, to_tensor
 from zsdeconv.psf_layer import PsfLayer
 
 RAW_MARGIN = 24
@@ -134,11 +135,11 @@ class Measurement:
         padding = Padding.around(
             (self.frames_e.shape[1], self.frames_e.shape[2]), self.zoom, 2 * self.zoom
         )
-        padded = torch.from_numpy(padding.image(objects.astype(np.float32)))[None, None]
+        padded = padding.image(objects.astype(np.float32))
         device = getattr(self.forward, "device", torch.device("cpu"))
         with torch.inference_mode():
-            frames = self.forward(padded.to(device), [padding.origin])
-        return padding.crop_frames(frames[0].cpu().numpy())
+            frames = self.forward(to_tensor(padded, device)[None, None], [padding.origin])
+        return padding.crop_frames(to_host(frames[0]))
 
     @property
     def image_shape(self) -> tuple[int, int]:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from simrecon.errors import UsageError
+from zsdeconv.bridge import to_tensor
 
 
 class PsfLayer:
@@ -38,7 +39,7 @@ class PsfLayer:
             columns = (np.arange(m) - m // 2) % shape[1]
             np.add.at(kernel, (rows[:, None], columns[None, :]), self.psf)
             spectrum = np.fft.rfft2(kernel).astype(np.complex64)
-            self._transfers[key] = torch.from_numpy(spectrum).to(device)
+            self._transfers[key] = to_tensor(spectrum, device)
         return self._transfers[key]
 
     def __call__(self, image: torch.Tensor) -> torch.Tensor:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from zsdeconv.bridge import to_tensor
+
 Transfer = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -111,7 +113,7 @@ class SimForward:
                 carrier = np.exp(1j * order * turn_y) * np.exp(1j * order * turn_x)
                 wave += contrast * carrier.real
             frame[...] = light.intensity * wave
-        return torch.from_numpy(frames).to(self.device)
+        return to_tensor(frames, self.device)
 
     def _filter(self, shape: tuple[int, int]) -> torch.Tensor:
         """OTF with the shift from object to raw pixel centres (and the decimation's 1/q²)."""
@@ -125,7 +127,7 @@ class SimForward:
                 low, high, half = self._low(shape)
                 values = np.concatenate((values[:low], values[shape[0] - high :]))
                 values = values[:, :half] / self.zoom**2
-            self._filters[shape] = torch.from_numpy(values.astype(np.complex64)).to(self.device)
+            self._filters[shape] = to_tensor(values.astype(np.complex64), self.device)
         return self._filters[shape]
 
     def _low(self, shape: tuple[int, int]) -> tuple[int, int, int]:

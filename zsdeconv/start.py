@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from zsdeconv.baselines.richardson_lucy import RichardsonLucy
+from zsdeconv.bridge import to_tensor
 from zsdeconv.measurement import Measurement, Padding
 from zsdeconv.recorrupt import recorrupt
 
@@ -49,9 +50,9 @@ class ClassicalStart:
         y = self._measurement.frames_e
         data, other = recorrupt(y, noise, _STOP_ALPHA)
         device = self._solver.device
-        target = torch.from_numpy(self._padding.frames(other)).to(device)
+        target = to_tensor(self._padding.frames(other), device)
         inverse = (1.0 / self._measurement.variance_e2).astype(np.float32)
-        weights = torch.from_numpy(self._padding.frames(inverse)).to(device)
+        weights = to_tensor(self._padding.frames(inverse), device)
         errors = [
             float((weights * (self._solver.expected(f) - target) ** 2).sum())
             for f in self._solver.iterate(data, MAX_ITERATIONS, accelerate=True)

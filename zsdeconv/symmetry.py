@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-IDENTITY = 0
+from zsdeconv.bridge import to_tensor
+
 OPERATIONS = tuple(range(8))
 """Operation = quarter turns + 4 · (flip of x first)."""
 
@@ -44,7 +45,7 @@ def allowed(power: np.ndarray, tolerance: float = 0.05) -> tuple[int, ...]:
     tuple of int
         Always contains the identity and, for real images, the half turn.
     """
-    reference = torch.from_numpy(np.ascontiguousarray(power, dtype=np.float64))
+    reference = to_tensor(np.asarray(power, dtype=np.float64))
     norm = float(torch.linalg.norm(reference))
     return tuple(
         op

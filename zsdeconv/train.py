@@ -135,7 +135,7 @@ def prepare(
 def noise_spectrum(bank: Bank, size: int = 63) -> np.ndarray:
     """Mean power spectrum of the image's noise, (size, size), centred."""
     power = np.zeros((size, size))
-    for field_ in bank.noise.cpu().numpy():
+    for field_ in to_host(bank.noise):
         for y in range(0, field_.shape[0] - size + 1, size):
             for x in range(0, field_.shape[1] - size + 1, size):
                 power += np.abs(np.fft.fft2(field_[y : y + size, x : x + size])) ** 2
@@ -149,7 +149,7 @@ def _data_term(
         return losses.RawLikelihood(measurement.forward, measurement.zoom)
     kernel = None
     if settings.loss == "whitened":
-        noise = bank.noise.cpu().numpy()
+        noise = to_host(bank.noise)
         kernel = losses.whitening_kernel(noise, measurement.effective_psf, 63)
     return losses.ImageResidual(psf, settings.loss, kernel)
 
@@ -278,7 +278,7 @@ def save_state(run: Training, folder: Path) -> None:
     tensors = {f"network.{k}": v for k, v in run.network.state_dict().items()}
     tensors |= {f"mean.{k}": v for k, v in run.mean.state_dict().items()}
     for index, state in run.optimiser.state_dict()["state"].items():
-        tensors |= {f"adam.{index}.{key}": torch.as_tensor(v) for key, v in state.items()}
+        tensors |= {f"adam.{index}.{key}": v for key, v in state.items()}
     for index, r in enumerate(run.resimulations):
         tensors |= {f"resimulation.{index}.{k}": v for k, v in vars(r).items()}
     facts: dict[str, Any] = {

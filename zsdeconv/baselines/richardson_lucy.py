@@ -15,6 +15,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from zsdeconv.bridge import to_host, to_tensor
 from zsdeconv.measurement import Measurement, Padding
 
 _SMALLEST_WEIGHT = 0.01
@@ -45,7 +46,7 @@ class RichardsonLucy:
             self._weight = torch.clamp(weight, min=_SMALLEST_WEIGHT * float(weight.max()))
 
     def _tensor(self, frames: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(self._padding.frames(frames)).to(self.device)
+        return to_tensor(self._padding.frames(frames), self.device)
 
     def expected(self, estimate: torch.Tensor) -> torch.Tensor:
         """Frames (F, Y, X), padded, of a padded estimate."""
@@ -95,4 +96,4 @@ def richardson_lucy(
     padding = Padding.around((y.shape[1], y.shape[2]), measurement.zoom, 2 * measurement.zoom)
     solver = RichardsonLucy(measurement, padding)
     for estimate in solver.iterate(y, iterations):
-        yield padding.crop_image(estimate.cpu().numpy()).copy()
+        yield padding.crop_image(to_host(estimate)).copy()
