@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -93,6 +94,18 @@ class FileOptions:
         layers.append(("command line", {k: v for k, v in more.items() if v is not None}))
         layers.append(("--set", parse_assignments(self.set or ())))
         return build_settings(*layers)
+
+
+def side_inputs(
+    file: FileOptions | None,
+    settings: Settings,
+    otf: Sequence[Path] | None = None,
+    pattern: Path | None = None,
+) -> list[Path]:
+    """Files beside the frames that a command reads: OTF, pattern, camera record, settings."""
+    camera = settings.camera.camera
+    config = None if file is None else file.config
+    return [Path(p) for p in (*(otf or ()), pattern, camera, config) if p is not None]
 
 
 def memory_gb(text: str | None) -> float | None:

@@ -9,11 +9,14 @@ from cyclopts import Parameter
 
 from simrecon import pipeline
 from simrecon.backend import select_device
+from simrecon.cli.outputs import check_output
 from simrecon.cli.reconstruct import load_otfs
 from simrecon.cli.text import pattern_lines
+from simrecon.errors import UsageError
 from simrecon.io import read, read_pattern, write_pattern
+from simrecon.io.reader import expand_paths
 from simrecon.shell import EXIT_OK, EXIT_QUALITY, Reporter
-from simrecon.shell_options import FileOptions
+from simrecon.shell_options import FileOptions, side_inputs
 
 
 def estimate(
@@ -52,6 +55,8 @@ def estimate(
     report = Reporter(json)
     settings = (file or FileOptions()).settings()
     report.device(select_device("cpu"))
+    if output is not None:
+        _check_output(output, [*expand_paths(files), *side_inputs(file, settings, otf, pattern)])
     stack = read(files, mode=settings.reconstruction.mode, **settings.reader_overrides())
     given = None if pattern is None else read_pattern(pattern)
     fit = pipeline.estimate(
@@ -62,3 +67,13 @@ def estimate(
     text = "\n".join(pattern_lines(fit) + ([f"wrote {output}"] if output else []))
     report.finish(fit.to_dict(), text)
     return EXIT_OK if fit.verdict == "ok" else EXIT_QUALITY
+
+
+def _check_output(output: Path, inputs: list[Path]) -> None:
+    """Refuse, before reading, a name that is no pattern file's or belongs to an input."""
+    if output.suffix.lower() != ".json":
+        raise UsageError(
+            "A pattern file is JSON.", expected=".json", got=output.name, where="-o",
+            hint="give a name such as pattern.json; 'simrecon reconstruct' writes pictures",
+        )  # fmt: skip
+    check_output(output, inputs, lambda path: [path])

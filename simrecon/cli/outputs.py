@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from simrecon.errors import InputError, UsageError
-from simrecon.io import write_image, write_json
+from simrecon.io import check_overwrite, read_provenance, write_image, write_json
 from simrecon.result import Result
 
 SUFFIXES = (".ome.tif", ".ome.tiff", ".tif", ".tiff")
@@ -39,16 +39,32 @@ def split_output(path: Path) -> tuple[str, str]:
     )
 
 
-def check_output(path: Path, inputs: Sequence[Path]) -> None:
+def output_files(path: Path) -> list[Path]:
+    """Every file that a reconstruction to `path` may write, replace or remove."""
+    stem, suffix = split_output(path)
+    ends = (suffix, f".variance{suffix}", ".psf.tif", ".prov.json", ".qc.json")
+    return [path.parent / f"{stem}{kind}{end}" for kind in ("", ".widefield") for end in ends]
+
+
+def check_output(
+    path: Path, inputs: Iterable[Path], files: Callable[[Path], list[Path]] = output_files
+) -> None:
     """Refuse, before any work, an output that cannot be written or would replace an input.
+
+    Parameters
+    ----------
+    path
+        As given with ``-o``.
+    inputs
+        Every file that is read: frames, OTF, pattern, camera and settings files.
+    files
+        Gives all files that belong to `path`.
 
     Raises
     ------
     UsageError, InputError
     """
-    split_output(path)
-    if any(path.resolve() == p.resolve() for p in inputs):
-        raise UsageError("The output would replace an input.", got=str(path), where="-o")
+    check_overwrite(files(path), inputs)
     with staging(path):
         pass
 
@@ -92,7 +108,8 @@ def write_result(
 ) -> list[Path]:
     """Write picture, variance, PSF, provenance and QC; return their paths, the picture first.
 
-    A widefield fallback carries ``.widefield`` in every name.
+    A widefield fallback carries ``.widefield`` in every name. A variance map or PSF of an earlier
+    run under the same name would seem to belong to this picture: it is removed.
     """
     stem, suffix = split_output(path)
     if result.kind == "widefield":
@@ -115,4 +132,19 @@ def write_result(
         for kind, data in (("prov", provenance), ("qc", qc)):
             names.append(f"{stem}.{kind}.json")
             write_json(folder / names[-1], data)
+        _remove_stale(path.parent, {f"{stem}.variance{suffix}", f"{stem}.psf.tif"} - set(names))
     return [path.parent / name for name in names]
+
+
+def _remove_stale(folder: Path, names: Iterable[str]) -> None:
+    """Remove side files of an earlier run; files that this project did not write stay."""
+    for path in (folder / name for name in names):
+        if path.is_file() and _ours(path):
+            path.unlink()
+
+
+def _ours(path: Path) -> bool:
+    try:
+        return bool(read_provenance(path))
+    except InputError:
+        return False

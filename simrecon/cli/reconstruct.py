@@ -21,7 +21,7 @@ from simrecon.model.stack import SimStack
 from simrecon.provenance import describe_files, peak_memory_gb
 from simrecon.result import Result
 from simrecon.shell import EXIT_OK, EXIT_QUALITY, Reporter, command_line
-from simrecon.shell_options import FileOptions, memory_gb
+from simrecon.shell_options import FileOptions, memory_gb, side_inputs
 
 
 def reconstruct(
@@ -78,7 +78,7 @@ def reconstruct(
         settings = _without_variance(settings)
     report.device(select_device(settings.reconstruction.device))
     paths = expand_paths(files)
-    check_output(output, paths)
+    check_output(output, [*paths, *side_inputs(file, settings, otf, pattern)])
     start = time.perf_counter()
     stack = read(files, mode=settings.reconstruction.mode, **settings.reader_overrides())
     otfs = load_otfs(otf, stack)

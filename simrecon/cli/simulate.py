@@ -25,7 +25,7 @@ def simulate(
     kind: Literal["filaments", "rings", "blobs", "beads", "mixed", "lines", "constant"] = "mixed",
     size: int = 256,
     pixel_um: float = 0.065,
-    na: float = 1.4,
+    na: float = 1.49,
     emission_nm: float = 525.0,
     excitation_nm: float = 488.0,
     period_um: float = 0.21,
