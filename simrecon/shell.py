@@ -78,8 +78,8 @@ def execute(app: App, argv: Sequence[str] | None = None) -> int:
         code = app(tokens)
         sys.stdout.flush()
         return code if isinstance(code, int) else EXIT_OK
-    except KeyboardInterrupt:
-        return _fail(KeyboardInterrupt("Interrupted."), EXIT_INTERRUPTED, tokens)
+    except KeyboardInterrupt as stop:
+        return _fail(KeyboardInterrupt(str(stop) or "Interrupted."), EXIT_INTERRUPTED, tokens)
     except BrokenPipeError:  # the reader of our output has gone, for example "| head"
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_UNEXPECTED

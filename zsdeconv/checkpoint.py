@@ -63,6 +63,25 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     return tensors, facts
 
 
+def require_state(folder: Path) -> Path:
+    """The training state in a model folder.
+
+    Raises
+    ------
+    InputError
+        When there is none.
+    """
+    path = folder / STATE_FILE
+    if not path.is_file():
+        raise InputError(
+            "There is nothing to resume.",
+            expected="the state of an interrupted training",
+            where=str(path),
+            hint="nothing to resume: run without --resume",
+        )
+    return path
+
+
 def write_model(
     folder: Path, weights: Mapping[str, torch.Tensor], facts: Mapping[str, Any]
 ) -> None:

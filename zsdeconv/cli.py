@@ -3,62 +3,23 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from simrecon.backend import select_device
 from simrecon.config import Settings
-from simrecon.io import read, read_otf, read_pattern, write_raw
+from simrecon.io import check_overwrite, read, read_otf, read_pattern, write_raw
 from simrecon.io.reader import expand_paths
 from simrecon.model.stack import SimStack
 from simrecon.provenance import describe_files
 from simrecon.shell import EXIT_OK, EXIT_QUALITY, Reporter, command_line, execute, make_app
 from simrecon.shell_options import FileOptions
-from zsdeconv.config import ZsSettings, build_settings, parse_duration_s
+from zsdeconv.config import ZsSettings
+from zsdeconv.options import TrainOptions, both_settings, to_toml
 
 app = make_app("zsdeconv", "Zero-shot denoising and deconvolution, trained on the data themselves.")
-
-
-@Parameter(name="*")
-@dataclass(frozen=True)
-class TrainOptions:
-    """How long and on what to train.
-
-    Parameters
-    ----------
-    budget
-        Training time: 90s, 5min, 1h [default: 5min].
-    iterations
-        Exact number of training steps instead (repeatable to the bit on one machine).
-    seed
-        Seed of every random draw [default: 0].
-    network
-        compact (0.5 M parameters) or unet_paper (13.1 M) [default: compact].
-    loss
-        raw, whitened, variance or l2 [default: raw].
-    device
-        auto, cpu or cuda:N [default: auto].
-    """
-
-    budget: str | None = None
-    iterations: int | None = None
-    seed: int | None = None
-    network: Literal["compact", "unet_paper"] | None = None
-    loss: Literal["raw", "whitened", "variance", "l2"] | None = None
-    device: str | None = None
-
-    def settings(self) -> ZsSettings:
-        """The settings that these options mean."""
-        return build_settings(
-            budget_s=None if self.budget is None else parse_duration_s(self.budget),
-            iterations=self.iterations,
-            seed=self.seed,
-            network=self.network,
-            loss=self.loss,
-            device=self.device,
-        )
 
 
 @app.command
@@ -71,6 +32,9 @@ def sim(
     train: TrainOptions | None = None,
     otf: Path | None = None,
     pattern: Path | None = None,
+    time: int | None = None,
+    channel: int | None = None,
+    plane: int | None = None,
     resume: bool = False,
     json: bool = False,
 ) -> int:
@@ -89,23 +53,37 @@ def sim(
         Measured OTF or PSF file [default: theoretical].
     pattern
         Pattern file of 'simrecon estimate' [default: fitted].
+    time
+        Time point, from 0; needed where there are several [default: the only one].
+    channel
+        Channel, from 0; needed where there are several [default: the only one].
+    plane
+        Plane, from 0; needed where there are several [default: the only one].
     resume
         Continue an interrupted training in the same folder.
     json
         Write one JSON document to standard output.
     """
-    from zsdeconv.outputs import prepare_folder
+    from zsdeconv.checkpoint import require_state
+    from zsdeconv.outputs import MODEL_FOLDER, check_folder, output_paths
+    from zsdeconv.selection import select_acquisition
 
     report = Reporter(json)
-    settings = (train or TrainOptions()).settings()
-    engine = (file or FileOptions()).settings()
-    _say_device(report, settings)
+    file = file or FileOptions()
+    settings, engine = both_settings(file, train)
+    _say_device(report, settings, engine)
     paths = expand_paths(files)
-    prepare_folder(output)
+    others = (otf, pattern, file.config, engine.camera.camera)
+    check_overwrite(output_paths(output), [*paths, *(p for p in others if p is not None)])
+    check_folder(output)
+    if resume:
+        require_state(output / MODEL_FOLDER)
     stack = read(files, mode=engine.reconstruction.mode, **engine.reader_overrides())
+    stack = select_acquisition(stack, time=time, channel=channel, plane=plane)
     facts: dict[str, Any] = {
         "inputs": describe_files(paths),
         "otf_files": describe_files([] if otf is None else [otf]),
+        "acquisition": {"time": time or 0, "channel": channel or 0, "plane": plane or 0},
     }
     given: dict[str, Any] = {
         "otf": None if otf is None else read_otf(otf, stack.optics[0]),
@@ -123,6 +101,7 @@ def demo(
     size: int = 256,
     peak_e: float = 60.0,
     train: TrainOptions | None = None,
+    set: list[str] | None = None,
     json: bool = False,
 ) -> int:
     """Simulate a dim acquisition, do everything to it, and compare with the truth.
@@ -135,27 +114,28 @@ def demo(
         Camera pixels per side.
     peak_e
         Photo-electrons per frame in the brightest places.
+    set
+        One setting, a.b=c or zsdeconv.b=c; may be repeated; see 'zsdeconv config'.
     json
         Write one JSON document to standard output.
     """
     from simrecon.inspection import inspect
     from zsdeconv.demo import scores, simulate_scene
-    from zsdeconv.outputs import prepare_folder
+    from zsdeconv.outputs import check_folder
 
     report = Reporter(json)
-    options = train or TrainOptions()
-    settings = options.settings()
-    if options.budget is None and options.iterations is None:
+    settings, engine = both_settings(FileOptions(set=set), train)
+    if settings.budget_s is None and settings.iterations is None:
         settings = settings.model_copy(update={"budget_s": 150.0})
-    _say_device(report, settings)
-    prepare_folder(output)
+    _say_device(report, settings, engine)
+    check_folder(output).mkdir(parents=True, exist_ok=True)
     scene = simulate_scene(size=size, peak_e=peak_e, seed=settings.seed)
     write_raw(output / "raw.ome.tif", scene.stack, provenance={"source": "zsdeconv demo"})
     stack = read([str(output / "raw.ome.tif")])
     report.say(inspect(stack).to_text())
     facts = {"inputs": describe_files([output / "raw.ome.tif"])}
     title = f"simulated, {peak_e:g} photo-electrons peak per raw frame"
-    code, enhanced = _run(report, stack, settings, Settings(), output, facts, title, {}, last=False)
+    code, enhanced = _run(report, stack, settings, engine, output, facts, title, {}, last=False)
     found = scores(scene, enhanced)
     lines = [*enhanced.qc["reasons"], "against the truth (PSNR at 1.5 × the SIM resolution): "
              + ", ".join(f"{k} {v:.1f} dB" for k, v in found.items()),
@@ -192,10 +172,27 @@ def info(model: Path, /, *, json: bool = False) -> int:
     return EXIT_OK
 
 
-def _say_device(report: Reporter, settings: ZsSettings) -> None:
-    from zsdeconv.bridge import select_device
+@app.command
+def config(*, json: bool = False) -> None:
+    """Show the settings of zsdeconv with their defaults, as the table of a --config file.
 
-    report.device(select_device(settings.device))
+    One of them is set with --set zsdeconv.NAME=VALUE; the engine's are in 'simrecon config show'.
+
+    Parameters
+    ----------
+    json
+        Write JSON instead.
+    """
+    settings = ZsSettings()
+    Reporter(json).finish(settings.model_dump(mode="json"), to_toml(settings))
+
+
+def _say_device(report: Reporter, settings: ZsSettings, engine: Settings) -> None:
+    """Say where training runs, and refuse a GPU that either part cannot use."""
+    from zsdeconv.bridge import select_device as select_training_device
+
+    report.device(select_training_device(settings.device))
+    select_device(engine.reconstruction.device)
 
 
 def _run(

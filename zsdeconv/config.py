@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from typing import Any, Literal, Self
 
@@ -110,11 +111,19 @@ def build_settings(**values: Any) -> ZsSettings:
         return ZsSettings(**{k: v for k, v in values.items() if v is not None})
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
+        name = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(name, ZsSettings.model_fields, n=1)
+            raise UsageError(
+                f"Unknown setting 'zsdeconv.{name}'.",
+                expected="one of the keys of 'zsdeconv config'",
+                hint=f"did you mean 'zsdeconv.{near[0]}'?" if near else "see 'zsdeconv config'",
+            ) from error
         raise UsageError(
             "A setting of zsdeconv has an impossible value.",
             expected=first["msg"],
             got=repr(first.get("input")),
-            where=".".join(str(part) for part in first["loc"]) or "settings",
+            where=f"zsdeconv.{name}" if name else "settings of zsdeconv",
         ) from error
 
 

@@ -23,14 +23,11 @@ class Consistency:
         a few per cent.
     chi2_sd : float
         Standard deviation of `chi2` from the noise alone.
-    flux_ratio : float
-        Sum of the expected frames over the sum of the raw ones.
     """
 
     chi2_map: np.ndarray
     chi2: float
     chi2_sd: float
-    flux_ratio: float
 
 
 def flux_factor(measurement: Measurement, objects: np.ndarray) -> float:
@@ -50,11 +47,8 @@ def raw_consistency(measurement: Measurement, objects: np.ndarray) -> Consistenc
     expected = measurement.predict(objects)
     variance = measurement.expected_variance(expected)
     squares = (measurement.frames_e - expected) ** 2 / variance
-    measured = float(measurement.frames_e.sum(dtype=np.float64))
-    ratio = float(expected.sum(dtype=np.float64)) / measured if measured > 0 else float("nan")
     return Consistency(
         chi2_map=squares.mean(axis=0, dtype=np.float64).astype(np.float32),
         chi2=float(squares.mean(dtype=np.float64)),
         chi2_sd=float(np.sqrt(2.0 / squares.size)),
-        flux_ratio=ratio,
     )

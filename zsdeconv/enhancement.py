@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import time as clock
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from simrecon.config import Settings, as_settings
+from simrecon.config import ReconstructionSettings, Settings
 from simrecon.errors import UsageError
+from simrecon.model.camera import Camera
 from simrecon.model.pattern import PatternFit, Verdict, worst
 from simrecon.model.psf import DetectionOTF
 from simrecon.model.stack import SimStack
@@ -26,8 +27,10 @@ from zsdeconv.consistency import flux_factor, raw_consistency
 from zsdeconv.infer import apply_network
 from zsdeconv.measurement import Measurement, Padding
 from zsdeconv.models import parameter_count
+from zsdeconv.pairs_image import camera_measurement
 from zsdeconv.pairs_sim import sim_measurement
 from zsdeconv.recorrupt import draw_noise
+from zsdeconv.selection import select_acquisition
 from zsdeconv.train import Training, fit, prepare, restore_state
 from zsdeconv.uncertainty import bootstrap_uncertainty
 
@@ -85,12 +88,18 @@ class Enhanced:
 
 
 def enhance(
-    data: SimStack | Measurement,
+    data: SimStack | Measurement | np.ndarray,
     settings: ZsSettings | None = None,
     *,
     engine: Settings | None = None,
     otf: DetectionOTF | None = None,
     pattern: PatternFit | None = None,
+    time: int | None = None,
+    channel: int | None = None,
+    plane: int | None = None,
+    psf: np.ndarray | None = None,
+    pixel_um: float | None = None,
+    camera: Camera | None = None,
     folder: Path | None = None,
     resume: bool = False,
     progress: Progress | None = None,
@@ -99,12 +108,18 @@ def enhance(
 
     Parameters
     ----------
-    data : SimStack or Measurement
-        Raw SIM frames (one time point, channel and plane), or any measurement, for example
-        :func:`zsdeconv.pairs_image.image_measurement`.
+    data : SimStack, ndarray (Y, X) or Measurement
+        Raw SIM frames, a plain camera picture in counts, or any measurement, for example
+        :func:`zsdeconv.pairs_image.image_measurement` (known variance instead of a camera).
     settings : ZsSettings, optional
     engine, otf, pattern
-        For raw SIM frames: see :func:`simrecon.pipeline.reconstruct`.
+        For raw SIM frames: see :func:`simrecon.pipeline.reconstruct`. Without `engine`, the
+        reconstruction runs on the device of `settings`.
+    time, channel, plane
+        For raw SIM frames: which acquisition, from 0; needed where there are several.
+    psf, pixel_um, camera
+        For a plain picture, all needed: its PSF on its own grid (centred on n//2), pixel in µm,
+        and :class:`simrecon.model.camera.Camera` (gain, offset, read noise).
     folder : Path, optional
         Where training states are kept; None: nowhere.
     resume : bool
@@ -115,7 +130,10 @@ def enhance(
     Raises
     ------
     UsageError
-        For several time points, channels or planes: enhance them one by one.
+        For several time points, channels or planes of which none is named, or a picture whose
+        PSF, pixel or camera is missing.
+    InputError
+        When there is nothing to resume.
     QualityError
         When the pattern fit failed.
     """
@@ -123,25 +141,29 @@ def enhance(
     say = progress or no_progress
     device = select_device(settings.device)
     place = torch_device(device)
-    started = time.perf_counter()
+    started = clock.perf_counter()
     result: Result | None = None
+    if resume:
+        if folder is None:
+            raise UsageError("There is nothing to resume without a folder.", where="resume")
+        checkpoint.require_state(folder)
     if isinstance(data, SimStack):
-        _check_single(data)
-        chosen = as_settings(engine)
-        result = reconstruct(data, chosen, otf=otf, pattern=pattern, progress=say)
+        stack = select_acquisition(data, time=time, channel=channel, plane=plane)
+        chosen = engine or Settings(reconstruction=ReconstructionSettings(device=settings.device))
+        result = reconstruct(stack, chosen, otf=otf, pattern=pattern, progress=say)
         measurement = sim_measurement(
-            data,
+            stack,
             result,
             chosen,
             input_regularization=settings.input_regularization,
             device=place,
         )
-    else:
+    elif isinstance(data, Measurement):
         measurement = data
+    else:
+        measurement = _image(data, psf, pixel_um, camera)
     run = prepare(measurement, settings, place, say)
-    if resume:
-        if folder is None:
-            raise UsageError("There is nothing to resume without a folder.", where="resume")
+    if resume and folder is not None:
         restore_state(run, folder)
     fit(run, folder, say)
     made = record(
@@ -162,15 +184,20 @@ def _variance(result: Result) -> np.ndarray | None:
     return None if result.variance is None else result.variance[0, 0, 0]
 
 
-def _check_single(stack: SimStack) -> None:
-    t, c, _, _, z = (int(n) for n in stack.data.shape[:5])
-    if (t, c, z) != (1, 1, 1):
+def _image(
+    image: np.ndarray, psf: np.ndarray | None, pixel_um: float | None, camera: Camera | None
+) -> Measurement:
+    """A plain picture as a measurement, when everything about it is known."""
+    given = {"psf": psf, "pixel_um": pixel_um, "camera": camera}
+    missing = [name for name, value in given.items() if value is None]
+    if psf is None or pixel_um is None or camera is None:
         raise UsageError(
-            "Zero-shot training takes one time point, channel and plane.",
-            expected="T = C = Z = 1",
-            got=f"T = {t}, C = {c}, Z = {z}",
-            hint="split the file, or select one acquisition",
+            "A plain image needs its PSF, pixel and camera.",
+            expected="enhance(image, psf=…, pixel_um=…, camera=Camera(gain, offset, read_noise_e))",
+            got=f"no {', no '.join(missing)}",
+            hint="for an image in photo-electrons: camera=Camera(); raw SIM frames: a SimStack",
         )
+    return camera_measurement(np.asarray(image), psf, pixel_um, camera)
 
 
 def _restore(run: Training, frames_e: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -219,8 +246,8 @@ def _assemble(
             s.uncertainty_draws, rng, progress,
         )  # fmt: skip
     consistency = raw_consistency(m, objects)
-    verdicts = qc.judge(consistency, factor)
-    found = qc.numbers(consistency, factor, objects, uncertainty)
+    verdicts = qc.judge(consistency, 1.0 / factor)
+    found = qc.numbers(consistency, 1.0 / factor, objects, uncertainty)
     report: dict[str, Any] = {"enhancement": found, "history": run.history[-200:]}
     if result is not None:
         verdicts = {f"sim_{k}": v for k, v in result.verdicts.items() if k != "overall"} | verdicts
@@ -230,7 +257,7 @@ def _assemble(
         "schema": "zsdeconv/qc/1",
         "verdicts": verdicts,
         "reasons": qc.sentences(found, verdicts),
-        "total_s": round(time.perf_counter() - started, 2),
+        "total_s": round(clock.perf_counter() - started, 2),
         "peak_memory_gb": round(peak_memory_gb(), 3),
     }
     facts = {

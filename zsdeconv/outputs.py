@@ -13,23 +13,30 @@ import numpy as np
 
 from simrecon.errors import InputError
 from simrecon.io import write_image, write_json, write_pattern
+from zsdeconv.checkpoint import FACTS_FILE, MODEL_FILE, STATE_FILE
 from zsdeconv.enhancement import Enhanced, save_model
 from zsdeconv.figures import overview
 
 MODEL_FOLDER = "model"
+PICTURES = ("sim", "variance", "denoised", "deconvolved", "uncertainty", "consistency")
+OVERVIEW, PATTERN, QC = "overview.png", "pattern.json", "qc.json"
 
 
-def prepare_folder(folder: Path) -> Path:
-    """Create the output folder and prove that it can be written.
+def check_folder(folder: Path) -> Path:
+    """Prove that the folder, or the one that it will be made in, can be written.
+
+    Nothing is left behind: the folder is made when there is something to put into it.
 
     Raises
     ------
     InputError
         When it cannot.
     """
+    existing = folder.absolute()
+    while not existing.exists():
+        existing = existing.parent
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
+        with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
         raise InputError(
@@ -39,6 +46,13 @@ def prepare_folder(folder: Path) -> Path:
     return folder
 
 
+def output_paths(folder: Path) -> list[Path]:
+    """Every file that an enhancement may write into its folder."""
+    names = [f"{name}.ome.tif" for name in PICTURES]
+    model = [f"{MODEL_FOLDER}/{name}" for name in (MODEL_FILE, STATE_FILE, FACTS_FILE)]
+    return [folder / name for name in (*names, OVERVIEW, PATTERN, QC, *model)]
+
+
 def write_enhanced(
     enhanced: Enhanced, folder: Path, *, provenance: Mapping[str, Any], title: str = ""
 ) -> list[Path]:
@@ -46,7 +60,8 @@ def write_enhanced(
 
     Everything is made in a hidden folder first and then moved into place.
     """
-    prepare_folder(folder)
+    check_folder(folder)
+    folder.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=".part-", dir=folder))
     pictures: dict[str, tuple[np.ndarray | None, float, str]] = {
         "sim": (enhanced.image, enhanced.pixel_um, "SIM image, e per raw pixel area"),
@@ -61,10 +76,10 @@ def write_enhanced(
             if image is not None:
                 facts = {**provenance, "quantity": quantity}
                 write_image(staging / f"{name}.ome.tif", image, pixel_um=pixel_um, provenance=facts)
-        overview(enhanced, staging / "overview.png", title=title)
-        write_json(staging / "qc.json", {**enhanced.qc, "provenance": dict(provenance)})
+        overview(enhanced, staging / OVERVIEW, title=title)
+        write_json(staging / QC, {**enhanced.qc, "provenance": dict(provenance)})
         if enhanced.reconstruction is not None:
-            write_pattern(staging / "pattern.json", enhanced.reconstruction.pattern)
+            write_pattern(staging / PATTERN, enhanced.reconstruction.pattern)
         save_model(enhanced, staging / MODEL_FOLDER)
         written = []
         for file in sorted(p for p in staging.rglob("*") if p.is_file()):

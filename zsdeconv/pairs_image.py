@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+from scipy.signal import fftconvolve
 
 from simrecon.errors import UsageError
+from simrecon.model.camera import Camera
 from zsdeconv.measurement import Measurement, PsfForward
 
 
@@ -42,4 +46,38 @@ def image_measurement(
         pixel_um=pixel_um,
         effective_psf=unit,
         image_variance=variance[0],
+    )
+
+
+def camera_measurement(
+    counts: np.ndarray, psf: np.ndarray, pixel_um: float, camera: Camera
+) -> Measurement:
+    """A picture as the camera gave it: shot noise and read noise follow from the camera.
+
+    Parameters
+    ----------
+    counts : ndarray, shape (Y, X)
+        Camera counts, not filtered or interpolated (the noise must be independent).
+    psf, pixel_um
+        See :func:`image_measurement`.
+    camera : Camera
+        Gain, offset and read noise.
+
+    Notes
+    -----
+    The variance is that of the image smoothed by its own PSF, not of the noisy pixel itself
+    (physics.md §4), and not below 2 % of its mean.
+    """
+    image = camera.electrons(counts)
+    plain = image_measurement(image, 1.0, psf, pixel_um)
+    around = [((n - 1) // 2, n // 2) for n in psf.shape]
+    smooth = fftconvolve(np.pad(image, around, mode="symmetric"), plain.effective_psf, "valid")
+    variance = camera.variance_e2(smooth)
+    variance = np.maximum(variance, np.float32(max(0.02 * float(variance.mean()), 1e-6)))
+    return replace(
+        plain,
+        variance_e2=variance[None],
+        read_variance_e2=np.asarray(camera.read_noise_e, dtype=np.float64) ** 2,
+        image_variance=variance,
+        shot_noise=True,
     )

@@ -23,8 +23,6 @@ from simrecon.result import Result
 from zsdeconv.measurement import Measurement
 from zsdeconv.sim_forward import Illumination, SimForward
 
-PSF_RADIUS_UM = 2.0
-
 
 def illuminations(pattern: PatternFit) -> list[Illumination]:
     """Patterns of all frames, direction by direction."""
@@ -46,14 +44,6 @@ def sim_forward(operator: Reconstructor, device: torch.device | str = "cpu") -> 
         operator.zoom,
         device,
     )
-
-
-def effective_psf(operator: Reconstructor) -> np.ndarray:
-    """Effective PSF cropped to ±2 µm (or the field), odd, float32, sum 1."""
-    radius = int(np.ceil(PSF_RADIUS_UM / operator.sr_grid.pixel_um))
-    n = 2 * min(radius, (min(operator.padded_sr_grid.shape) - 1) // 2) + 1
-    psf = operator.effective_psf((n, n))
-    return np.asarray(psf / psf.sum())
 
 
 def regularized(operator: Reconstructor, factor: float) -> Reconstructor:
@@ -117,8 +107,11 @@ def sim_measurement(
             "There is no SIM reconstruction to enhance: the pattern fit failed.",
             hint="see the verdict of 'simrecon estimate', or give --pattern",
         )
+    psf = result.effective_psf[channel]
     if input_regularization != 1.0:
         operator = regularized(operator, input_regularization)
+        psf = operator.effective_psf(psf.shape)
+        psf = psf / psf.sum()
     prepared = prepare_channel(stack, channel, settings, operator.otf)
     data = acquisition(stack, prepared, time, plane)
     shape = data.frames_e.shape
@@ -143,7 +136,7 @@ def sim_measurement(
         forward=sim_forward(operator, device),
         zoom=operator.zoom,
         pixel_um=operator.grid.pixel_um,
-        effective_psf=effective_psf(operator),
+        effective_psf=psf,
         image_variance=variance,
         shot_noise=True,
         source="sim",

@@ -11,19 +11,22 @@ from zsdeconv.consistency import Consistency
 
 CHI2_RANGE = (0.9, 1.1)
 CHI2_WEAK = (0.8, 1.25)
-FLUX_TOLERANCE = 0.02
+FLUX_OK, FLUX_WEAK = 0.02, 0.10
 BLANK_SIGMAS = 4.0
 
 
-def judge(consistency: Consistency, raw_flux_factor: float) -> dict[str, Verdict]:
-    """Gate name → verdict for one enhancement, with ``"overall"``."""
+def judge(consistency: Consistency, flux_ratio: float) -> dict[str, Verdict]:
+    """Gate name → verdict for one enhancement, with ``"overall"``.
+
+    `flux_ratio` is out/in before the object was scaled to the flux of the frames.
+    """
     chi2 = consistency.chi2
     if CHI2_RANGE[0] <= chi2 <= CHI2_RANGE[1]:
         gate: Verdict = "ok"
     else:
         gate = "weak" if CHI2_WEAK[0] <= chi2 <= CHI2_WEAK[1] else "failed"
-    off = abs(raw_flux_factor - 1.0)
-    flux: Verdict = "ok" if off <= 0.05 else ("weak" if off <= 0.15 else "failed")
+    off = abs(flux_ratio - 1.0)
+    flux: Verdict = "ok" if off <= FLUX_OK else ("weak" if off <= FLUX_WEAK else "failed")
     verdicts: dict[str, Verdict] = {"raw_consistency": gate, "flux": flux}
     verdicts["overall"] = worst(list(verdicts.values()))
     return verdicts
@@ -39,7 +42,7 @@ def contrast(objects: np.ndarray, uncertainty: np.ndarray | None) -> float | Non
 
 def numbers(
     consistency: Consistency,
-    raw_flux_factor: float,
+    flux_ratio: float,
     objects: np.ndarray,
     uncertainty: np.ndarray | None,
 ) -> dict[str, Any]:
@@ -48,8 +51,8 @@ def numbers(
         "chi2": consistency.chi2,
         "chi2_sd": consistency.chi2_sd,
         "chi2_divisor": "number of raw values; fitted degrees of freedom are not subtracted",
-        "flux_ratio": consistency.flux_ratio,
-        "flux_factor_applied": raw_flux_factor,
+        "flux_ratio": flux_ratio,
+        "flux_factor_applied": 1.0 / flux_ratio,
         "contrast_over_uncertainty": contrast(objects, uncertainty),
         "object_min_e": float(objects.min()),
         "object_mean_e": float(objects.mean(dtype=np.float64)),
@@ -66,8 +69,8 @@ def sentences(found: dict[str, Any], verdicts: dict[str, Verdict]) -> list[str]:
     }[verdicts["raw_consistency"]]
     lines = [
         f"raw consistency: chi2 = {chi2:.3f} ({agrees})",
-        f"flux: out/in = {found['flux_ratio']:.4f} after a global factor of "
-        f"{found['flux_factor_applied']:.4f}",
+        f"flux: out/in = {found['flux_ratio']:.4f}; a global factor of "
+        f"{found['flux_factor_applied']:.4f} was then applied",
     ]
     strength = found["contrast_over_uncertainty"]
     if strength is not None and strength < BLANK_SIGMAS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from zsdeconv.bridge import to_host
 from zsdeconv.config import ZsSettings, field_factor
 from zsdeconv.data import PatchSampler, Resimulation, resimulate
 from zsdeconv.infer import apply_network
+from zsdeconv.interrupt import deferred_interrupt
 from zsdeconv.measurement import Measurement, Padding
 from zsdeconv.models import CompactNet, PaperUnet, build_network
 from zsdeconv.psf_layer import PsfLayer
@@ -28,6 +29,7 @@ Network = CompactNet | PaperUnet
 _WARMUP_STEPS = 20
 _GRADIENT_NORM = 1.0
 _KEPT_RESIMULATIONS = 3
+_FIRST_SAVE_S = 5.0
 
 
 @dataclass
@@ -248,23 +250,47 @@ def step(run: Training) -> tuple[float, float]:
 
 
 def fit(run: Training, folder: Path | None = None, progress: Progress = no_progress) -> Training:
-    """Train to the end of the schedule, saving the state in `folder` now and then."""
-    saved = time.monotonic()
+    """Train to the end of the schedule, saving the state in `folder` now and then.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        After Ctrl-C, between two steps and with the state saved; the message says where.
+    """
+    try:
+        with deferred_interrupt() as check:
+            _steps(run, folder, progress, check)
+    except KeyboardInterrupt:
+        if folder is None:
+            raise
+        save_state(run, folder)
+        raise KeyboardInterrupt(
+            f"Interrupted at step {run.iteration}. The training is saved in "
+            f"{folder / checkpoint.STATE_FILE}; the same command with --resume continues it."
+        ) from None
+    if folder is not None:
+        save_state(run, folder)
+    return run
+
+
+def _steps(
+    run: Training, folder: Path | None, progress: Progress, check: Callable[[], None]
+) -> None:
+    """The steps of :func:`fit`; the state is saved soon after the first ones, then regularly."""
+    due = time.monotonic() + min(_FIRST_SAVE_S, run.settings.checkpoint_s)
     recent: list[tuple[float, float]] = []
     progress("train", *_position(run))
     while run.fraction < 1.0:
+        check()
         recent.append(step(run))
         if len(recent) >= 20 or run.fraction >= 1.0:
             data, again = (float(np.mean(v)) for v in zip(*recent, strict=True))
             run.history.append((run.iteration, data, again))
             recent.clear()
             progress("train", *_position(run), f"step {run.iteration}, loss {data:.4f}")
-        if folder is not None and time.monotonic() - saved > run.settings.checkpoint_s:
+        if folder is not None and time.monotonic() > due:
             save_state(run, folder)
-            saved = time.monotonic()
-    if folder is not None:
-        save_state(run, folder)
-    return run
+            due = time.monotonic() + run.settings.checkpoint_s
 
 
 def _position(run: Training) -> tuple[int, int]:
@@ -300,7 +326,7 @@ def restore_state(run: Training, folder: Path) -> Training:
     InputError
         When the state belongs to other data or another network.
     """
-    path = folder / checkpoint.STATE_FILE
+    path = checkpoint.require_state(folder)
     tensors, facts = checkpoint.read_tensors(path)
     if facts["fingerprint"] != run.fingerprint:
         raise InputError(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,12 +10,15 @@ import tifffile
 from simrecon.config import ReconstructionSettings, Settings
 from simrecon.errors import InputError, UsageError
 from simrecon.io import write_pattern, write_raw
+from simrecon.model.camera import Camera
 from simrecon.physics.simulate import simulate
 from simrecon.shell import execute
 from zsdeconv import ZsSettings, enhance, image_measurement
 from zsdeconv.checkpoint import read_model
 from zsdeconv.cli import app
 from zsdeconv.demo import reference_object, simulate_scene
+from zsdeconv.outputs import check_folder
+from zsdeconv.selection import select_acquisition
 
 QUICK = {"width": 12, "patch": 96, "batch": 2, "bank": 4, "iterations": 60, "lr": 4e-3}
 PICTURES = ("sim", "variance", "denoised", "deconvolved", "uncertainty", "consistency")
@@ -52,15 +56,46 @@ def test_a_plain_image_is_enhanced_too():
     before = np.sqrt(np.mean((noisy - clean) ** 2))
     assert np.sqrt(np.mean((done.denoised - clean) ** 2)) < 0.8 * before
     assert done.deconvolved.min() >= 0
-    assert done.qc["enhancement"]["flux_ratio"] == pytest.approx(1.0, abs=0.002)
+    found = done.qc["enhancement"]
+    assert done.deconvolved.sum() == pytest.approx(noisy.sum(), rel=0.01)
+    assert found["flux_ratio"] == pytest.approx(1.0, abs=0.05)
+    assert found["flux_ratio"] != pytest.approx(1.0, abs=1e-6)  # before the factor, not after
 
 
-def test_several_planes_are_refused(scene):
-    from dataclasses import replace
+def test_a_camera_picture_needs_its_camera_and_gets_its_noise():
+    """Counts with gain and offset: the variance map is that of the electrons."""
+    rng = np.random.default_rng(0)
+    clean = np.full((96, 96), 30.0)
+    clean[:, 48:] = 200.0
+    y, x = np.mgrid[-4:5, -5:6]
+    psf = np.exp(-(x**2 + y**2) / 4.0)
+    electrons = rng.poisson(clean) + rng.normal(0.0, 2.0, clean.shape)
+    camera = Camera(gain=2.0, offset=100.0, read_noise_e=2.0)
+    counts = 2.0 * electrons + 100.0
+    with pytest.raises(UsageError, match="camera") as caught:
+        enhance(counts, psf=psf)
+    assert "no pixel_um, no camera" in str(caught.value)
+    settings = ZsSettings(**{**QUICK, "iterations": 3, "uncertainty_draws": 0})
+    done = enhance(counts, settings, psf=psf, pixel_um=0.1, camera=camera)
+    np.testing.assert_allclose(done.image, electrons, rtol=1e-5, atol=1e-4)
+    for side, level in ((np.s_[:, 10:40], 30.0), (np.s_[:, 56:86], 200.0)):
+        assert done.image_variance[side].mean() == pytest.approx(level + 4.0, rel=0.05)
+    assert 0.8 < done.qc["enhancement"]["chi2"] < 1.5
+    assert done.pixel_um == 0.1
 
+
+def test_of_several_acquisitions_one_is_chosen(scene):
     stack = scene[0]
+    several = replace(stack, data=np.concatenate([stack.data, stack.data + 5], axis=0))
+    with pytest.raises(UsageError, match="one time point") as caught:
+        select_acquisition(several)
+    assert "--time 0" in str(caught.value)
+    with pytest.raises(UsageError, match="no such plane"):
+        select_acquisition(several, time=0, plane=1)
+    chosen = select_acquisition(several, time=1)
+    np.testing.assert_array_equal(chosen.data, stack.data + 5)
     with pytest.raises(UsageError, match="one time point"):
-        enhance(replace(stack, data=np.repeat(stack.data, 2, axis=0)))
+        enhance(several)
 
 
 def test_program_writes_what_it_promises(tmp_path, scene, capsys):
@@ -88,6 +123,12 @@ def test_program_writes_what_it_promises(tmp_path, scene, capsys):
     capsys.readouterr()
     assert execute(app, ["info", str(out)]) == 0
     assert "3 steps" in capsys.readouterr().out
+    # with the raw file in the folder, under an output's name, nothing is touched
+    raw = (tmp_path / "raw.ome.tif").read_bytes()
+    (out / "sim.ome.tif").write_bytes(raw)
+    assert execute(app, ["sim", str(out / "sim.ome.tif"), "-o", str(out)]) == 2
+    assert "would replace an input" in capsys.readouterr().err
+    assert (out / "sim.ome.tif").read_bytes() == raw
     # a second run continues: nothing is left to train, the weights stay
     assert execute(app, [*arguments, "--resume"]) == code
     assert read_model(out / "model")[1]["iterations"] == 3
@@ -98,6 +139,12 @@ def test_program_writes_what_it_promises(tmp_path, scene, capsys):
     [
         (["sim", "nowhere.tif", "-o", "x"], 3),
         (["sim", "nowhere.tif"], 2),
+        (["sim", "notes.txt", "-o", "x"], 3),
+        (["sim", "notes.txt", "-o", "x", "--resume"], 3),
+        (["sim", "notes.txt", "-o", "x", "--set", "zsdeconv.lrr=1"], 2),
+        (["sim", "pattern.json", "-o", "."], 2),
+        (["sim", "notes.txt", "-o", ".", "--otf", "model/model.json"], 2),
+        (["sim", "notes.txt", "-o", ".", "--config", "qc.json"], 2),
         (["info", "nowhere"], 3),
         (["demo", "--budget", "soon"], 2),
         (["demo", "--device", "cuda:7"], 5),
@@ -106,16 +153,23 @@ def test_program_writes_what_it_promises(tmp_path, scene, capsys):
 def test_exit_codes(arguments, code, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    for name in ("notes.txt", "pattern.json", "qc.json", "model/model.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("{}")
+    before = sorted(tmp_path.rglob("*"))
     assert execute(app, arguments) == code
-    assert "error:" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "error:" in error
+    assert ("run without --resume" in error) == ("--resume" in arguments)
+    assert sorted(tmp_path.rglob("*")) == before  # no empty folder
 
 
 def test_unwritable_folder_is_an_input_error(tmp_path):
-    from zsdeconv.outputs import prepare_folder
-
     (tmp_path / "file").write_text("x")
     with pytest.raises(InputError, match="cannot be written"):
-        prepare_folder(tmp_path / "file" / "out")
+        check_folder(tmp_path / "file" / "out")
+    assert check_folder(tmp_path / "a" / "b") == tmp_path / "a" / "b"
+    assert not (tmp_path / "a").exists()
 
 
 def test_reference_lies_on_the_object():

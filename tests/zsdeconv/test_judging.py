@@ -26,18 +26,22 @@ def test_the_truth_is_consistent_and_errors_are_seen(scene):
 
 
 @pytest.mark.parametrize(
-    "chi2, factor, verdict",
+    "chi2, flux, verdict",
     [(1.0, 1.0, "ok"), (1.15, 1.0, "weak"), (1.6, 1.0, "failed"), (0.7, 1.0, "failed"),
-     (1.0, 1.08, "weak"), (1.0, 0.5, "failed")],
+     (1.0, 1.015, "ok"), (1.0, 1.03, "weak"), (1.0, 0.97, "weak"), (1.0, 0.5, "failed")],
 )  # fmt: skip
-def test_verdicts(scene, chi2, factor, verdict):
+def test_verdicts(scene, chi2, flux, verdict):
     from dataclasses import replace
 
     found = replace(raw_consistency(scene[3], scene[1].object_e), chi2=chi2)
-    verdicts = qc.judge(found, factor)
+    verdicts = qc.judge(found, flux)
     assert verdicts["overall"] == verdict
-    lines = qc.sentences(qc.numbers(found, factor, scene[1].object_e, None), verdicts)
+    numbers = qc.numbers(found, flux, scene[1].object_e, None)
+    assert numbers["flux_ratio"] * numbers["flux_factor_applied"] == pytest.approx(1.0)
+    lines = qc.sentences(numbers, verdicts)
     assert f"{chi2:.3f}" in lines[0]
+    assert f"out/in = {flux:.4f}" in lines[1]
+    assert lines[1].endswith("was then applied")
     assert lines[-1] == f"verdict: {verdict}"
 
 

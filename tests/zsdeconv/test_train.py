@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import signal
+
 import numpy as np
 import pytest
 import torch
@@ -34,6 +37,42 @@ def test_resumed_training_equals_the_uninterrupted_one(scene, tmp_path):
     assert torch.equal(_weights(whole), _weights(again))
     other = train.fit(_run(measurement, iterations=12, seed=1))
     assert not torch.equal(_weights(whole), _weights(other))
+
+
+def test_interrupted_training_is_saved_between_two_steps(scene, tmp_path):
+    """A Ctrl-C inside step 4 ends after it, and what is saved continues as if nothing happened."""
+    measurement = scene[3]
+    whole = train.fit(_run(measurement, iterations=9))
+    stopped = _run(measurement, iterations=9)
+    real = stopped.sampler.pairs
+
+    def pairs():
+        if stopped.iteration == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        return real()
+
+    stopped.sampler.pairs = pairs
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt, match=r"step 4.*--resume"):
+        train.fit(stopped, tmp_path)
+    assert signal.getsignal(signal.SIGINT) is handler
+    again = train.restore_state(_run(measurement, iterations=9), tmp_path)
+    assert again.iteration == 4
+    assert torch.equal(_weights(whole), _weights(train.fit(again)))
+
+
+def test_first_state_is_saved_soon_and_without_one_there_is_nothing_to_resume(
+    scene, tmp_path, monkeypatch
+):
+    run = _run(scene[3], iterations=4)
+    with pytest.raises(InputError, match="nothing to resume"):
+        train.restore_state(run, tmp_path)
+    clock = iter(float(s) for s in range(0, 1000, 3))  # three seconds per look
+    monkeypatch.setattr(train.time, "monotonic", lambda: next(clock))
+    saved = []
+    monkeypatch.setattr(train, "save_state", lambda r, _folder: saved.append(r.iteration))
+    train.fit(run, tmp_path)
+    assert saved == [2, 4]  # after 5 s, and at the end; the regular 30 s have not passed
 
 
 def test_state_of_other_data_or_settings_is_refused(scene, tmp_path):
