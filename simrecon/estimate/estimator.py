@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from simrecon.backend import serial_blas
 from simrecon.estimate.acceptance import Evidence, judge
 from simrecon.estimate.assembly import Fitted, assemble
 from simrecon.estimate.frequency import CarrierSearch
@@ -27,6 +28,7 @@ from simrecon.model.pattern import PatternFit
 from simrecon.model.psf import DetectionOTF
 
 
+@serial_blas
 def estimate_pattern(
     frames_e: np.ndarray,
     pixel_um: float,
@@ -112,9 +114,12 @@ def _fit(
             evidence[d] = _evidence(task, found[d], one)
             if judge(evidence[d])[0] == "failed":
                 lost.append(d)
-        if not lost or len(lost) == len(usable):
+        if not lost:
             _describe(fit, notes)
             return fitted, evidence
+        if len(lost) == len(usable):
+            _describe(fit, notes)
+            return _rescue(task, found, fixed, fitted, evidence, notes)
         kept = [d for d in usable if d not in lost]
         again, refitted = _fit_usable(task, found, kept, fixed)
         again_evidence = {d: _evidence(task, found[d], refitted[d]) for d in kept}
@@ -127,6 +132,30 @@ def _fit(
         _describe(again, notes)
         return refitted, evidence
     return {}, evidence
+
+
+def _rescue(
+    task: FitTask,
+    found: list[Found],
+    fixed: bool,
+    fitted: dict[int, Fitted],
+    evidence: dict[int, Evidence],
+    notes: list[str],
+) -> tuple[dict[int, Fitted], dict[int, Evidence]]:
+    """Directions that all failed together, each on its own: doubtful ones may spoil a good one."""
+    if len(fitted) == 1:
+        return fitted, evidence
+    alone: list[int] = []
+    for d in fitted:
+        _, one = _fit_usable(task, found, [d], fixed)
+        tried = _evidence(task, found[d], one[d])
+        if judge(tried)[0] != "failed":
+            fitted, evidence = {**fitted, d: one[d]}, {**evidence, d: tried}
+            alone.append(d)
+    if alone:
+        which = ", ".join(str(d + 1) for d in alone)
+        notes.append(f"direction(s) {which} fitted alone: with the others the fit failed")
+    return fitted, evidence
 
 
 def _rank(evidence: Evidence) -> int:
