@@ -13,10 +13,13 @@ from zsdeconv.enhancement import Enhanced
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
 
 _BARS_UM = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
 _ZOOM = 0.22
-_INK = "#f2f2f2"
+_INK, _PAPER = "#f2f2f2", "#111111"
+_TITLE, _LABEL = 15, 13
 
 
 def scale_bar_um(extent_um: float) -> float:
@@ -35,25 +38,28 @@ def busiest_square(image: np.ndarray, side: int) -> tuple[int, int]:
     return int(y) + edge - half, int(x) + edge - half
 
 
-def _bar(axes: Axes, extent_um: float, pixel_um: float, size: int) -> None:
-    length = scale_bar_um(extent_um)
+def _bar(axes: Axes, shape: tuple[int, int], pixel_um: float, ink: str, left: bool) -> None:
+    """Scale bar in a lower corner."""
+    length = scale_bar_um(shape[1] * pixel_um)
     pixels = length / pixel_um
-    x, y = size * 0.95 - pixels, size * 0.955
-    axes.plot([x, x + pixels], [y, y], color=_INK, lw=2.5, solid_capstyle="butt")
-    axes.text(x + pixels / 2, y - size * 0.02, f"{length:g} µm", color=_INK, ha="center",
-              va="bottom", fontsize=8)  # fmt: skip
+    edge = 0.05 * min(shape)
+    x, y = edge if left else shape[1] - edge - pixels, shape[0] - edge
+    axes.plot([x, x + pixels], [y, y], color=ink, lw=3, solid_capstyle="butt")
+    axes.text(x + pixels / 2, y - 0.4 * edge, f"{length:g} µm", color=ink, ha="center",
+              va="bottom", fontsize=_LABEL, fontweight="bold")  # fmt: skip
 
 
-def _limits(image: np.ndarray) -> tuple[float, float]:
-    low = float(np.percentile(image, 2))
-    return low, max(float(np.percentile(image, 99.7)), low + 1e-9)
+def common_limits(*images: np.ndarray) -> tuple[float, float]:
+    """One grey scale for pictures in the same unit: none of them is dark, few pixels saturate."""
+    low = min(float(np.percentile(image, 1)) for image in images)
+    high = max(float(np.percentile(image, 99.7)) for image in images)
+    return low, max(high, low + 1e-9)
 
 
-def _panel(
-    axes: Axes, image: np.ndarray, window: tuple[int, int, int], pixel_um: float, **style: Any
-) -> Any:
-    """Picture with a zoom of `window` = (y, x, side) in its upper right corner."""
-    shown = axes.imshow(image, interpolation="nearest", **style)
+def _zoom_inset(
+    axes: Axes, image: np.ndarray, window: tuple[int, int, int], style: dict[str, Any]
+) -> None:
+    """Zoom of `window` = (y, x, side) in the upper right corner, and its outline."""
     y, x, side = window
     inset = axes.inset_axes((0.56, 0.56, 0.43, 0.43))
     inset.imshow(image[y : y + side, x : x + side], interpolation="nearest", **style)
@@ -61,21 +67,47 @@ def _panel(
     inset.set_yticks([])
     for spine in inset.spines.values():
         spine.set_color(_INK)
-    frame = ([x, x + side, x + side, x, x], [y, y, y + side, y + side, y])
-    axes.plot(*frame, color=_INK, lw=0.8)
+    axes.plot([x, x + side, x + side, x, x], [y, y, y + side, y + side, y], color=_INK, lw=1.0)
+
+
+def _panel(axes: Axes, image: np.ndarray, style: dict[str, Any]) -> AxesImage:
+    """A picture without ticks."""
+    shown = axes.imshow(image, interpolation="nearest", **style)
     axes.set_xlim(-0.5, image.shape[1] - 0.5)
     axes.set_ylim(image.shape[0] - 0.5, -0.5)
-    _bar(axes, image.shape[1] * pixel_um, pixel_um, min(image.shape))
     axes.set_xticks([])
     axes.set_yticks([])
     return shown
 
 
+def _pictures(enhanced: Enhanced) -> dict[str, np.ndarray]:
+    """Title → picture of the panels in photo-electrons, all on the pictures' grid."""
+    pictures = {}
+    if enhanced.reconstruction is not None:
+        zoom = round(enhanced.raw_pixel_um / enhanced.pixel_um)
+        wide = enhanced.reconstruction.widefield[0, 0, 0]
+        pictures["widefield (mean of the raw frames)"] = np.kron(
+            wide, np.ones((zoom, zoom), np.float32)
+        )
+    name = "SIM (linear)" if pictures else "image"
+    pictures[name] = enhanced.image
+    pictures["enhanced (zero-shot)"] = enhanced.deconvolved
+    return pictures
+
+
+def _trust(enhanced: Enhanced) -> np.ndarray:
+    """χ² map, smoothed over 5 raw pixels, on the pictures' grid."""
+    from scipy.ndimage import uniform_filter
+
+    zoom = round(enhanced.raw_pixel_um / enhanced.pixel_um)
+    return np.kron(uniform_filter(enhanced.consistency, 5), np.ones((zoom, zoom), np.float32))
+
+
 def overview(enhanced: Enhanced, path: Path, *, title: str = "") -> None:
     """Write the overview PNG, atomically.
 
-    Widefield and SIM share their grey limits; the enhanced picture, whose light is
-    concentrated, has its own. The trust panel is the χ² map, smoothed over 5 raw pixels.
+    The pictures share one scale in photo-electrons per camera pixel (per raw pixel's area), so
+    that light that is concentrated also looks brighter. The trust panel is the χ² map.
 
     Raises
     ------
@@ -89,39 +121,44 @@ def overview(enhanced: Enhanced, path: Path, *, title: str = "") -> None:
         raise UsageError(
             "The overview picture needs matplotlib.", hint="pip install 'simrecon[report]'"
         ) from error
-    from scipy.ndimage import uniform_filter
-
-    zoom = round(enhanced.raw_pixel_um / enhanced.pixel_um)
-    block = np.ones((zoom, zoom), np.float32)
-    wide = enhanced.image
-    if enhanced.reconstruction is not None:
-        wide = np.kron(enhanced.reconstruction.widefield[0, 0, 0], block)
-    trust = np.kron(uniform_filter(enhanced.consistency, 5), block)
-    side = max(16, int(_ZOOM * min(wide.shape)))
+    pictures = _pictures(enhanced)
+    side = max(16, int(_ZOOM * min(enhanced.image.shape)))
     window = (*busiest_square(enhanced.deconvolved, side), side)
-    low, high = _limits(enhanced.image)
-    low2, high2 = _limits(enhanced.deconvolved)
-    figure = Figure(figsize=(16, 4.75), facecolor="#111111")
+    low, high = common_limits(*pictures.values())
+    style: dict[str, Any] = {"cmap": "inferno", "vmin": low, "vmax": high}
+    count = len(pictures) + 1
+    aspect = enhanced.image.shape[0] / enhanced.image.shape[1]
+    left = window[1] + side / 2 > enhanced.image.shape[1] / 2  # the bar keeps off the zoom
+    figure = Figure(
+        figsize=(4.7 * count, 4.7 * aspect + 1.5), facecolor=_PAPER, layout="constrained"
+    )
     FigureCanvasAgg(figure)
-    axes = figure.subplots(1, 4)
-    found = enhanced.qc["enhancement"]
-    panels = (
-        ("widefield (mean of the raw frames)", wide,
-         {"cmap": "inferno", "vmin": low, "vmax": high}),
-        ("SIM (linear reconstruction)", enhanced.image,
-         {"cmap": "inferno", "vmin": low, "vmax": high}),
-        ("enhanced (zero-shot)", enhanced.deconvolved,
-         {"cmap": "inferno", "vmin": low2, "vmax": high2}),
-        (f"trust: χ² of the raw frames, mean {found['chi2']:.2f}", trust,
-         {"cmap": "RdBu_r", "vmin": 0.0, "vmax": 2.0}),
-    )  # fmt: skip
-    for ax, (name, image, style) in zip(axes, panels, strict=True):
-        shown = _panel(ax, image, window, enhanced.pixel_um, **style)
-        ax.set_title(name, color=_INK, fontsize=11)
-    bar = figure.colorbar(shown, ax=axes[3], fraction=0.04, pad=0.02)
-    bar.ax.tick_params(colors=_INK, labelsize=7)
-    figure.subplots_adjust(left=0.005, right=0.975, top=0.86, bottom=0.02, wspace=0.03)
+    axes = list(figure.subplots(1, count))
+    for ax, (name, image) in zip(axes, pictures.items(), strict=False):
+        shown = _panel(ax, image, style)
+        _zoom_inset(ax, image, window, style)
+        _bar(ax, image.shape, enhanced.pixel_um, _INK, left)
+        ax.set_title(name, color=_INK, fontsize=_TITLE)
+    _colour_bar(figure, shown, axes[:-1], "photo-electrons per camera pixel", "max")
+    trust = {"cmap": "RdBu_r", "vmin": 0.0, "vmax": 2.0}
+    shown = _panel(axes[-1], _trust(enhanced), trust)
+    _bar(axes[-1], enhanced.image.shape, enhanced.pixel_um, _PAPER, left)
+    mean = enhanced.qc["enhancement"]["chi2"]
+    axes[-1].set_title(f"trust: mean χ² = {mean:.2f}", color=_INK, fontsize=_TITLE)
+    _colour_bar(figure, shown, axes[-1:], "χ² of the raw frames (1 = noise only)", "max")
     if title:
-        figure.suptitle(title, color=_INK, fontsize=12, y=0.98)
+        figure.suptitle(title, color=_INK, fontsize=_TITLE)
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=110, format="png", facecolor=figure.get_facecolor())
+        figure.savefig(temporary, dpi=100, format="png", facecolor=figure.get_facecolor())
+
+
+def _colour_bar(
+    figure: Figure, shown: AxesImage, axes: list[Axes], label: str, extend: str
+) -> None:
+    bar = figure.colorbar(
+        shown, ax=axes, location="bottom", fraction=0.05, pad=0.03, aspect=18 * len(axes),
+        shrink=0.9, extend=extend,
+    )  # fmt: skip
+    bar.set_label(label, color=_INK, fontsize=_LABEL)
+    bar.ax.tick_params(colors=_INK, labelsize=_LABEL)
+    bar.outline.set_edgecolor(_INK)

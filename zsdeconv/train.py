@@ -266,7 +266,8 @@ def fit(run: Training, folder: Path | None = None, progress: Progress = no_progr
         save_state(run, folder)
         raise KeyboardInterrupt(
             f"Interrupted at step {run.iteration}. The training is saved in "
-            f"{folder / checkpoint.STATE_FILE}; the same command with --resume continues it."
+            f"{folder / checkpoint.STATE_FILE}; 'zsdeconv sim … --resume' with the same "
+            "frames, settings and folder goes on."
         ) from None
     if folder is not None:
         save_state(run, folder)
