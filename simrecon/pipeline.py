@@ -30,6 +30,7 @@ from simrecon.preparation import (
 )
 from simrecon.qc import gates as qc_gates
 from simrecon.qc.picture import picture_numbers
+from simrecon.qc.raw_consistency import RawConsistency, judge
 from simrecon.recon.operator import Reconstructor, Regularization
 from simrecon.result import Progress, Result, no_progress
 
@@ -50,6 +51,7 @@ class _Run:
     notes: list[str] = field(default_factory=list)
     timings: dict[str, float] = field(default_factory=dict)
     kind: str = "sim"
+    given: bool = False
 
     def timed(self, stage: str, start: float) -> None:
         self.timings[stage] = self.timings.get(stage, 0.0) + clock.perf_counter() - start
@@ -98,6 +100,7 @@ def reconstruct(
     settings = as_settings(settings)
     device = backend.select_device(settings.reconstruction.device)
     run = _Run(stack, settings, device, progress or no_progress)
+    run.given = pattern is not None and pattern.complete
     expected_cost = plan(stack, settings)
     run.note(*stack.notes, *check_frames(stack.data))
     qc_gates.gate_saturation(run.gates, *saturation(stack.data))
@@ -170,15 +173,23 @@ def _channel(
     out = _ChannelResult([], [], [])
     pattern: PatternFit | None = None
     operator: Reconstructor | None = None
+    check: RawConsistency | None = None
+    if planes > 1:
+        what = "the mean of all times and planes" if shared else f"plane {planes // 2} (from 0)"
+        run.note(f"the pattern of {what} was used for all {planes} planes")
     for t in range(times):
         middle = acquisition(stack, channel, t, planes // 2)
         if pattern is None or not shared:
             data = mean_acquisition(stack, channel) if shared else middle
             pattern = _pattern(run, channel, data, given, f"time {t}, channel {c}")
             operator = None if run.kind == "widefield" else _operator(run, channel, pattern, middle)
+            check = None if operator is None else _raw_check(run, operator, middle)
+        others = []
         for z in range(planes):
             data = middle if z == planes // 2 else acquisition(stack, channel, t, z)
             _apply(run, operator, data, arrays, (t, c, z))
+            plane = _judge_plane(run, check, pattern, data, arrays, (t, c, z))
+            others.append(plane)
         out.patterns.append(pattern)
         out.operators.append(operator)
         start = clock.perf_counter()
@@ -186,14 +197,58 @@ def _channel(
         picture, wide = arrays.image[t, c, z], arrays.widefield[t, c, z]
         used = pattern if operator is not None else None
         numbers = picture_numbers(picture, wide, stack.pixel_um, used)
-        numbers.update({"time": t, "channel": c, "plane": z})
+        numbers.update({"time": t, "channel": c, **others.pop(z)})
+        if others:
+            numbers["other_planes"] = others
         out.numbers.append(numbers)
         where = f"time {t}, channel {c}"
-        qc_gates.gate_flux(run.gates, numbers["flux_ratio"], where)
         qc_gates.gate_residual_pattern(run.gates, numbers.get("residual_peaks", ()), where)
         run.timed("qc", start)
         run.progress("reconstruct", c * times + t + 1, times * int(stack.data.shape[1]))
     return out
+
+
+def _raw_check(run: _Run, operator: Reconstructor, data: Acquisition) -> RawConsistency:
+    start = clock.perf_counter()
+    assert operator.regularization is not None
+    check = RawConsistency(
+        operator.pattern,
+        operator.otf,
+        run.stack.grid,
+        operator.regularization,
+        data.frames_e,
+        data.variance_e2,
+    )
+    run.timed("qc", start)
+    return check
+
+
+def _judge_plane(
+    run: _Run,
+    check: RawConsistency | None,
+    pattern: PatternFit,
+    data: Acquisition,
+    arrays: _Arrays,
+    where: tuple[int, int, int],
+) -> dict[str, Any]:
+    """Numbers and gates that every plane has: flux, negative light, agreement with the pattern."""
+    start = clock.perf_counter()
+    t, c, z = where
+    planes = int(run.stack.data.shape[4])
+    name = f"time {t}, channel {c}" + (f", plane {z}" if planes > 1 else "")
+    numbers: dict[str, Any] = {
+        "plane": z,
+        **qc_gates.flux_numbers(arrays.image[where], arrays.widefield[where]),
+    }
+    qc_gates.gate_flux(run.gates, numbers["flux_ratio"], name)
+    qc_gates.gate_negative(run.gates, numbers["negative_fraction"], name)
+    if check is not None:
+        found = check(data.frames_e, data.variance_e2)
+        numbers["raw_consistency"] = [d.to_dict() for d in found]
+        verdict, text = judge(found, pattern, to_confirm=run.given and z == planes // 2)
+        qc_gates.gate_raw_consistency(run.gates, verdict, text, name)
+    run.timed("qc", start)
+    return numbers
 
 
 def _pattern(
@@ -212,7 +267,7 @@ def _pattern(
         run.kind = "widefield"
         run.note("the pattern fit failed: this is the WIDEFIELD picture, not a SIM picture")
     else:
-        gate_pattern(pattern, [*run.stack.notes, *channel.notes])
+        gate_pattern(pattern, [*run.stack.notes, *channel.notes], given=given is not None)
     run.note(*pattern.notes)
     qc_gates.gate_pattern(run.gates, pattern, where)
     run.timed("estimate", start)

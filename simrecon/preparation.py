@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,6 +22,11 @@ from simrecon.recon.preprocess import raw_variance
 
 MAX_PATTERN_OVER_CUTOFF = 1.4
 """Pattern frequency over the detection cut-off; λ_em/λ_ex with equal NA stays below this."""
+
+MAX_MODULATION = 2.0
+"""Pattern contrast is at most 1; measured OTFs that are too low at the carrier push it higher."""
+MIN_SEPARATION = 0.05
+"""Smallest distance of two frequency vectors (or their negatives) over their length."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +169,9 @@ def find_pattern(
     if given is not None:
         check_pattern(given, stack, channel.otf)
         if given.complete:
-            return given
+            return replace(
+                given, notes=tuple(f"from the pattern file: {text}" for text in given.notes)
+            )
     period = settings.estimate.period_um
     expected = 1.0 / period if period is not None else optics.pattern_frequency_per_um
     if expected is not None:
@@ -279,10 +286,36 @@ def check_pattern(pattern: PatternFit, stack: SimStack, otf: DetectionOTF) -> No
         check_frequency(
             float(np.hypot(*direction.frequency_per_um)), otf, f"pattern of direction {number + 1}"
         )
+    _check_directions(pattern, refuse)
 
 
-def gate_pattern(pattern: PatternFit, context: Sequence[str] = ()) -> None:
+def _check_directions(pattern: PatternFit, refuse: Callable[[str, object, object], None]) -> None:
+    """Numbers that no illumination can have, and directions that are one."""
+    for number, d in enumerate(pattern.directions, 1):
+        values = (*d.frequency_per_um, *d.phase_rad, *d.modulation, *d.intensity)
+        if not np.all(np.isfinite(values)):
+            refuse(f"direction {number} holds numbers that are not finite", "numbers", values)
+        if pattern.verdict == "failed":
+            continue  # never used for a picture; the fit's own verdict says why
+        if not all(0 < m <= MAX_MODULATION for m in d.modulation):
+            refuse(
+                f"modulation of direction {number}", f"0 < m <= {MAX_MODULATION:g}", d.modulation
+            )
+        if not all(g > 0 for g in d.intensity):
+            refuse(f"intensities of direction {number}", "positive numbers", d.intensity)
+        for other in pattern.directions[: number - 1]:
+            ours, theirs = np.array(d.frequency_per_um), np.array(other.frequency_per_um)
+            apart = min(np.hypot(*(ours - theirs)), np.hypot(*(ours + theirs)))
+            if apart < MIN_SEPARATION * np.hypot(*ours):
+                refuse(
+                    "two directions are the same", "distinct frequency vectors", d.frequency_per_um
+                )
+
+
+def gate_pattern(pattern: PatternFit, context: Sequence[str] = (), *, given: bool = False) -> None:
     """Stop on a failed fit; `context` are notes on the data that may explain it.
+
+    `given` says that the pattern came with the call, so that giving one is no way out.
 
     Raises
     ------
@@ -298,6 +331,9 @@ def gate_pattern(pattern: PatternFit, context: Sequence[str] = ()) -> None:
         expected="a carrier peak and correlated bands in every direction",
         got="\n    ".join(["verdict failed", *context, *pattern.notes]),
         where="pattern fit",
-        hint="check --order, --pixel-um and the wavelengths with 'simrecon inspect'; give a "
+        hint="the given pattern is itself a failed fit: leave --pattern away to fit these frames, "
+        "give one with frequencies only, or accept --on-fit-failure widefield"
+        if given
+        else "check --order, --pixel-um and the wavelengths with 'simrecon inspect'; give a "
         "--pattern; or accept --on-fit-failure widefield",
     )

@@ -12,7 +12,8 @@ def read_pattern(path: str | os.PathLike[str]) -> PatternFit:
     """Read a pattern file.
 
     A hand-written file needs only ``schema``, ``pixel_um``, ``shape`` and, per direction,
-    ``frequency_per_um``, ``phase_rad`` and ``modulation``.
+    ``frequency_per_um``; without ``phase_rad`` and ``modulation`` (both or neither) these are
+    fitted at the given frequencies. Unknown keys are refused.
 
     Raises
     ------

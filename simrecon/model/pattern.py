@@ -19,6 +19,25 @@ Verdict = Literal["ok", "weak", "failed"]
 SCHEMA = "simrecon/pattern/1"
 _RANK: dict[str, int] = {"ok": 0, "weak": 1, "failed": 2}
 
+_KEYS = frozenset(("schema", "pixel_um", "shape", "order", "directions", "verdict", "notes"))
+_DIRECTION_KEYS = frozenset(
+    [
+        "frequency_per_um",
+        "frequency_sd_per_um",
+        "phase_rad",
+        "phase_sd_rad",
+        "modulation",
+        "modulation_sd",
+        "intensity",
+        "intensity_sd",
+        "correlation",
+        "peak_to_background",
+        "period_um",
+        "angle_rad",
+        "verdict",
+    ]
+)
+
 
 def worst(verdicts: Sequence[Verdict]) -> Verdict:
     """The worst of several verdicts."""
@@ -163,16 +182,17 @@ class PatternFit:
                 where=where,
             )
         try:
+            _refuse_unknown(data, _KEYS)
             directions = tuple(_direction_from_dict(d) for d in data["directions"])
             shape = tuple(int(n) for n in data["shape"])
             if len(shape) != 2 or not directions:
                 raise ValueError("shape needs two sizes and directions must not be empty")
             return cls(
-                pixel_um=float(data["pixel_um"]),
+                pixel_um=_finite(data["pixel_um"]),
                 shape=(shape[0], shape[1]),
                 directions=directions,
                 order=str(data.get("order", "PA")),
-                verdict=data.get("verdict", "ok"),
+                verdict=_verdict(data),
                 notes=tuple(data.get("notes", ())),
             )
         except (KeyError, TypeError, ValueError) as error:
@@ -185,17 +205,40 @@ class PatternFit:
             ) from error
 
 
+def _refuse_unknown(data: dict[str, Any], known: frozenset[str]) -> None:
+    unknown = sorted(set(data) - known)
+    if unknown:
+        raise ValueError(f"unknown key(s) {', '.join(unknown)}; known: {', '.join(sorted(known))}")
+
+
+def _verdict(data: dict[str, Any]) -> Verdict:
+    found = data.get("verdict", "ok")
+    if found not in _RANK:
+        raise ValueError(f"verdict {found!r} is none of {', '.join(_RANK)}")
+    verdict: Verdict = found
+    return verdict
+
+
+def _finite(value: Any) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{number} is no number to work with")
+    return number
+
+
 def _direction_from_dict(d: dict[str, Any]) -> DirectionPattern:
     def floats(key: str, default: Sequence[float] = ()) -> tuple[float, ...]:
-        return tuple(float(v) for v in d.get(key, default))
+        return tuple(_finite(v) for v in d.get(key, default))
 
-    fy, fx = (float(v) for v in d["frequency_per_um"])
+    _refuse_unknown(d, _DIRECTION_KEYS)
+    fy, fx = (_finite(v) for v in d["frequency_per_um"])
     sd = floats("frequency_sd_per_um", (0.0, 0.0))
-    phase = tuple(float(v) for v in d.get("phase_rad") or ())
-    modulation = tuple(float(v) for v in d.get("modulation") or ())
+    phase = tuple(_finite(v) for v in d.get("phase_rad") or ())
+    modulation = tuple(_finite(v) for v in d.get("modulation") or ())
     if bool(phase) != bool(modulation):
         raise ValueError("phase_rad and modulation belong together")
     ratio = d.get("peak_to_background")
+    verdict = _verdict(d)
     return DirectionPattern(
         frequency_per_um=(fy, fx),
         frequency_sd_per_um=(sd[0], sd[1]),
@@ -206,6 +249,6 @@ def _direction_from_dict(d: dict[str, Any]) -> DirectionPattern:
         intensity=floats("intensity", (1.0,) * len(phase)),
         intensity_sd=floats("intensity_sd"),
         correlation=floats("correlation"),
-        verdict=d.get("verdict", "ok"),
-        peak_to_background=None if ratio is None else float(ratio),
+        verdict=verdict,
+        peak_to_background=None if ratio is None else _finite(ratio),
     )

@@ -14,6 +14,7 @@ from simrecon.model.pattern import PatternFit, Verdict, worst
 
 SATURATION_WEAK, SATURATION_FAILED = 1e-3, 0.05
 FLUX_TOLERANCE = 0.02
+NEGATIVE_WEAK = 0.25
 
 
 @dataclass
@@ -86,6 +87,20 @@ def gate_flux(gates: Gates, ratio: float, where: str) -> None:
     off = not abs(ratio - 1.0) <= FLUX_TOLERANCE
     text = f"flux ratio {ratio:.3f} ({where}) is not 1.00 ± {FLUX_TOLERANCE:g}"
     gates.add("flux", "weak" if off else "ok", text)
+
+
+def gate_negative(gates: Gates, fraction: float, where: str) -> None:
+    """Much negative light: a wrong offset, a wrong pattern or a wrong OTF."""
+    text = (
+        f"{100 * fraction:.0f} % of the picture's light is negative ({where}): wrong camera "
+        "offset, pattern or OTF, or hardly any light"
+    )
+    gates.add("negative", "weak" if fraction > NEGATIVE_WEAK else "ok", text)
+
+
+def gate_raw_consistency(gates: Gates, verdict: Verdict, text: str, where: str) -> None:
+    """The raw frames must be what the pattern predicts (:mod:`.raw_consistency`)."""
+    gates.add("raw_consistency", verdict, f"the frames do not follow the pattern ({where}): {text}")
 
 
 def gate_residual_pattern(gates: Gates, peaks: Sequence[Mapping[str, Any]], where: str) -> None:

@@ -101,7 +101,42 @@ def test_same_input_gives_the_same_picture(data, result):
 
 def test_complete_pattern_is_used_as_it_stands(data):
     stack, truth = data
-    assert reconstruct(stack, settings(), pattern=truth.pattern).pattern == truth.pattern
+    result = reconstruct(stack, settings(), pattern=truth.pattern)
+    assert result.pattern.directions == truth.pattern.directions
+    assert result.pattern.notes == tuple(f"from the pattern file: {n}" for n in truth.pattern.notes)
+    assert result.verdicts["raw_consistency"] == "ok"
+    assert len(result.qc["acquisitions"][0]["raw_consistency"]) == 3
+
+
+def test_given_pattern_that_the_frames_contradict_fails(data):
+    stack, truth = data
+    off = [
+        replace(d, phase_rad=tuple(p + 2 for p in d.phase_rad)) for d in truth.pattern.directions
+    ]
+    result = reconstruct(stack, settings(), pattern=replace(truth.pattern, directions=tuple(off)))
+    assert result.verdicts["raw_consistency"] == "failed"
+    assert any("do not follow the pattern" in text for text in result.qc["reasons"])
+
+
+def test_failed_pattern_is_not_answered_with_giving_one(data):
+    stack, truth = data
+    with pytest.raises(QualityError) as caught:
+        reconstruct(stack, settings(), pattern=replace(truth.pattern, verdict="failed"))
+    assert "itself a failed fit" in str(caught.value)
+
+
+def test_every_plane_is_judged_with_the_pattern_of_the_middle_one(data):
+    stack, _ = data
+    volume = replace(stack, data=np.concatenate([np.asarray(stack.data)] * 3, axis=4))
+    odd = np.array(volume.data)
+    odd[:, :, :, :, 2] = np.roll(odd[:, :, :, :, 2], 1, axis=3)
+    result = reconstruct(replace(volume, data=odd), settings())
+    assert any("plane 1 (from 0) was used for all 3 planes" in n for n in result.qc["notes"])
+    others = result.qc["acquisitions"][0]["other_planes"]
+    assert [o["plane"] for o in others] == [0, 2]
+    assert result.verdicts["raw_consistency"] == "failed"
+    assert any("plane 2)" in text for text in result.qc["reasons"])
+    assert not any("plane 0)" in text for text in result.qc["reasons"])
 
 
 def test_known_frequencies_leave_the_rest_to_be_fitted(data):
@@ -258,6 +293,13 @@ def test_given_failed_pattern_stops_too(data):
     stack, truth = data
     with pytest.raises(QualityError):
         reconstruct(stack, settings(), pattern=replace(truth.pattern, verdict="failed"))
+
+
+def one_with(pattern: PatternFit, **change) -> PatternFit:
+    """The first direction changed."""
+    return replace(
+        pattern, directions=(replace(pattern.directions[0], **change), *pattern.directions[1:])
+    )
 
 
 def test_foreign_patterns_are_refused(data):

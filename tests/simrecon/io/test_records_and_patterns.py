@@ -140,3 +140,21 @@ def test_bad_pattern_files(tmp_path, text):
     with pytest.raises(InputError) as info:
         read_pattern(path)
     assert info.value.where == str(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"modulatoin": [0.5]},
+        {"modulation": [float("inf")], "phase_rad": [0.0, 1.0, 2.0]},
+        {"frequency_per_um": ["NaN", 1.0]},
+        {"verdict": "great"},
+    ],
+)
+def test_pattern_files_with_mistakes_are_refused(tmp_path, change):
+    path = tmp_path / "pattern.json"
+    direction = {"frequency_per_um": [0.0, 4.7], **change}
+    data = {"schema": "simrecon/pattern/1", "pixel_um": 0.065, "shape": [64, 64]}
+    path.write_text(json.dumps({**data, "directions": [direction]}))
+    with pytest.raises(InputError, match="incomplete or malformed"):
+        read_pattern(path)
