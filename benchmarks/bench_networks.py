@@ -1,9 +1,11 @@
 """Which loss, prior, network and input: PSNR after an equal number of steps.
 
     python benchmarks/bench_networks.py --size 192 --iterations 400
+    python benchmarks/bench_networks.py --quick
 
 Every variant differs from the default in the named settings only. The reference is that of
-``bench_enhance.py``; the true pattern is given.
+``bench_enhance.py`` (1.5 times the SIM resolution); the true pattern is given. Everything goes to
+``results/NAME.json``, rewritten after every row.
 """
 
 from __future__ import annotations
@@ -11,13 +13,16 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from typing import Any
+
+from common import save, table
 
 from simrecon.physics.simulate import simulate
 from simrecon.qc.metrics import psnr
 from zsdeconv import ZsSettings, enhance
 from zsdeconv.demo import reference_object
 
-VARIANTS = {
+VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
     "loss whitened": {"loss": "whitened"},
     "loss variance": {"loss": "variance"},
@@ -36,35 +41,61 @@ VARIANTS = {
 }
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def row(
+    kind: Any, peak_e: float, size: int, name: str, base: dict[str, Any], seed: int
+) -> dict[str, Any]:
+    """One variant on one scene."""
+    stack, truth = simulate(shape=(size, size), kind=kind, peak_e=peak_e, background=2.0, seed=seed)
+    reference = reference_object(truth, stack.pixel_um)
+    start = time.perf_counter()
+    done = enhance(stack, ZsSettings(**{**base, **VARIANTS[name]}), pattern=truth.pattern)
+    found = {
+        "kind": kind, "peak_e": peak_e, "variant": name,
+        "psnr_sim": float(psnr(done.image, reference)),
+        "psnr_denoised": float(psnr(done.denoised, reference)),
+        "psnr_enhanced": float(psnr(done.deconvolved, reference)),
+        "chi2": done.qc["enhancement"]["chi2"],
+        "flux_ratio": done.qc["enhancement"]["flux_ratio"],
+        "total_s": time.perf_counter() - start,
+    }  # fmt: skip
+    found["gain"] = found["psnr_enhanced"] - found["psnr_sim"]
+    return found
+
+
+COLUMNS = {
+    "kind": "object", "peak_e": "peak e", "variant": "variant", "psnr_sim": "SIM",
+    "psnr_denoised": "denoised", "psnr_enhanced": "enhanced", "gain": "gain", "chi2": "χ²",
+    "flux_ratio": "flux", "total_s": "s",
+}  # fmt: skip
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run, print and save."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--size", type=int, default=192)
     parser.add_argument("--iterations", type=int, default=400)
+    parser.add_argument("--seed", type=int, default=3)
     parser.add_argument("--kinds", nargs="*", default=["filaments", "rings", "blobs"])
     parser.add_argument("--peaks", nargs="*", type=float, default=[50.0, 10.0])
-    parser.add_argument("--variants", nargs="*", default=list(VARIANTS))
-    a = parser.parse_args()
+    parser.add_argument("--variants", nargs="*", default=list(VARIANTS), choices=list(VARIANTS))
+    parser.add_argument("--quick", action="store_true", help="one small scene, 10 steps")
+    parser.add_argument("--name", help="results/NAME.json [networks, or networks_quick]")
+    a = parser.parse_args(argv)
+    if a.quick:
+        a.size, a.iterations, a.kinds, a.peaks = 128, 10, ["rings"], [50.0]
+        a.variants = ["default", "loss l2"]
+    base = {"iterations": a.iterations, "uncertainty_draws": 0}
+    name = a.name or ("networks_quick" if a.quick else "networks")
+    rows: list[dict[str, Any]] = []
     for kind in a.kinds:
         for peak in a.peaks:
-            stack, truth = simulate(
-                shape=(a.size, a.size), kind=kind, peak_e=peak, background=2.0, seed=3
-            )
-            reference = reference_object(truth, stack.pixel_um)
-            for name in a.variants:
-                start = time.perf_counter()
-                settings = ZsSettings(
-                    **{"iterations": a.iterations, "uncertainty_draws": 0, **VARIANTS[name]}
-                )
-                done = enhance(stack, settings, pattern=truth.pattern)
-                numbers = {
-                    "kind": kind, "peak_e": peak, "variant": name,
-                    "sim": round(float(psnr(done.image, reference)), 2),
-                    "denoised": round(float(psnr(done.denoised, reference)), 2),
-                    "enhanced": round(float(psnr(done.deconvolved, reference)), 2),
-                    "chi2": round(done.qc["enhancement"]["chi2"], 3),
-                    "s": round(time.perf_counter() - start),
-                }  # fmt: skip
-                print(json.dumps(numbers), flush=True)
+            for variant in a.variants:
+                rows.append(row(kind, peak, a.size, variant, base, a.seed))
+                print(json.dumps(rows[-1]), flush=True)
+                save(name, {"base": base, "variants": VARIANTS, "rows": rows})
+    cells = [[r[key] for key in COLUMNS] for r in rows]
+    shown = [[f"{v:.2f}" if isinstance(v, float) else v for v in line] for line in cells]
+    print(table(list(COLUMNS.values()), shown))
 
 
 if __name__ == "__main__":
