@@ -180,7 +180,7 @@ def select_device(request: str = "auto") -> Device:
     """
     cores = usable_cores()
     if request == "cpu":
-        return Device("cpu", 0, f"CPU, {cores} cores, as asked")
+        return Device("cpu", 0, f"CPU, {cores} core{'' if cores == 1 else 's'}")
     if request == "auto" or request == "cuda" or request.startswith("cuda:"):
         suffix = request.partition(":")[2]
         if suffix and not suffix.isdigit():

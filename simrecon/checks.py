@@ -14,6 +14,7 @@ from simrecon.errors import InputError
 FULL_SCALES = (255, 1023, 4095, 16383, 65535)
 """Largest counts of 8-, 10-, 12-, 14- and 16-bit cameras."""
 SATURATION_NOTED = 1e-4
+PILE_SHARE, PILE_STEP = 1e-3, 5
 _SAMPLE = 2_000_000
 _FULL_CHECK_BYTES = 2**29
 
@@ -120,7 +121,9 @@ def saturation(data: Any) -> tuple[float, float]:
     """Fraction of pixels at the camera's full scale, and that level.
 
     The full scale is the largest value of the data if that is the full scale of a camera
-    (2^8, 10, 12, 14, 16 − 1), else there is no saturation. Shape as in :func:`check_frames`.
+    (2^8, 10, 12, 14, 16 − 1), or if an implausible pile of pixels sits there: at least 0.1 % of
+    all, and five times as many as one count below. Else there is no
+    saturation. Shape as in :func:`check_frames`.
     """
     shape = tuple(int(n) for n in data.shape)
     at: dict[float, int] = {}
@@ -128,10 +131,15 @@ def saturation(data: Any) -> tuple[float, float]:
     for index in frame_indices(shape, shape[5] * shape[6] * np.dtype(data.dtype).itemsize):
         frame = np.asarray(data[index])
         high = float(frame.max())
-        at[high] = at.get(high, 0) + int(np.count_nonzero(frame == high))
+        for value in (high, high - 1.0):
+            at[value] = at.get(value, 0) + int(np.count_nonzero(frame == value))
         seen += frame.size
+    # below the top a camera's counts fall off smoothly; clipped ones pile up on one level
+    top = max(at)
+    whole = np.dtype(data.dtype).kind in "ui" or float(top).is_integer()
+    piled = whole and at[top] >= PILE_SHARE * seen and at[top] >= PILE_STEP * at.get(top - 1.0, 0)
     level = max(at)
-    if level not in FULL_SCALES:
+    if level not in FULL_SCALES and not piled:
         return 0.0, level
     return at[level] / seen, level
 

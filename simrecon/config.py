@@ -94,7 +94,10 @@ class EstimateSettings(_Section):
 class ReconstructionSettings(_Section):
     """How frames become a picture."""
 
-    mode: Literal["2d", "tirf"] = Field(default="2d", description="kind of illumination")
+    mode: Literal["2d", "tirf"] = Field(
+        default="2d",
+        description="kind of illumination; tirf expects beams between sample index and NA",
+    )
     zoom: int = Field(default=2, ge=1, le=4, description="output pixels per camera pixel and axis")
     otf_model: Literal["auto", "ideal", "scalar", "vectorial"] = Field(
         default="auto", description="model of the theoretical OTF, used when no OTF file is given"

@@ -12,7 +12,7 @@ import numpy as np
 from simrecon import backend, provenance
 from simrecon.checks import check_frames, saturation
 from simrecon.config import ReconstructionSettings, Settings, as_settings
-from simrecon.errors import QualityError
+from simrecon.errors import QualityError, UsageError
 from simrecon.model.grid import Grid
 from simrecon.model.pattern import PatternFit
 from simrecon.model.psf import DetectionOTF
@@ -108,6 +108,7 @@ def reconstruct(
     for channel in channels:
         run.note(*channel.notes)
         qc_gates.gate_counts(run.gates, channel.evidence)
+        qc_gates.gate_camera(run.gates, channel.noise_ratio, channel.camera.offset_known)
     arrays = _allocate(stack, settings)
     grids = [_channel(run, channel, pattern, arrays) for channel in channels]
     patterns = tuple(zip(*(g.patterns for g in grids), strict=True))
@@ -130,6 +131,15 @@ def estimate(
     With ``share_pattern`` the mean over all times and planes is fitted.
     """
     settings = as_settings(settings)
+    for name, index, axis in (("time", time, 0), ("channel", channel, 1)):
+        count = int(stack.data.shape[axis])
+        if not 0 <= index < count:
+            raise UsageError(
+                f"There is no such {name}.",
+                expected=f"0 to {count - 1}",
+                got=str(index),
+                where=f"--{name}",
+            )
     notes = check_frames(stack.data)
     prepared = prepare_channel(stack, channel, settings, otf)
     shared = settings.estimate.share_pattern
@@ -331,10 +341,12 @@ def _apply(
         )
 
 
-def _psf(operators: Sequence[Reconstructor | None], zoomed: Grid) -> np.ndarray:
-    """Effective PSFs (C, n, n) of the first time point, cropped to ±2 µm, each of sum 1."""
+def _psf(operators: Sequence[Reconstructor | None], zoomed: Grid) -> np.ndarray | None:
+    """Effective PSFs (C, n, n) of the first time point, cropped to ±2 µm, each of sum 1;
+    None for a widefield fallback.
+    """
     if any(o is None for o in operators):
-        return np.zeros((len(operators), 1, 1), np.float32)
+        return None
     radius = int(np.ceil(PSF_RADIUS_UM / zoomed.pixel_um))
     n = 2 * min(radius, (min(zoomed.shape) - 1) // 2) + 1
     psfs = [o.effective_psf((n, n)) for o in operators if o is not None]
@@ -359,6 +371,8 @@ def _result(
             "read_noise_e": float(np.mean(np.asarray(c.camera.read_noise_e))),
             "source": c.camera.source,
             "values": c.evidence.verdict,
+            "noise_measured_over_predicted": c.noise_ratio,
+            "offset_known": c.camera.offset_known,
         }
         for c in channels
     ]

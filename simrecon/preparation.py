@@ -13,16 +13,22 @@ from simrecon.errors import InputError, QualityError, UsageError
 from simrecon.estimate import estimate_pattern
 from simrecon.estimate.nominal import nominal_direction
 from simrecon.model.camera import Camera
+from simrecon.model.optics import Optics
 from simrecon.model.pattern import DirectionPattern, PatternFit
 from simrecon.model.psf import DetectionOTF
 from simrecon.model.stack import SimStack
 from simrecon.physics.otf import check_otf, theoretical_otf
-from simrecon.recon.noise_floor import estimate_gain
+from simrecon.recon.noise_floor import (
+    estimate_gain,
+    hann_window,
+    noise_variance_beyond_cutoff,
+)
 from simrecon.recon.preprocess import raw_variance
 
 MAX_PATTERN_OVER_CUTOFF = 1.4
 """Pattern frequency over the detection cut-off; λ_em/λ_ex with equal NA stays below this."""
 
+WATER_INDEX = 1.333
 MAX_MODULATION = 2.0
 """Pattern contrast is at most 1; measured OTFs that are too low at the carrier push it higher."""
 MIN_SEPARATION = 0.05
@@ -64,6 +70,9 @@ class Channel:
         Whether the values are camera counts.
     notes : tuple of str
         Decisions for the user.
+    noise_ratio : float or None
+        Noise variance measured beyond the optical cut-off over that of the known camera; None
+        when the gain was estimated from that very noise, or it cannot be seen.
     """
 
     index: int
@@ -71,6 +80,7 @@ class Channel:
     camera: Camera
     evidence: CountsEvidence
     notes: tuple[str, ...]
+    noise_ratio: float | None = None
 
 
 def prepare_channel(
@@ -103,8 +113,56 @@ def prepare_channel(
         chosen = otf
     notes += check_otf(chosen, optics)
     evidence = counts_evidence(stack.data[:, channel])
+    if optics.excitation_na is not None and optics.excitation_na > optics.na:
+        notes.append(
+            f"the excitation NA ({optics.excitation_na:g}) is above the detection NA "
+            f"({optics.na:g}): one objective cannot do that"
+        )
+    _check_light(stack, channel)
     camera, camera_notes = _photon_scale(stack, channel, chosen, evidence)
-    return Channel(channel, chosen, camera, evidence, (*notes, *camera_notes))
+    ratio = _noise_ratio(stack, channel, chosen, camera) if camera is stack.camera else None
+    return Channel(channel, chosen, camera, evidence, (*notes, *camera_notes), ratio)
+
+
+def _middle_counts(stack: SimStack, channel: int) -> np.ndarray:
+    middle = stack.data.shape[4] // 2
+    return np.asarray(stack.data[0, channel, :, :, middle])
+
+
+def _check_light(stack: SimStack, channel: int) -> None:
+    """Refuse an offset that leaves no light.
+
+    Raises
+    ------
+    InputError
+        With the offset and the mean signal.
+    """
+    mean = float(_middle_counts(stack, channel).mean(dtype=np.float64))
+    offset = float(np.mean(np.asarray(stack.camera.offset, dtype=np.float64)))
+    if offset >= mean:
+        raise InputError(
+            "The camera offset is not below the mean signal: no light would be left.",
+            expected=f"an offset below {mean:.4g} (mean of the frames)",
+            got=f"{offset:g}",
+            where="--offset",
+            hint="give the counts of a dark frame of this camera and readout mode",
+        )
+
+
+def _noise_ratio(stack: SimStack, channel: int, otf: DetectionOTF, camera: Camera) -> float | None:
+    """Measured over predicted noise variance, both weighted like the noise measurement."""
+    counts = _middle_counts(stack, channel)
+    measured = noise_variance_beyond_cutoff(counts, stack.pixel_um, otf.cutoff_per_um)
+    if measured is None:
+        return None
+    weight = hann_window(*counts.shape[-2:]) ** 2
+    gain = np.asarray(camera.gain, dtype=np.float64)
+    light = np.maximum(camera.electrons(counts).mean(axis=(0, 1), dtype=np.float64), 0.0)
+    variance = gain**2 * (light + np.asarray(camera.read_noise_e, dtype=np.float64) ** 2)
+    predicted = float(np.mean(variance * weight) / np.mean(weight))
+    if np.issubdtype(counts.dtype, np.integer):
+        predicted += 1.0 / 12.0  # rounding to whole counts
+    return measured / predicted if predicted > 0 else None
 
 
 def _photon_scale(
@@ -115,16 +173,21 @@ def _photon_scale(
     notes = [f"not camera counts: {evidence.reason}"] if not_counts else []
     if stack.camera.source != "assumed" and not not_counts:
         return stack.camera, notes
-    middle = stack.data.shape[4] // 2
-    frames = np.asarray(stack.data[0, channel, :, :, middle])
+    frames = _middle_counts(stack, channel)
     found = estimate_gain(frames, stack.camera, stack.pixel_um, otf.cutoff_per_um)
     if found is None:
         why = "the pixels are too coarse (or there is no light) to see the noise alone"
         return stack.camera, [*notes, f"camera gain not known and not measurable: {why}"]
     why = "these are no camera counts" if not_counts else "the camera's gain is not known"
+    trust = (
+        "photo-electrons are good to some 10 % if offset and read noise are right"
+        if stack.camera.offset_known
+        else "the offset is not known either, so zero and scale of the photo-electrons are "
+        "unknown: with an offset above 0 the scale can be wrong many times over (--offset)"
+    )
     notes.append(
         f"{why}: {found.gain:.4g} counts per electron were estimated from the noise beyond the "
-        "optical cut-off and used; photo-electrons are good to some 10 %"
+        f"optical cut-off and used; {trust}"
     )
     return found, notes
 
@@ -174,6 +237,9 @@ def find_pattern(
             )
     period = settings.estimate.period_um
     expected = 1.0 / period if period is not None else optics.pattern_frequency_per_um
+    if settings.reconstruction.mode == "tirf":
+        limits = tirf_frequencies(optics)
+        expected = float(np.mean(limits)) if expected is None else expected
     if expected is not None:
         check_frequency(expected, channel.otf, "expected pattern")
     fixed = None if given is None else [d.frequency_per_um for d in given.directions]
@@ -188,6 +254,31 @@ def find_pattern(
         order=stack.order,
     )
     return fit if given is None else insisted(fit, data, channel.otf)
+
+
+def tirf_frequencies(optics: Optics) -> tuple[float, float]:
+    """Lowest and highest pattern frequency of evanescent light, cycles/µm.
+
+    The beams need an NA between the sample's index (water when it is not given) and the
+    objective's NA. Without the excitation wavelength 0.93 times the emission's is taken.
+
+    Raises
+    ------
+    InputError
+        When the objective or the given excitation NA cannot give total reflection.
+    """
+    index = optics.sample_index if optics.sample_index is not None else WATER_INDEX
+    for name, value in (("detection NA", optics.na), ("excitation NA", optics.excitation_na)):
+        if value is not None and value <= index:
+            raise InputError(
+                f"TIRF is not possible: the {name} is not above the sample's index.",
+                expected=f"more than {index:g}",
+                got=f"{value:g}",
+                where="--mode tirf",
+                hint="check --na and --excitation-na, or leave --mode at 2d",
+            )
+    wavelength_um = 1e-3 * (optics.excitation_nm or 0.93 * optics.emission_nm)
+    return 2.0 * index / wavelength_um, 2.0 * optics.na / wavelength_um
 
 
 def insisted(fit: PatternFit, data: Acquisition, otf: DetectionOTF) -> PatternFit:

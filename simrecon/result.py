@@ -36,7 +36,7 @@ class Result:
         Variance of `image` propagated from the raw noise, e².
     widefield : ndarray, shape (T, C, Z, Y, X), float32
         Mean of all raw frames of a time point, e, on the raw grid.
-    effective_psf : ndarray, shape (C, n, n), float32
+    effective_psf : ndarray, shape (C, n, n), float32, or None for a widefield fallback
         The PSF of `image` (first time point), centred on n//2, sum 1, on the SR grid.
     grid : Grid
         Grid of `image`.
@@ -57,7 +57,7 @@ class Result:
     image: np.ndarray
     variance: np.ndarray | None
     widefield: np.ndarray
-    effective_psf: np.ndarray
+    effective_psf: Any  # ndarray or None
     grid: Grid
     patterns: tuple[tuple[PatternFit, ...], ...]
     verdicts: Mapping[str, Verdict]

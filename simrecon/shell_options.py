@@ -50,7 +50,8 @@ class FileOptions:
     camera
         Camera record file, instead of the three numbers.
     mode
-        Kind of illumination.
+        Kind of illumination: tirf looks for the pattern between the sample's index and the NA, and
+        refuses optics that cannot give total reflection [default: 2d].
     config
         Settings file (TOML, or JSON).
     set

@@ -268,3 +268,51 @@ def test_more_otfs_than_channels(frames, attempt):
 def test_missing_side_files(frames, attempt, tmp_path, name):
     options = [f"--{name}", str(tmp_path / "nowhere.json")]
     assert_refused(attempt(frames, *KNOWN, *options), 3, "nowhere.json")
+
+
+def test_offset_above_the_signal(frames, attempt):
+    outcome = attempt(frames, *KNOWN, "--gain", "2", "--offset", "60000")
+    assert_refused(outcome, 3, "no light would be left", "60000", f"{frames.mean():.4g}")
+
+
+@pytest.mark.parametrize("gain, verdict", [("4", "weak"), ("8", "failed"), ("0.5", "failed")])
+def test_gain_that_the_noise_contradicts(frames, attempt, tmp_path, gain, verdict):
+    options = ["--gain", gain, "--offset", "100", "--read-noise-e", "0"]
+    code, message, _ = attempt(frames, *KNOWN, *options, "--on-fit-failure", "widefield")
+    assert code == 4
+    assert "times what gain, offset and read noise" in message
+    found = next((tmp_path / "out").glob("*.qc.json"))
+    assert json.loads(found.read_text())["verdicts"]["noise_model"] == verdict
+
+
+def test_unknown_offset_leaves_the_scale_unknown(frames, attempt):
+    code, message, _ = attempt(frames, *KNOWN)
+    assert code == 4
+    assert "zero and scale of the photo-electrons are unknown" in message
+    assert "good to some 10 %" not in message
+
+
+def test_exchanged_wavelengths(frames, attempt):
+    options = ["--pixel-um", "0.065", "--na", "1.4", "--emission-nm", "488"]
+    outcome = attempt(frames, *options, "--excitation-nm", "525")
+    assert_refused(outcome, 3, "longer wavelength", "488", "525")
+
+
+def test_excitation_na_above_the_detection_na_is_noted(frames, attempt):
+    options = ["--excitation-nm", "488", "--excitation-na", "1.45", "--set", "period_um=0.21"]
+    _, message, _ = attempt(frames, *KNOWN, *CAMERA, *options)
+    assert "excitation NA (1.45) is above the detection NA" in message
+
+
+@pytest.mark.parametrize("pixel, hint", [("65", "nm given instead of µm? Then it is 0.065"),
+                                         ("0.0001", "magnification")])  # fmt: skip
+def test_pixel_size_in_a_wrong_unit(frames, attempt, pixel, hint):
+    assert_refused(attempt(frames, "--pixel-um", pixel, *OPTICS), 3, "pixel size", hint)
+
+
+@pytest.mark.parametrize("option", ["--time", "--channel"])
+def test_estimate_of_a_time_that_is_not_there(frames, tmp_path, capsys, option):
+    raw = tmp_path / "raw.tif"
+    tifffile.imwrite(raw, frames)
+    assert execute(app, ["estimate", str(raw), *KNOWN, *CAMERA, option, "7"]) == 2
+    assert "expected: 0 to 0" in capsys.readouterr().err

@@ -123,7 +123,7 @@ def write_result(
             names.append(f"{stem}.variance{suffix}")
             facts = {**provenance, "quantity": "variance of the picture, e²"}
             write_image(folder / names[-1], result.variance, provenance=facts, **options)
-        if psf and result.kind == "sim":
+        if psf and result.effective_psf is not None:
             names.append(f"{stem}.psf.tif")
             facts = {**provenance, "quantity": "effective PSF, one plane per channel, sum 1"}
             write_image(

@@ -141,7 +141,12 @@ def read_camera_record(path: str | os.PathLike[str]) -> CameraRecord:
     if len(shapes) > 1:
         raise _malformed(str(path), "maps of one shape", sorted(shapes))
     try:
-        camera = Camera(**values, source=f"record {path.name}")
+        camera = Camera(
+            gain=values["gain"],
+            offset=values["offset"],
+            read_noise_e=values["read_noise_e"],
+            source=f"record {path.name}",
+        )
     except UsageError as error:
         raise _malformed(str(path), "gain > 0 and read noise ≥ 0", error.message) from error
     return CameraRecord(

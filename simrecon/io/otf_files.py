@@ -158,7 +158,7 @@ def _read_psf(path: Path, optics: Optics | None, pixel_um: float | None) -> Dete
         missing = "pixel size" if pixel is None else "NA and emission wavelength"
         raise MetadataError(
             f"A PSF picture needs a {missing}.",
-            expected="--psf-pixel-um (Python: pixel_um=)"
+            expected="a PSF file that states its pixel size (Python: read_otf(pixel_um=…))"
             if pixel is None
             else "--na, --emission-nm",
             where=str(path),

@@ -361,7 +361,8 @@ def _camera(
         return Camera(**{**numbers, **chosen}, source="given and file" if chosen else "file")
     if not chosen.keys() >= {"gain", "offset"}:
         notes.append(_assumption(chosen, data))
-    return Camera(**chosen, source="given" if "gain" in chosen else "assumed")
+    source = "given" if "gain" in chosen else "assumed"
+    return Camera(**chosen, source=source, offset_known="offset" in chosen)
 
 
 def _assumption(chosen: dict[str, float], data: np.ndarray) -> str:

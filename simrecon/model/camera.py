@@ -25,12 +25,16 @@ class Camera:
         Standard deviation of the read noise, photo-electrons.
     source : str
         Where the numbers come from ("given", "record …", "assumed").
+    offset_known : bool
+        False when the offset is a mere assumption: zero light and, with an estimated gain, the
+        scale of the photo-electrons are then unknown.
     """
 
     gain: ScalarOrMap = 1.0
     offset: ScalarOrMap = 0.0
     read_noise_e: ScalarOrMap = 0.0
     source: str = "given"
+    offset_known: bool = True
 
     def __post_init__(self) -> None:
         if not np.all(np.asarray(self.gain) > 0):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from simrecon.errors import UsageError
+from simrecon.errors import InputError, UsageError
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,13 @@ class Optics:
                 raise UsageError(
                     f"{name} is not a wavelength in nm.", expected="200…2000 nm", got=str(value)
                 )
+        if self.excitation_nm is not None and self.emission_nm <= self.excitation_nm:
+            raise InputError(
+                "The emission must have a longer wavelength than the excitation.",
+                expected=f"emission above {self.excitation_nm:g} nm (the excitation)",
+                got=f"{self.emission_nm:g} nm",
+                hint="check --emission-nm and --excitation-nm; are they exchanged?",
+            )
         if self.excitation_na is not None and not 0 < self.excitation_na < 2:
             raise UsageError("excitation_na must lie in (0, 2).", got=str(self.excitation_na))
 

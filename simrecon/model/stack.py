@@ -13,6 +13,9 @@ from simrecon.model.camera import Camera
 from simrecon.model.grid import Grid
 from simrecon.model.optics import Optics
 
+PIXEL_RANGE_UM = (0.005, 2.0)
+"""Camera pixel in the sample; anything else is a wrong unit."""
+
 
 @dataclass(frozen=True)
 class SimStack:
@@ -54,6 +57,17 @@ class SimStack:
                 "Raw SIM data need seven axes.",
                 expected="(T, C, A, P, Z, Y, X)",
                 got=f"shape {tuple(self.data.shape)}",
+            )
+        low, high = PIXEL_RANGE_UM
+        if not low <= self.pixel_um <= high:
+            raise InputError(
+                "No microscope camera has this pixel size in the sample.",
+                expected=f"{low:g} to {high:g} µm",
+                got=f"{self.pixel_um:g} µm",
+                where="--pixel-um",
+                hint=f"nm given instead of µm? Then it is {self.pixel_um / 1000:g}"
+                if self.pixel_um > high
+                else "the camera's pixel divided by the magnification",
             )
         if len(self.optics) != self.data.shape[1]:
             raise InputError(

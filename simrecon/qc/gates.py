@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from simrecon.errors import QualityError
 from simrecon.model.pattern import PatternFit, Verdict, worst
 
 SATURATION_WEAK, SATURATION_FAILED = 1e-3, 0.05
+NOISE_WEAK, NOISE_FAILED = (0.7, 1.4), (0.4, 2.5)
 FLUX_TOLERANCE = 0.02
 NEGATIVE_WEAK = 0.25
 
@@ -49,6 +50,37 @@ def gate_counts(gates: Gates, evidence: CountsEvidence) -> None:
         gates.add("noise_model", "weak", f"not camera counts: {evidence.reason}")
     else:
         gates.add("noise_model", "ok")
+
+
+def gate_camera(gates: Gates, noise_ratio: float | None, offset_known: bool) -> None:
+    """Camera numbers that the noise contradicts, and an offset that nobody knows.
+
+    Parameters
+    ----------
+    noise_ratio
+        Noise variance beyond the optical cut-off, measured over predicted; None: not known.
+    offset_known
+        False when 0 was assumed.
+    """
+    if not offset_known:
+        gates.add(
+            "noise_model",
+            "weak",
+            "the camera offset is not known: zero and scale of the photo-electrons are unknown; "
+            "give --offset (the counts of a dark frame)",
+        )
+    if noise_ratio is None:
+        return
+    verdict: Verdict = "ok"
+    for limits, worse in ((NOISE_WEAK, "weak"), (NOISE_FAILED, "failed")):
+        if not limits[0] <= noise_ratio <= limits[1]:
+            verdict = cast(Verdict, worse)
+    gates.add(
+        "noise_model",
+        verdict,
+        f"the noise beyond the optical cut-off is {noise_ratio:.2f} times what gain, offset and "
+        "read noise of the camera predict: one of them is wrong, or the values were processed",
+    )
 
 
 def gate_saturation(gates: Gates, fraction: float, level: float) -> None:

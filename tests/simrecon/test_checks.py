@@ -92,3 +92,17 @@ def test_a_single_brightest_pixel_at_full_scale_is_not_noted():
     frames = COUNTS.copy()
     frames[0, 0, 0] = 65535
     assert check_frames(stack(frames)) == ()
+
+
+def test_clipping_below_the_full_scale_is_saturation():
+    frames = np.random.default_rng(0).poisson(1000.0, (1, 1, 3, 3, 1, 64, 64)).astype(np.uint16)
+    assert saturation(frames)[0] == 0.0
+    fraction, level = saturation(np.minimum(frames, 1050))
+    assert level == 1050
+    assert fraction == pytest.approx(np.mean(frames >= 1050))
+    assert saturation(frames.astype(np.float32) / 7)[0] == 0.0
+
+
+def test_sparse_levels_of_bright_frames_are_no_saturation():
+    frames = np.random.default_rng(0).integers(100, 40000, (1, 1, 3, 3, 1, 64, 64))
+    assert saturation(frames.astype(np.uint16))[0] == 0.0

@@ -5,11 +5,18 @@ import pytest
 
 from simrecon.config import ReconstructionSettings, build_settings
 from simrecon.errors import DeviceError, InputError, QualityError, UsageError
+from simrecon.estimate import estimate_pattern
+from simrecon.model.optics import Optics
 from simrecon.model.pattern import PatternFit
 from simrecon.physics.otf import theoretical_otf
 from simrecon.physics.simulate import simulate
 from simrecon.pipeline import estimate, reconstruct
-from simrecon.preparation import acquisition, mean_acquisition, prepare_channel
+from simrecon.preparation import (
+    acquisition,
+    mean_acquisition,
+    prepare_channel,
+    tirf_frequencies,
+)
 from simrecon.qc.metrics import nrmse
 
 
@@ -251,7 +258,11 @@ def test_unknown_gain_is_measured_and_said(data):
 
 def test_values_that_are_no_counts_are_marked_weak(data):
     stack, truth = data
-    stretched = replace(stack, data=np.asarray(stack.data, np.float32) * np.float32(0.00137))
+    stretched = replace(
+        stack,
+        data=np.asarray(stack.data, np.float32) * np.float32(0.00137),
+        camera=replace(stack.camera, offset=100 * 0.00137),
+    )
     found = reconstruct(stretched, settings(), pattern=truth.pattern)
     assert found.verdicts["noise_model"] == "weak"
     assert not found.passed
@@ -365,3 +376,36 @@ def test_the_same_picture_on_another_device(data, monkeypatch):
     scale = on_cpu.image.max()
     assert np.abs(on_device.image - on_cpu.image).max() < 1e-4 * scale
     assert np.abs(on_device.variance / on_cpu.variance - 1).max() < 1e-3
+
+
+def test_widefield_has_no_psf(data):
+    stack = hopeless(data[0])
+    result = reconstruct(stack, settings(on_fit_failure="widefield"))
+    assert result.kind == "widefield"
+    assert result.effective_psf is None
+
+
+def test_tirf_looks_between_the_sample_index_and_the_na():
+    optics = Optics(na=1.49, emission_nm=525.0, excitation_nm=488.0)
+    low, high = tirf_frequencies(optics)
+    assert (low, high) == pytest.approx((2 * 1.333 / 0.488, 2 * 1.49 / 0.488))
+    for wrong in (replace(optics, na=1.3), replace(optics, excitation_na=1.2)):
+        with pytest.raises(InputError, match="TIRF is not possible"):
+            tirf_frequencies(wrong)
+
+
+def test_mode_tirf_reaches_the_fit(data, monkeypatch):
+    stack, _ = data
+    low = replace(stack, optics=tuple(replace(o, na=1.3) for o in stack.optics))
+    with pytest.raises(InputError, match="TIRF is not possible"):
+        reconstruct(low, settings(mode="tirf"))
+    seen = []
+
+    def watched(*args, **options):
+        seen.append(options["expected_frequency_per_um"])
+        return estimate_pattern(*args, **options)
+
+    monkeypatch.setattr("simrecon.preparation.estimate_pattern", watched)
+    for mode in ("2d", "tirf"):
+        estimate(stack, settings(mode=mode))
+    assert seen == [None, pytest.approx(np.mean(tirf_frequencies(stack.optics[0])))]

@@ -7,8 +7,10 @@ from simrecon.model.pattern import DirectionPattern, PatternFit
 from simrecon.qc.gates import (
     Gates,
     flux_numbers,
+    gate_camera,
     gate_counts,
     gate_flux,
+    gate_negative,
     gate_pattern,
     gate_residual_pattern,
     gate_saturation,
@@ -110,3 +112,22 @@ def test_summary_holds_period_and_verdict():
     assert row["period_um"] == pytest.approx(0.25)
     assert row["angle_deg"] == pytest.approx(0.0)
     assert row["verdict"] == "weak"
+
+
+@pytest.mark.parametrize(
+    "ratio, known, verdict",
+    [(1.0, True, "ok"), (None, True, "ok"), (0.69, True, "weak"), (1.41, True, "weak"),
+     (0.39, True, "failed"), (2.6, True, "failed"), (1.0, False, "weak")],
+)  # fmt: skip
+def test_camera_that_the_noise_contradicts(ratio, known, verdict):
+    gates = Gates()
+    gate_camera(gates, ratio, known)
+    assert gates.summary()["overall"] == verdict
+    assert bool(gates.reasons) == (verdict != "ok")
+
+
+@pytest.mark.parametrize("fraction, verdict", [(0.2, "ok"), (0.3, "weak")])
+def test_much_negative_light(fraction, verdict):
+    gates = Gates()
+    gate_negative(gates, fraction, "x")
+    assert gates.verdicts["negative"] == verdict
