@@ -39,14 +39,14 @@ class ZsSettings(BaseModel):
     input_regularization: float = Field(
         default=0.02, gt=0, description="factor on the SIM regularisation for the network's input"
     )
-    patch: int = Field(default=128, ge=48, description="training patch, pixels of the output grid")
-    batch: int = Field(default=3, ge=1, description="patches per step")
+    patch: int = Field(default=192, ge=48, description="training patch, pixels of the output grid")
+    batch: int = Field(default=2, ge=1, description="patches per step")
     margin: int = Field(default=16, ge=0, description="patch border left out of the loss, pixels")
     lr: float = Field(default=2e-3, gt=0, description="largest learning rate of Adam")
     lr_final: float = Field(default=2e-5, gt=0, description="learning rate at the end (cosine)")
     mu: float = Field(default=0.1, ge=0, le=1, description="weight of the denoising loss")
     resimulation: float = Field(
-        default=0.03, ge=0, description="weight of the object-domain loss on re-simulated data"
+        default=0.06, ge=0, description="weight of the object-domain loss on re-simulated data"
     )
     warmup: float = Field(
         default=0.25, ge=0, le=1, description="fraction of the training before that loss starts"
@@ -64,7 +64,7 @@ class ZsSettings(BaseModel):
     bank: int = Field(
         default=12, ge=2, description="noise draws for a 256² field; fewer (≥ 6) for larger ones"
     )
-    ema: float = Field(default=0.98, ge=0, lt=1, description="decay of the weights' mean")
+    ema: float = Field(default=0.99, ge=0, lt=1, description="decay of the weights' mean")
     seed: int = Field(default=0, ge=0, description="seed of every random draw")
     draws: int = Field(default=1, ge=1, description="re-corruptions averaged at inference")
     alpha_inference: float = Field(
