@@ -117,4 +117,5 @@ def simulate(
         )
         write_pattern(folder / names[2], truth.pattern)
     files = [str(output.parent / name) for name in names]
-    report.finish({"files": files, "notes": stack.notes}, "\n".join(f"wrote {f}" for f in files))
+    lines = [f"note: {text}" for text in stack.notes] + [f"wrote {f}" for f in files]
+    report.finish({"files": files, "notes": stack.notes}, "\n".join(lines))

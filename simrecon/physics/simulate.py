@@ -204,6 +204,11 @@ def simulate(
     notes: tuple[str, ...] = ("simulated data",)
     if saturated:
         notes += (f"{saturated} counts reached the top of the camera's range and were clipped.",)
+    if 1.0 / period_um > otf.cutoff_per_um:
+        notes += (
+            f"The pattern (period {1e3 * period_um:.0f} nm) lies beyond the detection cut-off "
+            f"({1e3 / otf.cutoff_per_um:.0f} nm): the frames show nothing of it directly.",
+        )
     stack = SimStack(
         data=counts[None, None, :, :, None],
         pixel_um=pixel_um,

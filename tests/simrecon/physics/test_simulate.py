@@ -191,3 +191,11 @@ def test_tirf_takes_its_period_from_the_excitation():
 def test_settings_that_cannot_be_meant_are_refused(wrong, message):
     with pytest.raises(UsageError, match=message):
         simulate(**{**SMALL, **wrong})
+
+
+def test_pattern_beyond_the_cutoff_is_noted():
+    options = {"shape": (48, 48), "peak_e": 50.0}
+    near, _ = simulate(period_um=0.21, **options)
+    beyond, _ = simulate(period_um=0.16, **options)
+    assert not any("beyond the detection cut-off" in text for text in near.notes)
+    assert any("beyond the detection cut-off" in text for text in beyond.notes)

@@ -7,7 +7,13 @@ import pytest
 
 from simrecon.model.pattern import PatternFit
 from simrecon.physics.simulate import simulate
-from simrecon.qc.raw_consistency import RawConsistency, brightest, judge, shifted
+from simrecon.qc.raw_consistency import (
+    DirectionConsistency,
+    RawConsistency,
+    brightest,
+    judge,
+    shifted,
+)
 from simrecon.recon.operator import Reconstructor
 from simrecon.recon.preprocess import raw_variance
 
@@ -100,3 +106,12 @@ def test_brightest_part_holds_the_light():
     assert image[rows, columns].sum() == image.sum()
     assert rows.stop - rows.start == 64
     assert (columns.start, columns.stop) == (0, 41)
+
+
+def test_chi2_alone_is_at_most_weak():
+    good = DirectionConsistency(0.8, 3.0, 1.02 + 0.01j, 0.01)
+    assert good.verdict == "ok"
+    assert replace(good, chi2=2.5).verdict == "weak"
+    assert replace(good, agreement=0.1 + 0j).verdict == "failed"
+    assert replace(good, agreement=1.5 + 0j).verdict == "weak"
+    assert replace(good, agreement=None, agreement_sd=None).verdict == "weak"
