@@ -18,6 +18,7 @@ from zsdeconv.checkpoint import read_model
 from zsdeconv.cli import app
 from zsdeconv.demo import reference_object, simulate_scene
 from zsdeconv.outputs import check_folder
+from zsdeconv.pairs_image import camera_measurement
 from zsdeconv.selection import select_acquisition
 
 QUICK = {"width": 12, "patch": 96, "batch": 2, "bank": 4, "iterations": 60, "lr": 4e-3}
@@ -62,7 +63,7 @@ def test_a_plain_image_is_enhanced_too():
     assert found["flux_ratio"] != pytest.approx(1.0, abs=1e-6)  # before the factor, not after
 
 
-def test_a_camera_picture_needs_its_camera_and_gets_its_noise():
+def test_a_camera_picture_needs_its_camera_and_gets_its_noise(monkeypatch):
     """Counts with gain and offset: the variance map is that of the electrons."""
     rng = np.random.default_rng(0)
     clean = np.full((96, 96), 30.0)
@@ -82,6 +83,20 @@ def test_a_camera_picture_needs_its_camera_and_gets_its_noise():
         assert done.image_variance[side].mean() == pytest.approx(level + 4.0, rel=0.05)
     assert 0.8 < done.qc["enhancement"]["chi2"] < 1.5
     assert done.pixel_um == 0.1
+    monkeypatch.setattr("zsdeconv.enhancement.flux_factor", lambda *_: 0.95)
+    done = enhance(counts, settings, psf=psf, pixel_um=0.1, camera=camera)
+    assert done.verdicts["flux"] == "weak"
+    assert done.qc["enhancement"]["flux_ratio"] == pytest.approx(1 / 0.95)
+
+
+@pytest.mark.parametrize("size", [(9, 11), (8, 10)])
+def test_the_variance_of_a_camera_picture_lies_on_the_picture(size):
+    psf = np.ones(size)
+    psf[size[0] // 2, size[1] // 2] = 50.0
+    counts = np.zeros((40, 44))
+    counts[20, 30] = 1000.0
+    made = camera_measurement(counts, psf, 0.1, Camera(read_noise_e=1.0))
+    assert np.unravel_index(np.argmax(made.image_variance), (40, 44)) == (20, 30)
 
 
 def test_of_several_acquisitions_one_is_chosen(scene):

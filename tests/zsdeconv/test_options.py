@@ -25,10 +25,10 @@ def test_device_reaches_training_and_engine():
 def test_file_then_options_then_set(tmp_path):
     path = tmp_path / "c.toml"
     path.write_text(
-        "[zsdeconv]\nseed = 1\nlr = 1e-3\nbank = 5\n[reconstruction]\ndevice = 'cpu'\nzoom = 3\n"
+        "[zsdeconv]\nseed = 1\nlr = 1e-3\nbank = 5\n[reconstruction]\ndevice = 'cuda:1'\nzoom = 3\n"
     )
     file = FileOptions(config=path, set=["zsdeconv.lr=3e-3", "na=1.4", "zsdeconv.alpha=[0.5, 2]"])
-    ours, engine = both_settings(file, TrainOptions(seed=2, budget="2min"))
+    ours, engine = both_settings(file, TrainOptions(seed=2, budget="2min", device="cpu"))
     assert (ours.seed, ours.lr, ours.bank, ours.budget_s) == (2, 3e-3, 5, 120.0)
     assert ours.alpha == (0.5, 2.0)
     assert (engine.reconstruction.device, engine.reconstruction.zoom) == ("cpu", 3)
