@@ -60,4 +60,4 @@ def test_links_lead_somewhere():
     links = re.findall(r"\]\(([^)#]+)\)", README)
     assert len(links) > 5
     missing = [link for link in links if "://" not in link and not (ROOT / link).exists()]
-    assert missing in ([], ["docs/images/demo.png"])
+    assert missing == []
