@@ -14,7 +14,7 @@ _LAZY = {
     "read": "simrecon.io",
     "write_image": "simrecon.io",
     "inspect": "simrecon.inspection",
-    "estimate_pattern": "simrecon.estimate",
+    "estimate_pattern": "simrecon.pipeline",
     "Reconstructor": "simrecon.recon.operator",
     "reconstruct": "simrecon.pipeline",
     "simulate": "simrecon.physics.simulate",
@@ -24,11 +24,11 @@ __all__ = ["__version__", *_LAZY]
 
 if TYPE_CHECKING:
     from simrecon.config import Settings as Settings
-    from simrecon.estimate import estimate_pattern as estimate_pattern
     from simrecon.inspection import inspect as inspect
     from simrecon.io import read as read
     from simrecon.io import write_image as write_image
     from simrecon.physics.simulate import simulate as simulate
+    from simrecon.pipeline import estimate_pattern as estimate_pattern
     from simrecon.pipeline import reconstruct as reconstruct
     from simrecon.recon.operator import Reconstructor as Reconstructor
 

@@ -36,7 +36,7 @@ from simrecon.result import Progress, Result, no_progress
 
 PSF_RADIUS_UM = 2.0
 
-__all__ = ["Plan", "estimate", "plan", "reconstruct"]
+__all__ = ["Plan", "estimate_pattern", "plan", "reconstruct"]
 
 
 @dataclass
@@ -117,18 +117,32 @@ def reconstruct(
     return _result(run, arrays, patterns, operators, numbers, channels, expected_cost)
 
 
-def estimate(
+def estimate_pattern(
     stack: SimStack,
+    otf: DetectionOTF | Sequence[DetectionOTF] | None = None,
     settings: Settings | None = None,
     *,
-    otf: DetectionOTF | Sequence[DetectionOTF] | None = None,
     pattern: PatternFit | None = None,
     time: int = 0,
     channel: int = 0,
 ) -> PatternFit:
     """Fit the pattern of one time point and channel (middle plane), with the pipeline's checks.
 
-    With ``share_pattern`` the mean over all times and planes is fitted.
+    Parameters
+    ----------
+    stack : SimStack
+    otf, settings, pattern
+        See :func:`reconstruct`. With ``share_pattern`` the mean over all times and planes is
+        fitted.
+    time, channel : int
+        Which acquisition, counted from 0.
+
+    Raises
+    ------
+    UsageError
+        When there is no such time point or channel.
+    InputError
+        For frames, OTF or pattern that cannot be meant.
     """
     settings = as_settings(settings)
     for name, index, axis in (("time", time, 0), ("channel", channel, 1)):

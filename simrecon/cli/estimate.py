@@ -59,8 +59,8 @@ def estimate(
         _check_output(output, [*expand_paths(files), *side_inputs(file, settings, otf, pattern)])
     stack = read(files, mode=settings.reconstruction.mode, **settings.reader_overrides())
     given = None if pattern is None else read_pattern(pattern)
-    fit = pipeline.estimate(
-        stack, settings, otf=load_otfs(otf, stack), pattern=given, time=time, channel=channel
+    fit = pipeline.estimate_pattern(
+        stack, load_otfs(otf, stack), settings, pattern=given, time=time, channel=channel
     )
     if output is not None:
         write_pattern(output, fit)

@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from simrecon import pipeline
 from simrecon.config import ReconstructionSettings, build_settings
 from simrecon.errors import DeviceError, InputError, QualityError, UsageError
 from simrecon.estimate import estimate_pattern
@@ -10,7 +11,7 @@ from simrecon.model.optics import Optics
 from simrecon.model.pattern import PatternFit
 from simrecon.physics.otf import theoretical_otf
 from simrecon.physics.simulate import simulate
-from simrecon.pipeline import estimate, reconstruct
+from simrecon.pipeline import reconstruct
 from simrecon.preparation import (
     acquisition,
     mean_acquisition,
@@ -157,7 +158,7 @@ def test_known_frequencies_leave_the_rest_to_be_fitted(data):
 
 
 def test_estimate_agrees_with_reconstruct(data, result):
-    fit = estimate(data[0], settings())
+    fit = pipeline.estimate_pattern(data[0], settings=settings())
     assert fit.directions == result.pattern.directions
 
 
@@ -331,7 +332,7 @@ def test_foreign_patterns_are_refused(data):
 
 def test_expected_period_outside_the_otf_is_refused(data):
     with pytest.raises(InputError, match="outside the detection OTF") as error:
-        estimate(data[0], settings(period_um=0.1))
+        pipeline.estimate_pattern(data[0], settings=settings(period_um=0.1))
     assert "got: 100 nm" in str(error.value)
 
 
@@ -407,5 +408,5 @@ def test_mode_tirf_reaches_the_fit(data, monkeypatch):
 
     monkeypatch.setattr("simrecon.preparation.estimate_pattern", watched)
     for mode in ("2d", "tirf"):
-        estimate(stack, settings(mode=mode))
+        pipeline.estimate_pattern(stack, settings=settings(mode=mode))
     assert seen == [None, pytest.approx(np.mean(tirf_frequencies(stack.optics[0])))]
