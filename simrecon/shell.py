@@ -145,11 +145,6 @@ class Reporter:
         stream.write(text + "\n")
         stream.flush()
 
-    def warn(self, text: str) -> None:
-        """A line that a person must not miss (standard error in both modes)."""
-        sys.stderr.write(f"warning: {text}\n")
-        sys.stderr.flush()
-
     def finish(self, facts: Mapping[str, Any], text: str | None = None) -> None:
         """Write the outcome: the JSON document, or `text`."""
         if self.as_json:

@@ -20,7 +20,7 @@ def select_device(request: str) -> Device:
     """
     cores = usable_cores()
     if request == "cpu":
-        return Device("cpu", 0, f"CPU, {cores} cores, as asked")
+        return Device("cpu", 0, f"CPU, {cores} cores")
     index = int(request.partition(":")[2] or 0)
     if torch.cuda.is_available() and index < torch.cuda.device_count():
         name = torch.cuda.get_device_name(index)

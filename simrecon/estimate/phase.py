@@ -34,10 +34,3 @@ def phases_from_carrier(coefficients: np.ndarray) -> np.ndarray:
         moved = u
     result: np.ndarray = np.angle(moved)
     return result
-
-
-def step_spread(phase_rad: np.ndarray) -> float:
-    """Largest gap between neighbouring phases on the circle, rad (2π/P for equal steps)."""
-    ordered = np.sort(np.mod(phase_rad, 2 * np.pi))
-    gaps = np.diff(np.concatenate([ordered, ordered[:1] + 2 * np.pi]))
-    return float(gaps.max())

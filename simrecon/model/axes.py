@@ -1,14 +1,8 @@
-"""Names of axes and acquisition orders."""
+"""Acquisition orders: which of phase, angle, plane, channel and time varies fastest."""
 
 from __future__ import annotations
 
 from simrecon.errors import UsageError
-
-RAW_AXES = ("T", "C", "A", "P", "Z", "Y", "X")
-"""Canonical axes of raw data: time, channel, angle (pattern direction), phase, z, y, x."""
-
-IMAGE_AXES = ("T", "C", "Z", "Y", "X")
-"""Axes of reconstructions."""
 
 
 def parse_order(order: str) -> tuple[str, ...]:

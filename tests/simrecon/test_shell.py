@@ -42,7 +42,6 @@ def app():
         with report.progress() as progress:
             for i in range(3):
                 progress("work", i + 1, 3, "loss 1")
-        report.warn("look")
         report.finish({"value": np.float32(0.5), "bad": float("nan")}, "done")
         return code
 
