@@ -340,14 +340,41 @@ class Reconstructor:
         for index, band in enumerate(self.bands):
             field = self._padding.crop(ifft2(self._fold(self._analysis[index] * spectrum)))
             field = field * xp.conj(self._demodulation[index])
-            pattern = self.pattern.directions[band.direction]
-            phase = np.asarray(pattern.phase_rad)
-            mixing = np.asarray(pattern.intensity) * np.exp(1j * band.order * phase)
-            mixing = self._device(band.multiplicity * mixing[:, None, None], self._c64)
-            part = xp.real(mixing * field[None, ...])
+            part = xp.real(self._mixing(band) * field[None, ...])
             d = band.direction
             frames[d] = part if frames[d] is None else frames[d] + part
         return xp.astype(xp.stack(frames), xp.float32, copy=False)
+
+    def forward_adjoint(self, frames: Array) -> Array:
+        """Apply Fᵀ, F being :meth:`forward`: ``⟨F S, D⟩ = ⟨S, Fᵀ D⟩``.
+
+        Not a reconstruction: the gradient of every misfit of frames is Fᵀ of its derivative.
+
+        Parameters
+        ----------
+        frames : array, shape (A, P, Y, X)
+
+        Returns
+        -------
+        array, shape (zoom·Y, zoom·X), float32
+        """
+        frames = self._check(frames, self.frames_shape, "Frames")
+        xp = namespace(frames)
+        total = None
+        for index, band in enumerate(self.bands):
+            field = xp.sum(xp.conj(self._mixing(band)) * frames[band.direction, ...], axis=0)
+            spectrum = fft2(self._padding.embed(field * self._demodulation[index]))
+            part = self._tile_multiply(xp.conj(self._analysis[index]), spectrum)
+            total = part if total is None else total + part
+        image = self._sr_padding.gather(xp.real(ifft2(total)))
+        return xp.astype(image * self.zoom**2, xp.float32, copy=False)
+
+    def _mixing(self, band: Band) -> Array:
+        """Weight of a band in each frame of its direction, shape (P, 1, 1), complex64."""
+        pattern = self.pattern.directions[band.direction]
+        phase = np.asarray(pattern.phase_rad)
+        mixing = np.asarray(pattern.intensity) * np.exp(1j * band.order * phase)
+        return self._device(band.multiplicity * mixing[:, None, None], self._c64)
 
     def variance(self, variance_e2: Array) -> Array:
         """Exact variance of ``reconstruct(frames)`` for independent raw noise.

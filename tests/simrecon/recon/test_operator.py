@@ -131,6 +131,22 @@ def test_adjoint(shape, to_library):
     assert np.linalg.norm(back) > 0
 
 
+@pytest.mark.parametrize("shape", SIZES)
+@pytest.mark.parametrize("zoom", [1, 2, 3])
+def test_adjoint_of_the_forward_model(shape, zoom, to_library):
+    rng = np.random.default_rng(3)
+    frames = to_library(rng.normal(size=(3, 3, *shape)).astype(np.float32))
+    image = to_library(rng.normal(size=(zoom * shape[0], zoom * shape[1])).astype(np.float32))
+    op = build(Grid(shape, 0.065), reference=frames, zoom=zoom, regularization=None)
+    seen = to_numpy(op.forward(image)).astype(float)
+    back = to_numpy(op.forward_adjoint(frames)).astype(float)
+    left = np.vdot(seen, to_numpy(frames).astype(float))
+    right = np.vdot(to_numpy(image).astype(float), back)
+    assert back.shape == op.sr_grid.shape
+    assert np.linalg.norm(back) > 0
+    assert abs(left - right) < 1e-5 * np.linalg.norm(seen) * np.linalg.norm(to_numpy(frames))
+
+
 def test_libraries_agree(to_library):
     grid = Grid((45, 52), 0.065)
     rng = np.random.default_rng(4)
@@ -142,6 +158,7 @@ def test_libraries_agree(to_library):
         (op.reconstruct(frames), image),
         (op.variance(frames), ref.variance(host)),
         (op.forward(to_library(image)), ref.forward(image)),
+        (op.forward_adjoint(frames), ref.forward_adjoint(host)),
     ]:
         assert np.linalg.norm(to_numpy(ours) - theirs) < 1e-5 * np.linalg.norm(theirs)
 
