@@ -1,6 +1,6 @@
 """Fitted against true parameters, and against napari-sim-processor, on the same raw frames.
 
-Run: ``python benchmarks/bench_reconstruction.py [--kinds …] [--objects 5] [--peaks 1000 300 100 30]``
+Run: ``python benchmarks/bench_reconstruction.py [--kinds K …] [--objects 5] [--peaks E …]``
 (512² × 9, about 25 minutes on a quiet core; ``--pictures DIR`` writes crops). Objects, patterns
 and noise come from this project's simulator, which models the frames on a finer grid and shares no
 code with the reconstruction: period 210 nm, modulation 0.85/0.70/0.55, steps jittered by 6°,
@@ -72,7 +72,7 @@ class Case:
 def own_cases(
     kinds: list[str], objects: int, peaks: list[float], size: int, seed: int
 ) -> Iterator[Case]:
-    """From this project's simulator; every kind has `objects` objects, each at every light level."""
+    """From this project's simulator; `objects` objects per kind, each at every light level."""
     optics = Optics(na=1.4, emission_nm=520.0, pixel_integration=False)
     for kind in kinds:
         for number in range(objects):
@@ -101,21 +101,26 @@ def own_cases(
                 labels = {"kind": kind, "object": number, "peak": peak}
                 frames = stack.frames_e()
                 yield Case(
-                    labels, frames, stack.pixel_um, optics, truth.otf, truth.pattern, score, reference
+                    labels,
+                    frames,
+                    stack.pixel_um,
+                    optics,
+                    truth.otf,
+                    truth.pattern,
+                    score,
+                    reference,
                 )
 
 
 def independent_cases(folder: Path, objects: int, peaks: list[float]) -> Iterator[Case]:
-    """From ``gen_sim2d.py``, scored by ``simmetrics.py`` (on a grid with pixel 0 on raw pixel 0)."""
+    """From ``gen_sim2d.py``, scored by ``simmetrics.py``."""
     sys.path.insert(0, str(folder))
     generator = importlib.import_module("gen_sim2d")
     metrics = importlib.import_module("simmetrics")
     for number in range(objects):
         for peak in peaks:
             raw, _, _, reference, truth = generator.simulate(peak, True, number, 21 + number)
-            optics = Optics(
-                na=truth["na"], emission_nm=1e3 * truth["lem"], pixel_integration=False
-            )
+            optics = Optics(na=truth["na"], emission_nm=1e3 * truth["lem"], pixel_integration=False)
 
             def score(
                 image: np.ndarray, truth: Any = truth, ref: np.ndarray = reference
@@ -262,7 +267,12 @@ def rows_of(levels: dict[str, dict[str, dict[str, float]]]) -> list[list[str]]:
     for peak, programs in levels.items():
         for name, s in programs.items():
             errors = (
-                [f"{s['df_px']:.4f}", f"{s['dphi_deg']:.3f}", f"{s['dstep_deg']:.3f}", f"{s['dm']:+.4f}"]
+                [
+                    f"{s['df_px']:.4f}",
+                    f"{s['dphi_deg']:.3f}",
+                    f"{s['dstep_deg']:.3f}",
+                    f"{s['dm']:+.4f}",
+                ]
                 if "df_px" in s
                 else [""] * 4
             )
@@ -287,7 +297,7 @@ def main() -> int:
     parser.add_argument("--peaks", type=float, nargs="+", default=[1000, 300, 100, 30])
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--seed", type=int, default=100)
-    parser.add_argument("--pictures", type=Path, help="folder for the pictures of each first object")
+    parser.add_argument("--pictures", type=Path, help="folder for pictures of each first object")
     args = parser.parse_args()
     peer = peer_napari.processor_class()
     if args.pictures:

@@ -97,20 +97,48 @@ def evaluate_otf(otf: DetectionOTF, ky_per_um: np.ndarray, kx_per_um: np.ndarray
         float64 for a radial table, complex128 for a measured PSF; exactly 0 from the cut-off on.
     """
     ky, kx = np.asarray(ky_per_um, dtype=np.float64), np.asarray(kx_per_um, dtype=np.float64)
+    if ky.ndim == 2 and kx.ndim == 2 and ky.shape[1] == 1 and kx.shape[0] == 1:
+        out = np.zeros((ky.shape[0], kx.shape[1]), _value_type(otf))
+        rows, columns = open_support(otf, ky, kx)
+        out[np.ix_(rows, columns)] = _on_open_grid(otf, ky[rows], kx[:, columns])
+        return out
     radius = np.hypot(ky, kx)
     inside = radius < otf.cutoff_per_um
     if isinstance(otf, RadialOTF):
-        values = np.interp(radius, otf.k_per_um, otf.values, right=0.0)
-        if otf.pixel_um is not None:
-            values = values * (np.sinc(ky * otf.pixel_um) * np.sinc(kx * otf.pixel_um))
-        return np.where(inside, values, 0.0)
-    open_grid = ky.ndim == 2 and kx.ndim == 2 and ky.shape[1] == 1 and kx.shape[0] == 1
-    if open_grid:
-        return np.where(inside, _dft_open(otf, ky[:, 0], kx[0]), 0.0)
+        return np.where(inside, _radial(otf, ky, kx, radius), 0.0)
     out = np.zeros(radius.shape, dtype=np.complex128)
     ky_in, kx_in = (np.broadcast_to(a, radius.shape)[inside] for a in (ky, kx))
     out[inside] = _dft_points(otf, ky_in, kx_in)
     return out
+
+
+def open_support(
+    otf: DetectionOTF, ky_per_um: np.ndarray, kx_per_um: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of an open grid, (Y, 1) and (1, X), outside which the OTF is 0."""
+    inside_y = np.abs(ky_per_um[:, 0]) < otf.cutoff_per_um
+    inside_x = np.abs(kx_per_um[0]) < otf.cutoff_per_um
+    return np.flatnonzero(inside_y), np.flatnonzero(inside_x)
+
+
+def _value_type(otf: DetectionOTF) -> type[np.generic]:
+    return np.float64 if isinstance(otf, RadialOTF) else np.complex128
+
+
+def _on_open_grid(otf: DetectionOTF, ky: np.ndarray, kx: np.ndarray) -> np.ndarray:
+    radius = np.hypot(ky, kx)
+    if isinstance(otf, RadialOTF):
+        values = _radial(otf, ky, kx, radius)
+    else:
+        values = _dft_open(otf, ky[:, 0], kx[0])
+    return np.where(radius < otf.cutoff_per_um, values, 0.0)
+
+
+def _radial(otf: RadialOTF, ky: np.ndarray, kx: np.ndarray, radius: np.ndarray) -> np.ndarray:
+    values: np.ndarray = np.interp(radius, otf.k_per_um, otf.values, right=0.0)
+    if otf.pixel_um is not None:
+        values = values * (np.sinc(ky * otf.pixel_um) * np.sinc(kx * otf.pixel_um))
+    return values
 
 
 def _waves(otf: GridOTF, k: np.ndarray, axis: int) -> np.ndarray:

@@ -36,11 +36,10 @@ def support_radius_per_um(
     largest = float(np.linalg.eigvalsh(moment)[-1])
     if largest > 0:
         moment = moment * (np.mean(np.sum(carriers**2, axis=1)) / largest)
+    square = moment[0, 0] * ky**2 + 2 * moment[0, 1] * ky * kx + moment[1, 1] * kx**2
     k = np.hypot(ky, kx)
-    safe = np.where(k > 0, k, 1.0)
-    uy, ux = ky / safe, kx / safe
-    square = moment[0, 0] * uy**2 + 2 * moment[0, 1] * uy * ux + moment[1, 1] * ux**2
-    return np.asarray(cutoff_per_um + np.sqrt(np.maximum(square, 0.0)))
+    swing = np.divide(np.sqrt(np.maximum(square, 0.0)), k, out=np.zeros_like(k), where=k > 0)
+    return np.asarray(cutoff_per_um + swing)
 
 
 def apodization(
@@ -52,11 +51,16 @@ def apodization(
     :func:`support_radius_per_um` (its transform is nearly non-negative, so it does not ring);
     ``triangle`` falls linearly to that edge; ``none`` is 1.
     """
-    ky, kx = grid.frequencies_per_um()
     if kind == "none":
         return np.ones(grid.shape)
+    ky, kx = grid.frequencies_per_um()
+    edge = cutoff_per_um + max(float(np.hypot(*band.carrier_per_um)) for band in bands)
+    rows, columns = np.flatnonzero(np.abs(ky) < edge), np.flatnonzero(np.abs(kx) < edge)
+    ky, kx = ky[rows], kx[:, columns]
     v = np.hypot(ky, kx) / support_radius_per_um(bands, cutoff_per_um, ky, kx)
     v = np.minimum(v, 1.0)
-    if kind == "triangle":
-        return np.asarray(1.0 - v)
-    return np.asarray(2.0 / np.pi * (np.arccos(v) - v * np.sqrt(1.0 - v * v)))
+    triangle = kind == "triangle"
+    inside = 1.0 - v if triangle else 2.0 / np.pi * (np.arccos(v) - v * np.sqrt(1.0 - v * v))
+    window = np.zeros(grid.shape)
+    window[np.ix_(rows, columns)] = inside
+    return window

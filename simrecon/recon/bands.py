@@ -16,7 +16,7 @@ from simrecon.errors import QualityError, UsageError
 from simrecon.model.grid import Grid
 from simrecon.model.pattern import DirectionPattern, PatternFit
 from simrecon.model.psf import DetectionOTF
-from simrecon.physics.otf import evaluate_otf
+from simrecon.physics.otf import evaluate_otf, open_support
 
 MAX_CONDITION = 50.0
 """Largest accepted condition number of a mixing matrix (equal 3-step patterns have 1)."""
@@ -100,6 +100,16 @@ class Band:
         ky, kx = grid.frequencies_per_um()
         values = evaluate_otf(otf, ky + self.carrier_per_um[0], kx + self.carrier_per_um[1])
         return np.asarray(self.amplitude * values)
+
+    def transfer_block(
+        self, otf: DetectionOTF, grid: Grid
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """:meth:`transfer` without its zeros: row indices, column indices, values on their grid."""
+        ky, kx = grid.frequencies_per_um()
+        ky, kx = ky + self.carrier_per_um[0], kx + self.carrier_per_um[1]
+        rows, columns = open_support(otf, ky, kx)
+        values = evaluate_otf(otf, ky[rows], kx[:, columns])
+        return rows, columns, np.asarray(self.amplitude * values)
 
     def demodulation(self, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
         """``exp(-2πi n p·r)`` on `grid` as factors of shape (Y, 1) and (1, X), complex128."""

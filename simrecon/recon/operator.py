@@ -194,14 +194,20 @@ class Reconstructor:
         ky, kx = self._padded_sr.frequencies_per_um()
         offset = self.sr_grid.offset_um - self.grid.offset_um
         # moves sampling points from SR pixel centres to raw pixel centres, or back (conjugate)
-        ramp = np.exp(-2j * np.pi * offset * ky) * np.exp(-2j * np.pi * offset * kx)
-        precision = np.zeros(self._padded_sr.shape)
+        ramp_y, ramp_x = np.exp(-2j * np.pi * offset * ky), np.exp(-2j * np.pi * offset * kx)
+        ny, nx = self._padded_sr.shape
+        precision = np.zeros((ny, nx))
         self._analysis = []
         for band in self.bands:
-            transfer = band.transfer(self.otf, self._padded_sr)
+            rows, columns, transfer = band.transfer_block(self.otf, self._padded_sr)
             power = np.abs(transfer) ** 2 / band.noise_e2
-            precision += power if band.order == 0 else power + _mirrored(power)
-            self._analysis.append(self._device(transfer * (ramp / self.zoom**2), self._c64))
+            precision[np.ix_(rows, columns)] += power
+            if band.order > 0:  # its conjugate band lies mirrored
+                precision[np.ix_(-rows % ny, -columns % nx)] += power
+            analysis = np.zeros((ny, nx), np.complex64)
+            ramp = ramp_y[rows] * ramp_x[:, columns] / self.zoom**2
+            analysis[np.ix_(rows, columns)] = transfer * ramp
+            self._analysis.append(self._device(analysis, self._c64))
         self._precision = precision
         self._demodulation = []
         self._weights = []
@@ -424,14 +430,17 @@ class Reconstructor:
         """Fit the object's radial power spectrum to `frames` (see :mod:`.spectrum`)."""
         frames = self._check(frames, self.frames_shape, "Frames")
         xp = namespace(frames)
-        total = None
+        central: Any = 0.0  # orders 0
+        upper: Any = 0.0  # orders above 0, without their conjugates
         # the band matched filter conj(aH)/N is the analysis filter, not the Wiener one
         for index, band in enumerate(self.bands):
             matched = xp.conj(self._analysis[index]) * (self.zoom**2 / band.noise_e2)
             part = self._tile_multiply(matched, self._band_spectrum(frames, index))
-            if band.order > 0:
-                part = part + xp.conj(self._mirrored_device(part))
-            total = part if total is None else total + part
+            if band.order == 0:
+                central = central + part
+            else:
+                upper = upper + part
+        total = central + upper + xp.conj(self._mirrored_device(upper))
         power = np.abs(to_numpy(total)).astype(np.float64) ** 2 / np.prod(self._padding.padded)
         ky, kx = self._padded_sr.frequencies_per_um()
         return fit_signal_power(power, self._precision, np.hypot(ky, kx))
@@ -485,8 +494,3 @@ class Reconstructor:
             psf = psf[y0 : y0 + shape[0], x0 : x0 + shape[1]]
         result: np.ndarray = psf.astype(np.float32)
         return result
-
-
-def _mirrored(spectrum: np.ndarray) -> np.ndarray:
-    """Values at -k, FFT order."""
-    return np.asarray(np.roll(spectrum[::-1, ::-1], (1, 1), axis=(0, 1)))
