@@ -27,9 +27,14 @@ from zsdeconv.sim_forward import Illumination, SimForward
 def illuminations(pattern: PatternFit) -> list[Illumination]:
     """Patterns of all frames, direction by direction."""
     return [
-        Illumination(d.frequency_per_um, phase, d.modulation, intensity)
+        Illumination(d.frequency_per_um, phase, d.modulation, intensity, drift)
         for d in pattern.directions
-        for phase, intensity in zip(d.phase_rad, d.intensity, strict=True)
+        for phase, intensity, drift in zip(
+            d.phase_rad,
+            d.intensity,
+            d.drift_um or ((0.0, 0.0),) * len(d.phase_rad),
+            strict=True,
+        )
     ]
 
 

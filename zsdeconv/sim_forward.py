@@ -33,12 +33,21 @@ class Illumination:
         Contrast of order 1, 2, ….
     intensity : float
         Relative brightness of the frame.
+    drift_um : (float, float)
+        Displacement (y, x) of the object in this frame; the pattern stays.
     """
 
     frequency_per_um: tuple[float, float]
     phase_rad: float
     modulation: tuple[float, ...]
     intensity: float
+    drift_um: tuple[float, float] = (0.0, 0.0)
+
+    @property
+    def object_phase_rad(self) -> float:
+        """Phase of the pattern on the object: displaced by u it meets ``φ + 2π p·u``."""
+        (fy, fx), (uy, ux) = self.frequency_per_um, self.drift_um
+        return self.phase_rad + 2 * np.pi * (fy * uy + fx * ux)
 
 
 class SimForward:
@@ -106,7 +115,7 @@ class SimForward:
         frames = np.empty((self.frames, *shape), np.float32)
         for frame, light in zip(frames, self.illuminations, strict=True):
             fy, fx = light.frequency_per_um
-            turn_y = 2 * np.pi * fy * y[:, None] + light.phase_rad
+            turn_y = 2 * np.pi * fy * y[:, None] + light.object_phase_rad
             turn_x = 2 * np.pi * fx * x[None, :]
             wave = np.ones(shape)
             for order, contrast in enumerate(light.modulation, start=1):
@@ -116,17 +125,27 @@ class SimForward:
         return to_tensor(frames, self.device)
 
     def _filter(self, shape: tuple[int, int]) -> torch.Tensor:
-        """OTF with the shift from object to raw pixel centres (and the decimation's 1/q²)."""
+        """OTF with the shift from object to raw pixel centres (and the decimation's 1/q²).
+
+        Where the object drifts, one per frame, which moves the lit object to its place.
+        """
         if shape not in self._filters:
             pitch = self.pixel_um / self.zoom
             ky = np.fft.fftfreq(shape[0], pitch)[:, None]
             kx = np.fft.rfftfreq(shape[1], pitch)[None, :]
             shift = 0.5 * (self.zoom - 1) * pitch
             values = self._transfer(ky, kx) * np.exp(2j * np.pi * shift * (ky + kx))
+            if any(light.drift_um != (0.0, 0.0) for light in self.illuminations):
+                uy, ux = np.array([light.drift_um for light in self.illuminations]).T[
+                    ..., None, None
+                ]
+                values = values * np.exp(-2j * np.pi * (uy * ky + ux * kx))
             if self._band_limited:
                 low, high, half = self._low(shape)
-                values = np.concatenate((values[:low], values[shape[0] - high :]))
-                values = values[:, :half] / self.zoom**2
+                values = np.concatenate(
+                    (values[..., :low, :], values[..., shape[0] - high :, :]), -2
+                )
+                values = values[..., :half] / self.zoom**2
             self._filters[shape] = to_tensor(values.astype(np.complex64), self.device)
         return self._filters[shape]
 

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from cyclopts import Parameter
 
 from simrecon.backend import select_device
@@ -36,6 +37,9 @@ def simulate(
     modulation: list[float] | None = None,
     phase_jitter_rad: float = 0.0,
     intensity_jitter: float = 0.0,
+    bleaching: float = 0.0,
+    haze: float = 0.0,
+    drift_um: float = 0.0,
     gain: float = 2.0,
     offset: float = 100.0,
     read_noise_e: float = 1.5,
@@ -70,6 +74,12 @@ def simulate(
         Contrast of the pattern, one per direction; repeat the option [default: 0.85 0.7 0.55].
     phase_jitter_rad, intensity_jitter
         Random errors of phase steps (rad rms) and lamp (relative rms).
+    bleaching
+        Fraction of the brightness lost between the first and the last frame.
+    haze
+        Out-of-focus light, not modulated, relative to peak_e.
+    drift_um
+        Way of the sample from the first to the last frame at constant speed, along x = y, µm.
     gain, offset, read_noise_e
         Camera: counts per electron, counts without light, electrons rms.
     seed
@@ -96,13 +106,22 @@ def simulate(
         "phase_jitter_rad": phase_jitter_rad,
         "intensity_jitter": intensity_jitter,
         "background": background_e,
+        "bleaching": bleaching,
+        "haze": haze,
         "seed": seed,
     }
+    way = np.linspace(-0.5, 0.5, angles * phases).reshape(angles, phases, 1)
+    drift = way * drift_um * np.sqrt([0.5, 0.5]) if drift_um else None
     optics = Optics(na=na, emission_nm=emission_nm, excitation_nm=excitation_nm)
     camera = Camera(gain, offset, read_noise_e, source="simulated")
-    stack, truth = simulate_stack(optics=optics, camera=camera, **arguments)
+    stack, truth = simulate_stack(optics=optics, camera=camera, drift_um=drift, **arguments)
     made = record(
-        settings={**arguments, "optics": asdict(optics), "camera": asdict(camera)},
+        settings={
+            **arguments,
+            "drift_um": drift_um,
+            "optics": asdict(optics),
+            "camera": asdict(camera),
+        },
         device=f"{device.label}: {device.reason}",
         seed=seed,
         command=command_line("simrecon"),

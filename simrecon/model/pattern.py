@@ -1,14 +1,15 @@
 """Illumination patterns with their uncertainties, and the ``simrecon/pattern/1`` schema.
 
 A direction d illuminates with ``1 + Σ_m modulation_m · cos(2π m p·r + m·phase_j)`` times the
-intensity of frame j; r is measured from the centre of raw pixel (0, 0).
+intensity of frame j; r is measured from the centre of raw pixel (0, 0). The pattern belongs to the
+instrument: a sample that moved by ``drift_um`` in frame j is ``S(r − drift_j)`` under that light.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -32,6 +33,8 @@ _DIRECTION_KEYS = frozenset(
         "intensity_sd",
         "correlation",
         "peak_to_background",
+        "drift_um",
+        "drift_sd_um",
         "period_um",
         "angle_rad",
         "verdict",
@@ -73,6 +76,8 @@ class DirectionPattern:
     verdict : {"ok", "weak", "failed"}
     peak_to_background : float or None
         Height of the carrier peak over the search ring's background, in its robust sigmas.
+    drift_um, drift_sd_um : tuple of (float, float), one per frame, or empty
+        Displacement (y, x) of the sample in each frame from its mean place, µm; empty: none.
     """
 
     frequency_per_um: tuple[float, float]
@@ -86,6 +91,29 @@ class DirectionPattern:
     correlation: tuple[float, ...] = ()
     verdict: Verdict = "ok"
     peak_to_background: float | None = None
+    drift_um: tuple[tuple[float, float], ...] = ()
+    drift_sd_um: tuple[tuple[float, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("drift_um", "drift_sd_um"):
+            values = getattr(self, name)
+            if values and len(values) != len(self.phase_rad):
+                raise ValueError(f"{name} needs one (y, x) per frame")
+
+    @property
+    def sample_phase_rad(self) -> tuple[float, ...]:
+        """Phases of the pattern on the sample, ``φ + 2π p·drift``; equal to φ without drift."""
+        if not self.drift_um:
+            return self.phase_rad
+        fy, fx = self.frequency_per_um
+        return tuple(
+            phase + 2.0 * math.pi * (fy * uy + fx * ux)
+            for phase, (uy, ux) in zip(self.phase_rad, self.drift_um, strict=True)
+        )
+
+    def at_rest(self) -> DirectionPattern:
+        """The pattern that frames have once their drift is undone."""
+        return replace(self, phase_rad=self.sample_phase_rad, drift_um=(), drift_sd_um=())
 
     @property
     def period_um(self) -> float:
@@ -129,6 +157,15 @@ class PatternFit:
         """False when a direction lacks phases or modulation: those are then to be fitted."""
         return all(d.phase_rad and d.modulation for d in self.directions)
 
+    @property
+    def drifting(self) -> bool:
+        """Whether the sample moved in any frame."""
+        return any(u != (0.0, 0.0) for d in self.directions for u in d.drift_um)
+
+    def at_rest(self) -> PatternFit:
+        """The pattern that frames have once their drift is undone."""
+        return replace(self, directions=tuple(d.at_rest() for d in self.directions))
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready dictionary in the ``simrecon/pattern/1`` schema."""
         directions = []
@@ -148,6 +185,7 @@ class PatternFit:
                     "period_um": d.period_um,
                     "angle_rad": d.angle_rad,
                     "verdict": d.verdict,
+                    **_drift_to_dict(d),
                 }
             )
         return {
@@ -226,6 +264,20 @@ def _finite(value: Any) -> float:
     return number
 
 
+def _drift_to_dict(d: DirectionPattern) -> dict[str, Any]:
+    """The optional keys, only where something moved."""
+    if not d.drift_um:
+        return {}
+    found = {"drift_um": [list(u) for u in d.drift_um]}
+    if d.drift_sd_um:
+        found["drift_sd_um"] = [list(u) for u in d.drift_sd_um]
+    return found
+
+
+def _vectors(values: Sequence[Sequence[Any]]) -> tuple[tuple[float, float], ...]:
+    return tuple((_finite(y), _finite(x)) for y, x in values)
+
+
 def _direction_from_dict(d: dict[str, Any]) -> DirectionPattern:
     def floats(key: str, default: Sequence[float] = ()) -> tuple[float, ...]:
         return tuple(_finite(v) for v in d.get(key, default))
@@ -251,4 +303,6 @@ def _direction_from_dict(d: dict[str, Any]) -> DirectionPattern:
         correlation=floats("correlation"),
         verdict=verdict,
         peak_to_background=None if ratio is None else _finite(ratio),
+        drift_um=_vectors(d.get("drift_um", ())),
+        drift_sd_um=_vectors(d.get("drift_sd_um", ())),
     )

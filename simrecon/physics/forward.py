@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.fft
+from scipy.ndimage import fourier_shift
 
 from simrecon.backend import usable_cores
 from simrecon.errors import UsageError
@@ -119,7 +120,7 @@ def expected_frames(
     directions: Sequence[DirectionPattern],
     detector: Detector,
 ) -> np.ndarray:
-    """Noise-free frames of an object under patterned light.
+    """Noise-free frames of an object under patterned light; it moves as the patterns' drift says.
 
     Parameters
     ----------
@@ -136,10 +137,25 @@ def expected_frames(
     grid = detector.field.grid
     frames = []
     for d in directions:
+        drift = d.drift_um or ((0.0, 0.0),) * len(d.phase_rad)
         frames.append(
             [
-                detector(density * illumination(grid, d.frequency_per_um, phase, d.modulation, g))
-                for phase, g in zip(d.phase_rad, d.intensity, strict=True)
+                detector(
+                    displaced(density, u, grid.pixel_um)
+                    * illumination(grid, d.frequency_per_um, phase, d.modulation, g)
+                )
+                for phase, g, u in zip(d.phase_rad, d.intensity, drift, strict=True)
             ]
         )
     return np.asarray(frames, dtype=np.float32)
+
+
+def displaced(density: np.ndarray, shift_um: tuple[float, float], pixel_um: float) -> np.ndarray:
+    """A density moved by (y, x) µm, float32; what leaves the field comes back at its other side."""
+    if shift_um == (0.0, 0.0):
+        return density
+    spectrum = scipy.fft.rfft2(density.astype(np.float32, copy=False), workers=usable_cores())
+    shift_px = [u / pixel_um for u in shift_um]
+    moved = fourier_shift(spectrum, shift_px, n=density.shape[1])
+    image = scipy.fft.irfft2(moved, s=density.shape, workers=usable_cores())
+    return np.asarray(image, dtype=np.float32)

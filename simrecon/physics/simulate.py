@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, shift
 
 from simrecon.errors import UsageError
 from simrecon.model.camera import Camera
 from simrecon.model.grid import Grid
 from simrecon.model.optics import Optics
-from simrecon.model.pattern import PatternFit
+from simrecon.model.pattern import DirectionPattern, PatternFit
 from simrecon.model.psf import DetectionOTF
 from simrecon.model.stack import SimStack
 from simrecon.physics.exposure import expose
@@ -90,6 +90,7 @@ def simulate(
     bleaching: float = 0.0,
     background: float = 0.0,
     haze: float = 0.0,
+    drift_um: np.ndarray | None = None,
     mode: Literal["2d", "tirf"] = "2d",
     camera: Camera = DEFAULT_CAMERA,
     bit_depth: int = 16,
@@ -128,6 +129,9 @@ def simulate(
         Uniform unmodulated light, electrons per pixel and frame.
     haze
         99.9th percentile of smooth out-of-focus light relative to `peak_e` (not modulated).
+    drift_um
+        Displacement (y, x) of the sample, haze included, in every frame, µm: shape (A, P, 2), or
+        (A, 2) for directions. The light stays. ``Truth`` shows the sample at displacement 0.
     mode
         ``tirf`` refuses haze and asks for the excitation NA or a period.
     camera, bit_depth
@@ -166,26 +170,27 @@ def simulate(
     detector = Detector(field, otf)
     density = make_phantom(kind, field.grid, object_rng) if fine_object is None else fine_object
     density = _scaled(density, detector, peak_e)
+    lit = regular_directions(
+        pattern_rng,
+        directions=directions,
+        phases=phases,
+        period_um=period_um,
+        modulation=modulation,
+        first_angle_rad=first_angle_rad,
+        phase_jitter_rad=phase_jitter_rad,
+        intensity_jitter=intensity_jitter,
+        bleaching=bleaching,
+    )
     pattern = PatternFit(
         pixel_um=pixel_um,
         shape=shape,
-        directions=regular_directions(
-            pattern_rng,
-            directions=directions,
-            phases=phases,
-            period_um=period_um,
-            modulation=modulation,
-            first_angle_rad=first_angle_rad,
-            phase_jitter_rad=phase_jitter_rad,
-            intensity_jitter=intensity_jitter,
-            bleaching=bleaching,
-        ),
+        directions=lit if drift_um is None else _moving(lit, drift_um, phases),
         notes=("simulated: these are the true values",),
     )
     haze_e = _haze(density, field, haze * peak_e)
     lamp = np.asarray([d.intensity for d in pattern.directions], dtype=np.float32)
     expected = expected_frames(density, pattern.directions, detector)
-    expected += lamp[:, :, None, None] * (haze_e + np.float32(background))
+    expected += lamp[:, :, None, None] * (_moved_haze(haze_e, pattern) + np.float32(background))
     counts, saturated = expose(expected, camera, noise_rng, bit_depth=bit_depth)
     truth = Truth(
         object_e=_box_mean(field.crop_to_camera(density), fine // TRUTH_ZOOM)
@@ -298,6 +303,37 @@ def _haze(density: np.ndarray, field: FineField, peak_e: float) -> np.ndarray:
     smooth = smooth[m : m + field.camera.shape[0], m : m + field.camera.shape[1]]
     haze = smooth * (peak_e / float(np.percentile(smooth, 99.9)))
     return np.asarray(haze, dtype=np.float32)
+
+
+def _moving(
+    lit: Sequence[DirectionPattern], drift_um: np.ndarray, phases: int
+) -> tuple[DirectionPattern, ...]:
+    """The patterns with the sample's displacements."""
+    drift = np.asarray(drift_um, dtype=np.float64)
+    if drift.shape == (len(lit), 2):
+        drift = np.repeat(drift[:, None], phases, axis=1)
+    if drift.shape != (len(lit), phases, 2) or not np.isfinite(drift).all():
+        raise UsageError(
+            "drift_um needs one displacement (y, x) per frame or direction.",
+            expected=f"({len(lit)}, {phases}, 2) or ({len(lit)}, 2)",
+            got=str(drift.shape),
+            where="simulate",
+        )
+    return tuple(
+        replace(d, drift_um=tuple((float(y), float(x)) for y, x in one))
+        for d, one in zip(lit, drift, strict=True)
+    )
+
+
+def _moved_haze(haze_e: np.ndarray, pattern: PatternFit) -> np.ndarray:
+    """The haze of every frame, (A, P, Y, X) or broadcastable to it."""
+    if not pattern.drifting or not haze_e.any():
+        return haze_e
+    moved = [
+        [shift(haze_e, np.divide(u, pattern.pixel_um), mode="nearest") for u in d.drift_um]
+        for d in pattern.directions
+    ]
+    return np.asarray(moved, dtype=np.float32)
 
 
 def _box_mean(image: np.ndarray, size: int) -> np.ndarray:

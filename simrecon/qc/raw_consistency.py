@@ -39,6 +39,7 @@ from simrecon.model.psf import DetectionOTF
 from simrecon.recon.bands import Band
 from simrecon.recon.noise_floor import hann_window
 from simrecon.recon.operator import Reconstructor, Regularization
+from simrecon.recon.shift import frames_at_rest
 
 MAX_SIDE_PX = 256
 DISTANCE_WEAK, DISTANCE_FAILED = 0.3, 0.7
@@ -148,7 +149,8 @@ class RawConsistency:
         self._part = brightest(frames_e.mean(axis=(0, 1)), MAX_SIDE_PX)
         y0, x0 = self._part[0].start, self._part[1].start
         shape = (self._part[0].stop - y0, self._part[1].stop - x0)
-        local = shifted(pattern, (y0, x0), shape)
+        self._pattern = pattern
+        local = shifted(pattern.at_rest(), (y0, x0), shape)
         self._grid = Grid(shape, grid.pixel_um, grid.offset_um)
         noise = variance_e2[..., self._part[0], self._part[1]].mean(axis=(2, 3), dtype=np.float64)
         self._operator = Reconstructor(
@@ -164,7 +166,8 @@ class RawConsistency:
         self, frames_e: np.ndarray, variance_e2: np.ndarray
     ) -> tuple[DirectionConsistency, ...]:
         """Numbers of one acquisition, direction by direction."""
-        frames = frames_e[..., self._part[0], self._part[1]]
+        at_rest = frames_at_rest(frames_e, self._pattern)
+        frames = at_rest[..., self._part[0], self._part[1]]
         variance = variance_e2[..., self._part[0], self._part[1]]
         operator = self._operator
         modelled = np.asarray(operator.forward(operator.reconstruct(frames)))

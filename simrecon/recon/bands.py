@@ -25,10 +25,11 @@ MAX_CONDITION = 50.0
 def mixing_matrix(direction: DirectionPattern) -> np.ndarray:
     """Matrix M with ``frame_j = Σ_n M_jn band_n``, n = -M…M; complex128, shape (P, 2M+1).
 
-    ``M_jn = g_j exp(i n φ_j)`` (physics.md §2). Modulations are not part of it.
+    ``M_jn = g_j exp(i n φ_j)`` (physics.md §2) with the phases on the sample, so that it holds for
+    frames whose drift is undone. Modulations are not part of it.
     """
     orders = np.arange(-len(direction.modulation), len(direction.modulation) + 1)
-    phase = np.asarray(direction.phase_rad, dtype=np.float64)
+    phase = np.asarray(direction.sample_phase_rad, dtype=np.float64)
     gain = np.asarray(direction.intensity, dtype=np.float64)
     return np.asarray(gain[:, None] * np.exp(1j * phase[:, None] * orders[None, :]))
 
@@ -78,7 +79,8 @@ class Band:
     amplitude : float
         a_n (1 for order 0, modulation/2 otherwise).
     weights : ndarray, shape (P,), complex128
-        Separation row c_n.
+        Separation row c_n; for a drifting sample times the phase ``exp(2πi n p·u_j)`` that the
+        displacement gives to a demodulated frame (:mod:`.shift`).
     noise_e2 : float
         Noise power of the separated band per raw pixel, e²: ``Σ_j |c_nj|² mean σ²_dj``.
     """
@@ -133,6 +135,7 @@ def make_bands(pattern: PatternFit, frame_variance_e2: np.ndarray) -> tuple[Band
     bands = []
     for d, direction in enumerate(pattern.directions):
         rows = separation_rows(direction)
+        turn = np.subtract(direction.sample_phase_rad, direction.phase_rad)
         for n, row in enumerate(rows):
             bands.append(
                 Band(
@@ -140,7 +143,7 @@ def make_bands(pattern: PatternFit, frame_variance_e2: np.ndarray) -> tuple[Band
                     order=n,
                     carrier_per_um=n * np.asarray(direction.frequency_per_um, dtype=np.float64),
                     amplitude=1.0 if n == 0 else 0.5 * direction.modulation[n - 1],
-                    weights=row,
+                    weights=row * np.exp(1j * n * turn),
                     noise_e2=float(np.sum(np.abs(row) ** 2 * frame_variance_e2[d])),
                 )
             )

@@ -5,11 +5,13 @@
 
 Bands are demodulated on the raw grid, so all of them meet in one sum at their places in the
 object spectrum and share one inverse transform. The mirror extension acts on demodulated
-bands: a constant object stays constant up to the border.
+bands: a constant object stays constant up to the border. Where the sample drifted, frames that
+share a displacement u form a group; its filters carry ``exp(±2πi k·u)`` (:mod:`.shift`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,44 +26,47 @@ from simrecon.recon.apodization import Apodization, apodization
 from simrecon.recon.bands import Band, make_bands
 from simrecon.recon.padding import MirrorPadding
 from simrecon.recon.propagate import moment_terms
+from simrecon.recon.regularization import Regularization
+from simrecon.recon.shift import FrameGroup, frame_groups
 from simrecon.recon.spectrum import SignalPower, fit_signal_power
+
+__all__ = ["Reconstructor", "Regularization"]
 
 DEFAULT_MARGIN_UM = 1.6
 """Mirror margin on every side: several widths of any detection PSF of NA ≥ 0.5."""
 
 
 @dataclass(frozen=True)
-class Regularization:
-    """What Γ was, for provenance.
+class _Part:
+    """One band as some of its direction's frames show it.
 
     Attributes
     ----------
-    signal_power : SignalPower or None
-        Model of the object's power spectrum; None for a constant Wiener parameter.
-    factor : float
-        User factor on the automatic Γ ("auto × factor").
-    wiener_constant : float or None
-        w of ``Γ = w² max_k Σ|aH|²/N`` when the automatic Γ is not used.
+    index : int
+        Which band.
+    weights : Array, shape (P, 1, 1), complex64
+        Separation weights, 0 for other frames.
+    mixing : Array, shape (P, 1, 1), complex64
+        Frames that the band makes, 0 for other frames.
+    ramp : tuple of Array, or None
+        ``exp(-2πi k·u)`` on the padded SR frequencies, as factors; None where nothing moved.
     """
 
-    signal_power: SignalPower | None = None
-    factor: float = 1.0
-    wiener_constant: float | None = None
+    index: int
+    weights: Array
+    mixing: Array
+    ramp: tuple[Array, Array] | None
 
-    def gamma(self, k_per_um: np.ndarray, precision: np.ndarray) -> np.ndarray:
-        """Γ on frequencies in FFT order, 1/e²; 0 at k = 0 so that the mean is kept exactly."""
-        if self.wiener_constant is not None:
-            gamma = np.full(k_per_um.shape, self.wiener_constant**2 * float(precision.max()))
-        elif self.signal_power is not None:
-            gamma = self.factor / np.maximum(self.signal_power(k_per_um), 1e-30)
-        else:
-            raise UsageError(
-                "The reconstruction needs a regularisation.",
-                expected="signal_power (Reconstructor.from_frames) or wiener_constant",
-                got="neither",
-            )
-        gamma[0, 0] = 0.0
-        return gamma
+    def displaced(self, transfer: Array) -> Array:
+        """A filter from the object at rest to this part."""
+        return transfer if self.ramp is None else transfer * self.ramp[0] * self.ramp[1]
+
+    def restored(self, transfer: Array) -> Array:
+        """A filter from this part to the object at rest."""
+        if self.ramp is None:
+            return transfer
+        xp = namespace(transfer)
+        return transfer * xp.conj(self.ramp[0]) * xp.conj(self.ramp[1])
 
 
 class Reconstructor:
@@ -210,11 +215,33 @@ class Reconstructor:
             self._analysis.append(self._device(analysis, self._c64))
         self._precision = precision
         self._demodulation = []
-        self._weights = []
         for band in self.bands:
             ey, ex = band.demodulation(self.grid)
             self._demodulation.append(self._device(ey * ex, self._c64))
-            self._weights.append(self._device(band.weights[:, None, None], self._c64))
+        self._groups = [
+            self._parts(group)
+            for d, direction in enumerate(self.pattern.directions)
+            for group in frame_groups(d, direction)
+        ]
+
+    def _parts(self, group: FrameGroup) -> list[_Part]:
+        """All bands of the direction as the frames of `group` show them, order 0 first."""
+        direction = self.pattern.directions[group.direction]
+        intensity, phase = np.asarray(direction.intensity), np.asarray(direction.phase_rad)
+        ramp = None
+        if not group.still:
+            ey, ex = (self._device(e, self._c64) for e in group.ramp(self._padded_sr))
+            ramp = (ey, ex)
+        parts = []
+        for index, band in enumerate(self.bands):
+            if band.direction == group.direction:
+                mixing = band.multiplicity * intensity * np.exp(1j * band.order * phase)
+                weights, made = (
+                    self._device((group.member * row)[:, None, None], self._c64)
+                    for row in (band.weights, mixing)
+                )
+                parts.append(_Part(index, weights, made, ramp))
+        return parts
 
     def _build_synthesis(self) -> None:
         """Wiener filters G of all bands and the effective OTF, for the present Γ."""
@@ -271,12 +298,16 @@ class Reconstructor:
         py, px = self._padding.padded
         return xp.sum(xp.reshape(spectrum, (q, py, q, px)), axis=(0, 2))
 
-    def _band_spectrum(self, frames: Array, index: int) -> Array:
+    def _band_spectrum(self, frames: Array, part: _Part) -> Array:
         """Spectrum of one separated, demodulated, mirror-extended band; padded raw size."""
         xp = namespace(frames)
-        band = self.bands[index]
-        field = xp.sum(self._weights[index] * frames[band.direction, ...], axis=0)
-        return fft2(self._padding.extend(field * self._demodulation[index]))
+        direction = self.bands[part.index].direction
+        field = xp.sum(part.weights * frames[direction, ...], axis=0)
+        return fft2(self._padding.extend(field * self._demodulation[part.index]))
+
+    def _all_parts(self) -> Iterator[_Part]:
+        for group in self._groups:
+            yield from group
 
     def _check(self, array: Array, shape: tuple[int, ...], what: str) -> Array:
         if tuple(array.shape) != shape:
@@ -302,9 +333,10 @@ class Reconstructor:
         """
         frames = self._check(frames, self.frames_shape, "Frames")
         total = None
-        for index, synthesis in enumerate(self._synthesis):
-            part = self._tile_multiply(synthesis, self._band_spectrum(frames, index))
-            total = part if total is None else total + part
+        for part in self._all_parts():
+            synthesis = part.restored(self._synthesis[part.index])
+            one = self._tile_multiply(synthesis, self._band_spectrum(frames, part))
+            total = one if total is None else total + one
         xp = namespace(frames)
         image = self._sr_padding.crop(xp.real(ifft2(total)))
         return xp.asarray(image, dtype=xp.float32, copy=True)
@@ -318,12 +350,13 @@ class Reconstructor:
         q2 = self.zoom**2  # ratio of the two transforms' lengths
         spectrum = fft2(self._sr_padding.embed(image))
         frames: list[Array] = [None] * self.frames_shape[0]
-        for index, band in enumerate(self.bands):
-            back = self._fold(xp.conj(self._synthesis[index]) * spectrum) / q2
-            field = self._padding.gather(ifft2(back)) * xp.conj(self._demodulation[index])
-            part = xp.real(xp.conj(self._weights[index]) * field[None, ...])
-            d = band.direction
-            frames[d] = part if frames[d] is None else frames[d] + part
+        for part in self._all_parts():
+            synthesis = part.restored(self._synthesis[part.index])
+            back = self._fold(xp.conj(synthesis) * spectrum) / q2
+            field = self._padding.gather(ifft2(back)) * xp.conj(self._demodulation[part.index])
+            one = xp.real(xp.conj(part.weights) * field[None, ...])
+            d = self.bands[part.index].direction
+            frames[d] = one if frames[d] is None else frames[d] + one
         return xp.astype(xp.stack(frames), xp.float32, copy=False)
 
     def forward(self, image: Array) -> Array:
@@ -343,12 +376,13 @@ class Reconstructor:
         xp = namespace(image)
         spectrum = fft2(self._sr_padding.extend(image))
         frames: list[Array] = [None] * self.frames_shape[0]
-        for index, band in enumerate(self.bands):
-            field = self._padding.crop(ifft2(self._fold(self._analysis[index] * spectrum)))
-            field = field * xp.conj(self._demodulation[index])
-            part = xp.real(self._mixing(band) * field[None, ...])
-            d = band.direction
-            frames[d] = part if frames[d] is None else frames[d] + part
+        for part in self._all_parts():
+            transfer = part.displaced(self._analysis[part.index])
+            field = self._padding.crop(ifft2(self._fold(transfer * spectrum)))
+            field = field * xp.conj(self._demodulation[part.index])
+            one = xp.real(part.mixing * field[None, ...])
+            d = self.bands[part.index].direction
+            frames[d] = one if frames[d] is None else frames[d] + one
         return xp.astype(xp.stack(frames), xp.float32, copy=False)
 
     def forward_adjoint(self, frames: Array) -> Array:
@@ -367,20 +401,15 @@ class Reconstructor:
         frames = self._check(frames, self.frames_shape, "Frames")
         xp = namespace(frames)
         total = None
-        for index, band in enumerate(self.bands):
-            field = xp.sum(xp.conj(self._mixing(band)) * frames[band.direction, ...], axis=0)
-            spectrum = fft2(self._padding.embed(field * self._demodulation[index]))
-            part = self._tile_multiply(xp.conj(self._analysis[index]), spectrum)
-            total = part if total is None else total + part
+        for part in self._all_parts():
+            direction = self.bands[part.index].direction
+            field = xp.sum(xp.conj(part.mixing) * frames[direction, ...], axis=0)
+            spectrum = fft2(self._padding.embed(field * self._demodulation[part.index]))
+            transfer = xp.conj(part.displaced(self._analysis[part.index]))
+            one = self._tile_multiply(transfer, spectrum)
+            total = one if total is None else total + one
         image = self._sr_padding.gather(xp.real(ifft2(total)))
         return xp.astype(image * self.zoom**2, xp.float32, copy=False)
-
-    def _mixing(self, band: Band) -> Array:
-        """Weight of a band in each frame of its direction, shape (P, 1, 1), complex64."""
-        pattern = self.pattern.directions[band.direction]
-        phase = np.asarray(pattern.phase_rad)
-        mixing = np.asarray(pattern.intensity) * np.exp(1j * band.order * phase)
-        return self._device(band.multiplicity * mixing[:, None, None], self._c64)
 
     def variance(self, variance_e2: Array) -> Array:
         """Exact variance of ``reconstruct(frames)`` for independent raw noise.
@@ -400,31 +429,25 @@ class Reconstructor:
         variance_e2 = self._check(variance_e2, self.frames_shape, "Variances")
         xp = namespace(variance_e2)
         total = None
-        for members in self._directions():
-            kernels = [ifft2(self._synthesis[i]) for i in members]
-            frames = variance_e2[self.bands[members[0]].direction, ...]
-            for term in moment_terms(len(members)):
-                first, second = members[term.first], members[term.second]
+        for parts in self._groups:
+            kernels = [ifft2(p.restored(self._synthesis[p.index])) for p in parts]
+            frames = variance_e2[self.bands[parts[0].index].direction, ...]
+            for term in moment_terms(len(parts)):
+                first, second = parts[term.first], parts[term.second]
                 other, weight, carrier = (
                     kernels[term.second],
-                    self._weights[second],
-                    self._demodulation[second],
+                    second.weights,
+                    self._demodulation[second.index],
                 )
                 if term.conjugate:
                     other, weight, carrier = xp.conj(other), xp.conj(weight), xp.conj(carrier)
-                moment = xp.sum(self._weights[first] * weight * frames, axis=0)
-                source = fft2(self._padding.extend(moment * self._demodulation[first] * carrier))
+                moment = xp.sum(first.weights * weight * frames, axis=0)
+                carrier = self._demodulation[first.index] * carrier
+                source = fft2(self._padding.extend(moment * carrier))
                 part = term.factor * self._tile_multiply(fft2(kernels[term.first] * other), source)
                 total = part if total is None else total + part
         image = self._sr_padding.crop(xp.real(ifft2(total)))
         return xp.asarray(image, dtype=xp.float32, copy=True)
-
-    def _directions(self) -> list[list[int]]:
-        """Band indices grouped by direction, order 0 first."""
-        groups: list[list[int]] = [[] for _ in range(self.frames_shape[0])]
-        for index, band in enumerate(self.bands):
-            groups[band.direction].append(index)
-        return groups
 
     def signal_power(self, frames: Array) -> SignalPower:
         """Fit the object's radial power spectrum to `frames` (see :mod:`.spectrum`)."""
@@ -433,13 +456,14 @@ class Reconstructor:
         central: Any = 0.0  # orders 0
         upper: Any = 0.0  # orders above 0, without their conjugates
         # the band matched filter conj(aH)/N is the analysis filter, not the Wiener one
-        for index, band in enumerate(self.bands):
-            matched = xp.conj(self._analysis[index]) * (self.zoom**2 / band.noise_e2)
-            part = self._tile_multiply(matched, self._band_spectrum(frames, index))
-            if band.order == 0:
-                central = central + part
+        for part in self._all_parts():
+            matched = xp.conj(self._analysis[part.index])
+            matched = part.restored(matched * (self.zoom**2 / self.bands[part.index].noise_e2))
+            one = self._tile_multiply(matched, self._band_spectrum(frames, part))
+            if self.bands[part.index].order == 0:
+                central = central + one
             else:
-                upper = upper + part
+                upper = upper + one
         total = central + upper + xp.conj(self._mirrored_device(upper))
         power = np.abs(to_numpy(total)).astype(np.float64) ** 2 / np.prod(self._padding.padded)
         ky, kx = self._padded_sr.frequencies_per_um()

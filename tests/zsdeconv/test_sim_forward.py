@@ -1,18 +1,28 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from simrecon.config import Settings
+from simrecon.model.pattern import PatternFit
 from simrecon.physics.otf import evaluate_otf
+from simrecon.pipeline import reconstruct
 from zsdeconv.measurement import Padding
-from zsdeconv.pairs_sim import illuminations, sim_forward
+from zsdeconv.pairs_sim import illuminations, sim_forward, sim_measurement
 from zsdeconv.sim_forward import SimForward
 
 
-def test_agrees_with_the_engine(scene):
-    """Direct modulation on the SR grid against the engine's demodulated bands."""
-    _, truth, result, measurement = scene
+@pytest.mark.parametrize("drift_um", [0.0, 0.05])
+def test_agrees_with_the_engine(scene, drift_um):
+    """Direct modulation on the SR grid against the engine's demodulated bands, also with drift."""
+    stack, truth, result, measurement = scene
+    if drift_um:
+        moving = drifting(truth.pattern, drift_um)
+        result = reconstruct(stack, pattern=moving)
+        measurement = sim_measurement(stack, result, Settings())
     shape = measurement.image_shape
     window = np.hanning(shape[0])[:, None] * np.hanning(shape[1])[None, :]
     inside = (truth.object_e * window**2).astype(np.float32)  # the two extend borders differently
@@ -24,6 +34,15 @@ def test_agrees_with_the_engine(scene):
     assert truth.expected_e.std() > 1.0
 
 
+def drifting(pattern: PatternFit, sd_um: float) -> PatternFit:
+    steps = np.random.default_rng(5).normal(0, sd_um, (len(pattern.directions), 3, 2)).tolist()
+    directions = [
+        replace(d, drift_um=tuple((y, x) for y, x in u))
+        for d, u in zip(pattern.directions, steps, strict=True)
+    ]
+    return replace(pattern, directions=tuple(directions))
+
+
 @pytest.mark.parametrize("zoom", [1, 2, 3])
 @pytest.mark.parametrize("coarse", [False, True])
 @pytest.mark.parametrize("shape", [(20, 24), (15, 21)])
@@ -32,7 +51,7 @@ def test_transpose(scene, zoom, coarse, shape):
     _, truth, _, _ = scene
     pixel_um = 0.13 if coarse else 0.065
     forward = SimForward(
-        illuminations(truth.pattern),
+        illuminations(drifting(truth.pattern, 0.05) if zoom == 2 else truth.pattern),
         lambda ky, kx: evaluate_otf(truth.otf, ky, kx),
         truth.otf.cutoff_per_um, pixel_um, zoom,
     )  # fmt: skip

@@ -112,10 +112,11 @@ def test_impossible_maps(tmp_path, maps):
         read_camera_record(path)
 
 
-def test_pattern_round_trip(tmp_path):
+@pytest.mark.parametrize("drift", [(), ((0.01, -0.02), (0.0, 0.0), (-0.01, 0.02))])
+def test_pattern_round_trip(tmp_path, drift):
     direction = DirectionPattern(
         (1.25, -4.5), (0.1, 2.2, 4.3), (0.8,), (1.0, 1.1, 0.9), (1e-4, 2e-4), (0.01, 0.01, 0.02),
-        (0.003,), (0.001, 0.001, 0.001), (0.97,), "weak", 11.5,
+        (0.003,), (0.001, 0.001, 0.001), (0.97,), "weak", 11.5, drift, drift,
     )  # fmt: skip
     fit = PatternFit(0.065, (256, 255), (direction,), "AP", "weak", ("a note",))
     write_pattern(tmp_path / "pattern.json", fit)
@@ -149,6 +150,8 @@ def test_bad_pattern_files(tmp_path, text):
         {"modulation": [float("inf")], "phase_rad": [0.0, 1.0, 2.0]},
         {"frequency_per_um": ["NaN", 1.0]},
         {"verdict": "great"},
+        {"modulation": [0.5], "phase_rad": [0.0, 1.0, 2.0], "drift_um": [[0.0, 0.1]]},
+        {"modulation": [0.5], "phase_rad": [0.0, 1.0, 2.0], "drift_um": [[0.0, "NaN"]] * 3},
     ],
 )
 def test_pattern_files_with_mistakes_are_refused(tmp_path, change):

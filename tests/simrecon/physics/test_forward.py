@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from simrecon.errors import UsageError
 from simrecon.model.grid import Grid
 from simrecon.model.optics import Optics
 from simrecon.model.pattern import DirectionPattern
-from simrecon.physics.forward import Detector, FineField, expected_frames
+from simrecon.physics.forward import Detector, FineField, displaced, expected_frames
 from simrecon.physics.illumination import illumination
 from simrecon.physics.otf import evaluate_otf, theoretical_otf
 
@@ -131,3 +133,21 @@ def test_evaluate_otf_is_the_formula_used_here():
     assert evaluate_otf(OTF, np.array(0.7), np.array(1.1)) == pytest.approx(
         _otf_at(math.hypot(0.7, 1.1)) * _sinc(0.07) * _sinc(0.11), abs=1e-6
     )
+
+
+def test_the_object_drifts_and_the_light_stays():
+    """A displacement of whole fine pixels is a rolled object; half a pixel there and back none."""
+    field = FineField(Grid((6, 7), PIXEL), fine=2, margin=2)
+    density = np.random.default_rng(4).random(field.grid.shape).astype(np.float32)
+    still = DirectionPattern((1.3, -2.1), (0.4, 2.0, 1.0), (0.6,), (1.0, 1.1, 0.9))
+    step = field.grid.pixel_um
+    drift = ((0.0, 0.0), (3 * step, -2 * step), (0.0, step))
+    detector = Detector(field, OTF)
+    got = expected_frames(density, [replace(still, drift_um=drift)], detector)[0]
+    for j, rolled in enumerate(((0, 0), (3, -2), (0, 1))):
+        expected = expected_frames(np.roll(density, rolled, (0, 1)), [still], detector)[0, j]
+        np.testing.assert_allclose(got[j], expected, rtol=1e-4)
+    smooth = gaussian_filter(density, 2, mode="wrap")
+    half = displaced(smooth, (0.5 * step, 0.0), step)
+    np.testing.assert_allclose(displaced(half, (-0.5 * step, 0.0), step), smooth, rtol=1e-4)
+    assert np.abs(half - smooth).max() > 0.005

@@ -199,3 +199,22 @@ def test_pattern_beyond_the_cutoff_is_noted():
     beyond, _ = simulate(period_um=0.16, **options)
     assert not any("beyond the detection cut-off" in text for text in near.notes)
     assert any("beyond the detection cut-off" in text for text in beyond.notes)
+
+
+def test_drift_per_frame_or_direction_moves_object_and_haze():
+    steps = np.array([[0.0, 0.0], [0.13, -0.065], [-0.065, 0.065]])
+    options = {"shape": (48, 52), "kind": "mixed", "haze": 1.0, "seed": 3}
+    _, still = simulate(**options)
+    _, moved = simulate(**options, drift_um=steps)
+    _, same = simulate(**options, drift_um=np.repeat(steps[:, None], 3, axis=1))
+    np.testing.assert_array_equal(moved.expected_e, same.expected_e)
+    np.testing.assert_array_equal(moved.expected_e[0], still.expected_e[0])
+    np.testing.assert_array_equal(moved.object_e, still.object_e)
+    assert moved.pattern.directions[1].drift_um == ((0.13, -0.065),) * 3
+    # whole camera pixels: the mean of a direction (equal steps: no pattern) is the shifted mean
+    before, after = (t.expected_e[1].mean(axis=0)[8:-8, 8:-8] for t in (still, moved))
+    rolled = np.roll(still.expected_e[1].mean(axis=0), (2, -1), (0, 1))[8:-8, 8:-8]
+    assert np.abs(after - rolled).max() < 0.01 * rolled.max()
+    assert np.abs(after - before).max() > 0.05 * rolled.max()
+    with pytest.raises(UsageError, match="one displacement"):
+        simulate(shape=(48, 48), drift_um=np.zeros((2, 2)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sim_examples import CUTOFF, ideal_otf, make_pattern
+from sim_examples import ideal_h, ideal_otf, make_pattern, point_frames
 
 from simrecon.backend import to_numpy
 from simrecon.errors import InputError, QualityError, UsageError
@@ -23,30 +23,6 @@ def build(grid: Grid, **options) -> Reconstructor:
         **options,
     }
     return Reconstructor(make_pattern(grid), ideal_otf(), grid, **options)
-
-
-def ideal_h(ky, kx):
-    v = np.minimum(np.hypot(ky, kx) / CUTOFF, 1.0)
-    return 2 / np.pi * (np.arccos(v) - v * np.sqrt(1 - v * v))
-
-
-def point_frames(grid: Grid, pattern: PatternFit, points) -> np.ndarray:
-    """Frames of point emitters by explicit Fourier sums: one loop per frame and emitter."""
-    ky = np.fft.fftfreq(grid.shape[0], grid.pixel_um)[:, None]
-    kx = np.fft.fftfreq(grid.shape[1], grid.pixel_um)[None, :]
-    h = ideal_h(ky, kx)
-    frames = np.zeros((len(pattern.directions), 3, *grid.shape))
-    for d, direction in enumerate(pattern.directions):
-        fy, fx = direction.frequency_per_um
-        for j in range(3):
-            spectrum = np.zeros(grid.shape, complex)
-            for y, x, weight in points:
-                light = 1 + direction.modulation[0] * np.cos(
-                    2 * np.pi * (fy * y + fx * x) + direction.phase_rad[j]
-                )
-                spectrum += weight * light * np.exp(-2j * np.pi * (ky * y + kx * x))
-            frames[d, j] = direction.intensity[j] * np.fft.ifft2(spectrum * h).real
-    return frames
 
 
 def emitters(grid: Grid, seed: int = 1):

@@ -1,0 +1,92 @@
+"""Rigid displacement of the sample: frames that share one, and its phase ramp.
+
+A frame of an object displaced by u shows ``D(r) = D'(r − u)`` with D' the frame of the object at
+rest under a pattern of the phase ``φ + 2π p·u``. Demodulated with the *instrument's* frequency,
+band n of D is band n of D' displaced by u, times ``exp(-2πi n p·u)``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.fft
+
+from simrecon.backend import usable_cores
+from simrecon.model.grid import Grid
+from simrecon.model.pattern import DirectionPattern, PatternFit
+from simrecon.recon.padding import MirrorPadding
+
+BORDER_PX = 16
+"""Mirror margin of :func:`frames_at_rest`: beyond it the ripple of a shifted edge is lost."""
+
+
+@dataclass(frozen=True)
+class FrameGroup:
+    """Frames of one direction that share a displacement.
+
+    Attributes
+    ----------
+    direction : int
+    member : ndarray, shape (P,), float64
+        1 for the frames of the group, else 0.
+    shift_um : (float, float)
+        Displacement u = (y, x) of the object in these frames, µm.
+    """
+
+    direction: int
+    member: np.ndarray
+    shift_um: tuple[float, float]
+
+    @property
+    def still(self) -> bool:
+        """Whether the object is where it should be."""
+        return self.shift_um == (0.0, 0.0)
+
+    def ramp(self, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+        """``exp(-2πi k·u)`` on the frequencies of `grid`, factors (Y, 1) and (1, X)."""
+        return shift_ramp(grid, self.shift_um)
+
+
+def shift_ramp(grid: Grid, shift_um: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
+    """``exp(-2πi k·u)``: displaces an image by u = (y, x); factors (Y, 1), (1, X), complex128."""
+    ky, kx = grid.frequencies_per_um()
+    return np.exp(-2j * np.pi * shift_um[0] * ky), np.exp(-2j * np.pi * shift_um[1] * kx)
+
+
+def frame_groups(number: int, direction: DirectionPattern) -> list[FrameGroup]:
+    """Groups of direction `number`, in the order of their first frames; one when all is still."""
+    shifts = direction.drift_um or ((0.0, 0.0),) * len(direction.phase_rad)
+    groups = []
+    for shift in dict.fromkeys(shifts):
+        member = np.array([1.0 if other == shift else 0.0 for other in shifts])
+        groups.append(FrameGroup(number, member, shift))
+    return groups
+
+
+def frames_at_rest(frames: np.ndarray, pattern: PatternFit) -> np.ndarray:
+    """Frames with every object displacement undone by a Fourier shift; host float32.
+
+    The pattern of the result is ``pattern.at_rest()``. Pixels within about the displacement of
+    the border come from the mirror extension.
+
+    Parameters
+    ----------
+    frames : ndarray, shape (A, P, Y, X)
+    """
+    if not pattern.drifting:
+        return frames
+    padding = MirrorPadding.around(frames.shape[-2:], BORDER_PX)
+    grid = Grid(padding.padded, pattern.pixel_um)
+    moved = np.array(frames, dtype=np.float32)
+    for d, direction in enumerate(pattern.directions):
+        for j, shift in enumerate(direction.drift_um):
+            if shift == (0.0, 0.0):
+                continue
+            ey, ex = shift_ramp(grid, (-shift[0], -shift[1]))
+            half = ex[:, : grid.shape[1] // 2 + 1]
+            spectrum = scipy.fft.rfft2(padding.extend(moved[d, j]), workers=usable_cores())
+            spectrum *= (ey * half).astype(np.complex64)
+            image = scipy.fft.irfft2(spectrum, s=grid.shape, workers=usable_cores())
+            moved[d, j] = padding.crop(image)
+    return moved
