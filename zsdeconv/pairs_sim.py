@@ -27,7 +27,14 @@ from zsdeconv.sim_forward import Illumination, SimForward
 def illuminations(pattern: PatternFit) -> list[Illumination]:
     """Patterns of all frames, direction by direction."""
     return [
-        Illumination(d.frequency_per_um, phase, d.modulation, intensity, drift)
+        Illumination(
+            d.frequency_per_um,
+            phase,
+            d.modulation,
+            intensity,
+            drift,
+            None if d.local is None else d.local.at,
+        )
         for d in pattern.directions
         for phase, intensity, drift in zip(
             d.phase_rad,

@@ -17,6 +17,7 @@ import torch
 from zsdeconv.bridge import to_tensor
 
 Transfer = Callable[[np.ndarray, np.ndarray], np.ndarray]
+Local = Callable[[np.ndarray, np.ndarray, int], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class Illumination:
         Relative brightness of the frame.
     drift_um : (float, float)
         Displacement (y, x) of the object in this frame; the pattern stays.
+    local : callable or None
+        ``local(y_um, x_um, order)``: complex deviation of an order's carrier, shape (Y, X).
     """
 
     frequency_per_um: tuple[float, float]
@@ -42,6 +45,7 @@ class Illumination:
     modulation: tuple[float, ...]
     intensity: float
     drift_um: tuple[float, float] = (0.0, 0.0)
+    local: Local | None = None
 
     @property
     def object_phase_rad(self) -> float:
@@ -120,6 +124,10 @@ class SimForward:
             wave = np.ones(shape)
             for order, contrast in enumerate(light.modulation, start=1):
                 carrier = np.exp(1j * order * turn_y) * np.exp(1j * order * turn_x)
+                if light.local is not None:
+                    carrier = carrier * light.local(
+                        y + light.drift_um[0], x + light.drift_um[1], order
+                    )
                 wave += contrast * carrier.real
             frame[...] = light.intensity * wave
         return to_tensor(frames, self.device)

@@ -40,6 +40,8 @@ def simulate(
     bleaching: float = 0.0,
     haze: float = 0.0,
     drift_um: float = 0.0,
+    phase_bend_rad: list[float] | None = None,
+    contrast_loss: list[float] | None = None,
     gain: float = 2.0,
     offset: float = 100.0,
     read_noise_e: float = 1.5,
@@ -80,6 +82,9 @@ def simulate(
         Out-of-focus light, not modulated, relative to peak_e.
     drift_um
         Way of the sample from the first to the last frame at constant speed, along x = y, µm.
+    phase_bend_rad, contrast_loss
+        Pattern that varies over the field: phase turn (rad) and lost contrast (0 to 1) from a third
+        of the height to the last row; one, or one per direction [default: 0].
     gain, offset, read_noise_e
         Camera: counts per electron, counts without light, electrons rms.
     seed
@@ -105,6 +110,8 @@ def simulate(
         "modulation": tuple(modulation or (0.85, 0.7, 0.55)),
         "phase_jitter_rad": phase_jitter_rad,
         "intensity_jitter": intensity_jitter,
+        "phase_bend_rad": tuple(phase_bend_rad or (0.0,)),
+        "contrast_loss": tuple(contrast_loss or (0.0,)),
         "background": background_e,
         "bleaching": bleaching,
         "haze": haze,

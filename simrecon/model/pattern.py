@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from simrecon.errors import InputError
+from simrecon.model.local_field import LocalField
 
 Verdict = Literal["ok", "weak", "failed"]
 SCHEMA = "simrecon/pattern/1"
@@ -35,6 +36,7 @@ _DIRECTION_KEYS = frozenset(
         "peak_to_background",
         "drift_um",
         "drift_sd_um",
+        "local",
         "period_um",
         "angle_rad",
         "verdict",
@@ -78,6 +80,8 @@ class DirectionPattern:
         Height of the carrier peak over the search ring's background, in its robust sigmas.
     drift_um, drift_sd_um : tuple of (float, float), one per frame, or empty
         Displacement (y, x) of the sample in each frame from its mean place, µm; empty: none.
+    local : LocalField or None
+        Smooth deviation of the carrier over the field; None: the same everywhere.
     """
 
     frequency_per_um: tuple[float, float]
@@ -114,6 +118,8 @@ class DirectionPattern:
     def at_rest(self) -> DirectionPattern:
         """The pattern that frames have once their drift is undone."""
         return replace(self, phase_rad=self.sample_phase_rad, drift_um=(), drift_sd_um=())
+
+    local: LocalField | None = None
 
     @property
     def period_um(self) -> float:
@@ -186,6 +192,7 @@ class PatternFit:
                     "angle_rad": d.angle_rad,
                     "verdict": d.verdict,
                     **_drift_to_dict(d),
+                    **({} if d.local is None else {"local": d.local.to_dict()}),
                 }
             )
         return {
@@ -305,4 +312,5 @@ def _direction_from_dict(d: dict[str, Any]) -> DirectionPattern:
         peak_to_background=None if ratio is None else _finite(ratio),
         drift_um=_vectors(d.get("drift_um", ())),
         drift_sd_um=_vectors(d.get("drift_sd_um", ())),
+        local=LocalField.from_dict(d["local"]) if d.get("local") else None,
     )

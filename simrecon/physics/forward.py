@@ -142,7 +142,7 @@ def expected_frames(
             [
                 detector(
                     displaced(density, u, grid.pixel_um)
-                    * illumination(grid, d.frequency_per_um, phase, d.modulation, g)
+                    * illumination(grid, d.frequency_per_um, phase, d.modulation, g, d.local)
                 )
                 for phase, g, u in zip(d.phase_rad, d.intensity, drift, strict=True)
             ]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from simrecon.model.grid import Grid
+from simrecon.model.local_field import LocalField
 from simrecon.model.pattern import DirectionPattern
 
 
@@ -16,6 +17,7 @@ def illumination(
     phase_rad: float,
     modulation: Sequence[float],
     intensity: float = 1.0,
+    local: LocalField | None = None,
 ) -> np.ndarray:
     """Relative excitation intensity·(1 + Σ_m modulation_m cos(2π m p·r + m φ)) at grid points.
 
@@ -29,6 +31,8 @@ def illumination(
         Phase of the fundamental at the origin.
     modulation
         Contrast of order 1, 2, …
+    local
+        Deviation of the pattern over the field.
 
     Returns
     -------
@@ -41,8 +45,39 @@ def illumination(
         wave_y = np.exp(1j * order * (2.0 * np.pi * fy * y + phase_rad)).astype(np.complex64)
         wave_x = intensity * contrast * np.exp(2j * np.pi * order * fx * x)
         wave_x = wave_x.astype(np.complex64)
-        total += wave_y.real * wave_x.real - wave_y.imag * wave_x.imag
+        if local is None:
+            total += wave_y.real * wave_x.real - wave_y.imag * wave_x.imag
+        else:
+            total += (wave_y * wave_x * local.at(y, x, order)).real
     return total
+
+
+def bent_field(
+    extent_um: tuple[float, float], bend_rad: float, contrast_loss: float, nodes: int = 33
+) -> LocalField | None:
+    """A carrier that bends and fades towards the end of the field; None when it does neither.
+
+    Down to a third of the height nothing changes; from there to the last row the phase turns by
+    `bend_rad` and the contrast falls to ``1 - contrast_loss``, both as ``3t² − 2t³``.
+
+    Parameters
+    ----------
+    extent_um
+        Positions (y, x) of the last pixel, µm.
+    bend_rad
+        Turn of the phase.
+    contrast_loss
+        0…1.
+    """
+    if bend_rad == 0 and contrast_loss == 0:
+        return None
+
+    def deviation(y: np.ndarray, x: np.ndarray) -> np.ndarray:
+        t = np.clip(1.5 * y / extent_um[0] - 0.5, 0.0, 1.0)
+        s = t * t * (3.0 - 2.0 * t)
+        return np.asarray((1.0 - contrast_loss * s) * np.exp(1j * bend_rad * s) + 0.0 * x)
+
+    return LocalField.sampled(deviation, extent_um, nodes)
 
 
 def regular_directions(

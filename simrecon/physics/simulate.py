@@ -18,7 +18,7 @@ from simrecon.model.psf import DetectionOTF
 from simrecon.model.stack import SimStack
 from simrecon.physics.exposure import expose
 from simrecon.physics.forward import Detector, FineField, expected_frames
-from simrecon.physics.illumination import regular_directions
+from simrecon.physics.illumination import bent_field, regular_directions
 from simrecon.physics.otf import OtfModel, theoretical_otf
 from simrecon.physics.phantoms import PhantomKind, make_phantom
 
@@ -88,6 +88,8 @@ def simulate(
     phase_jitter_rad: float = 0.0,
     intensity_jitter: float = 0.0,
     bleaching: float = 0.0,
+    phase_bend_rad: Sequence[float] = (0.0,),
+    contrast_loss: Sequence[float] = (0.0,),
     background: float = 0.0,
     haze: float = 0.0,
     drift_um: np.ndarray | None = None,
@@ -125,6 +127,9 @@ def simulate(
         Standard deviations of the phase-step and of the relative brightness errors per frame.
     bleaching
         Fraction of the brightness lost between the first and the last frame (exponential).
+    phase_bend_rad, contrast_loss
+        Per direction (repeated when shorter): how far the pattern bends and how much of its
+        contrast it loses from a third of the height down to the last row (:func:`bent_field`).
     background
         Uniform unmodulated light, electrons per pixel and frame.
     haze
@@ -170,7 +175,7 @@ def simulate(
     detector = Detector(field, otf)
     density = make_phantom(kind, field.grid, object_rng) if fine_object is None else fine_object
     density = _scaled(density, detector, peak_e)
-    lit = regular_directions(
+    plain = regular_directions(
         pattern_rng,
         directions=directions,
         phases=phases,
@@ -181,6 +186,7 @@ def simulate(
         intensity_jitter=intensity_jitter,
         bleaching=bleaching,
     )
+    lit = _bent(plain, shape, pixel_um, phase_bend_rad, contrast_loss)
     pattern = PatternFit(
         pixel_um=pixel_um,
         shape=shape,
@@ -251,6 +257,22 @@ def _check_settings(
     ):
         if wrong:
             raise UsageError(message, where="simulate")
+
+
+def _bent(
+    directions: Sequence[DirectionPattern],
+    shape: tuple[int, int],
+    pixel_um: float,
+    bend_rad: Sequence[float],
+    loss: Sequence[float],
+) -> tuple[DirectionPattern, ...]:
+    if not bend_rad or not loss or not all(0 <= value <= 1 for value in loss):
+        raise UsageError("contrast_loss lies in 0…1, one or one per direction.", got=str(loss))
+    extent_um = ((shape[0] - 1) * pixel_um, (shape[1] - 1) * pixel_um)
+    return tuple(
+        replace(d, local=bent_field(extent_um, bend_rad[n % len(bend_rad)], loss[n % len(loss)]))
+        for n, d in enumerate(directions)
+    )
 
 
 def _resolve_period(period_um: float | None, optics: Optics, mode: str, haze: float) -> float:

@@ -231,8 +231,7 @@ class RawConsistency:
         field = np.tensordot(band.weights, frames, 1)
         if band.order == 0:
             field = field - (field * window).sum() / window.sum()
-        ey, ex = band.demodulation(self._grid)
-        return np.asarray(np.fft.fft2(field * (ey * ex) * window))
+        return np.asarray(np.fft.fft2(field * band.demodulation(self._grid) * window))
 
 
 def brightest(image: np.ndarray, side_px: int) -> tuple[slice, slice]:
@@ -250,7 +249,9 @@ def shifted(pattern: PatternFit, start: tuple[int, int], shape: tuple[int, int])
     directions = []
     for d in pattern.directions:
         turn = 2 * np.pi * (d.frequency_per_um[0] * y + d.frequency_per_um[1] * x)
-        directions.append(replace(d, phase_rad=tuple(float(p + turn) for p in d.phase_rad)))
+        phase = tuple(float(p + turn) for p in d.phase_rad)
+        local = None if d.local is None else d.local.moved((y, x))
+        directions.append(replace(d, phase_rad=phase, local=local))
     return replace(pattern, shape=shape, directions=tuple(directions))
 
 

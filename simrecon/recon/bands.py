@@ -14,12 +14,16 @@ import numpy as np
 
 from simrecon.errors import QualityError, UsageError
 from simrecon.model.grid import Grid
+from simrecon.model.local_field import LocalField
 from simrecon.model.pattern import DirectionPattern, PatternFit
 from simrecon.model.psf import DetectionOTF
 from simrecon.physics.otf import evaluate_otf, open_support
 
 MAX_CONDITION = 50.0
 """Largest accepted condition number of a mixing matrix (equal 3-step patterns have 1)."""
+CONTRAST_FLOOR = 0.35
+"""Local contrast, over the direction's modulation, below which a band is not raised any further:
+there its noise would swamp the picture, and its share of the effective OTF falls instead."""
 
 
 def mixing_matrix(direction: DirectionPattern) -> np.ndarray:
@@ -82,7 +86,10 @@ class Band:
         Separation row c_n; for a drifting sample times the phase ``exp(2πi n p·u_j)`` that the
         displacement gives to a demodulated frame (:mod:`.shift`).
     noise_e2 : float
-        Noise power of the separated band per raw pixel, e²: ``Σ_j |c_nj|² mean σ²_dj``.
+        Noise power of the separated band per raw pixel, e²: ``Σ_j |c_nj|² mean σ²_dj``, times
+        what undoing `local` does to it on average.
+    local : LocalField or None
+        Deviation of the pattern over the field; None for order 0.
     """
 
     direction: int
@@ -91,6 +98,7 @@ class Band:
     amplitude: float
     weights: np.ndarray
     noise_e2: float
+    local: LocalField | None = None
 
     @property
     def multiplicity(self) -> int:
@@ -113,13 +121,31 @@ class Band:
         values = evaluate_otf(otf, ky[rows], kx[:, columns])
         return rows, columns, np.asarray(self.amplitude * values)
 
-    def demodulation(self, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
-        """``exp(-2πi n p·r)`` on `grid` as factors of shape (Y, 1) and (1, X), complex128."""
+    def carrier(self, grid: Grid) -> np.ndarray:
+        """``exp(2πi n p·r)`` on `grid`, (Y, X) complex128."""
         y, x = grid.positions_um()
-        return (
-            np.exp(-2j * np.pi * self.carrier_per_um[0] * y),
-            np.exp(-2j * np.pi * self.carrier_per_um[1] * x),
-        )
+        turn_y, turn_x = self.carrier_per_um[0] * y, self.carrier_per_um[1] * x
+        return np.asarray(np.exp(2j * np.pi * turn_y) * np.exp(2j * np.pi * turn_x))
+
+    def demodulation(self, grid: Grid) -> np.ndarray:
+        """What brings the band of a frame to the object's place and scale, (Y, X) complex128.
+
+        ``exp(-2πi n p·r)``, and the inverse of the local deviation where there is one.
+        """
+        plain = np.conj(self.carrier(grid))
+        light = self.light(grid)
+        return plain if light is None else np.asarray(plain * undone(light))
+
+    def light(self, grid: Grid) -> np.ndarray | None:
+        """Local deviation of this order on `grid`, (Y, X) complex128; None where there is none."""
+        return None if self.local is None else self.local.at(*grid.positions_um(), self.order)
+
+
+def undone(light: np.ndarray) -> np.ndarray:
+    """1/c, with the modulus of c taken as at least :data:`CONTRAST_FLOOR`."""
+    modulus = np.abs(light)
+    phase = np.conj(light) / np.maximum(modulus, 1e-12)
+    return np.asarray(phase / np.maximum(modulus, CONTRAST_FLOOR))
 
 
 def make_bands(pattern: PatternFit, frame_variance_e2: np.ndarray) -> tuple[Band, ...]:
@@ -136,7 +162,11 @@ def make_bands(pattern: PatternFit, frame_variance_e2: np.ndarray) -> tuple[Band
     for d, direction in enumerate(pattern.directions):
         rows = separation_rows(direction)
         turn = np.subtract(direction.sample_phase_rad, direction.phase_rad)
+        raised = 1.0
+        if direction.local is not None:
+            raised = direction.local.mean(lambda c: np.abs(undone(c)) ** 2)
         for n, row in enumerate(rows):
+            noise_e2 = float(np.sum(np.abs(row) ** 2 * frame_variance_e2[d]))
             bands.append(
                 Band(
                     direction=d,
@@ -144,7 +174,8 @@ def make_bands(pattern: PatternFit, frame_variance_e2: np.ndarray) -> tuple[Band
                     carrier_per_um=n * np.asarray(direction.frequency_per_um, dtype=np.float64),
                     amplitude=1.0 if n == 0 else 0.5 * direction.modulation[n - 1],
                     weights=row * np.exp(1j * n * turn),
-                    noise_e2=float(np.sum(np.abs(row) ** 2 * frame_variance_e2[d])),
+                    noise_e2=noise_e2 if n == 0 else noise_e2 * raised,
+                    local=None if n == 0 else direction.local,
                 )
             )
     return tuple(bands)

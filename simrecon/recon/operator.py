@@ -5,8 +5,11 @@
 
 Bands are demodulated on the raw grid, so all of them meet in one sum at their places in the
 object spectrum and share one inverse transform. The mirror extension acts on demodulated
-bands: a constant object stays constant up to the border. Where the sample drifted, frames that
-share a displacement u form a group; its filters carry ``exp(±2πi k·u)`` (:mod:`.shift`).
+bands: a constant object stays constant up to the border. A pattern that varies over the field
+(``DirectionPattern.local``) is undone with the demodulation, to first order in its slope over one
+PSF; :meth:`Reconstructor.forward` lights the object with it and is exact. Where the sample drifted,
+frames that share a displacement u form a group; its filters carry ``exp(±2πi k·u)``
+(:mod:`.shift`).
 """
 
 from __future__ import annotations
@@ -214,10 +217,13 @@ class Reconstructor:
             analysis[np.ix_(rows, columns)] = transfer * ramp
             self._analysis.append(self._device(analysis, self._c64))
         self._precision = precision
-        self._demodulation = []
+        self._demodulation, self._carrier = [], []
+        self._light: list[Array | None] = []
         for band in self.bands:
-            ey, ex = band.demodulation(self.grid)
-            self._demodulation.append(self._device(ey * ex, self._c64))
+            self._demodulation.append(self._device(band.demodulation(self.grid), self._c64))
+            self._carrier.append(self._device(band.carrier(self.grid), self._c64))
+            light = band.light(self.sr_grid)
+            self._light.append(None if light is None else self._device(light, self._c64))
         self._groups = [
             self._parts(group)
             for d, direction in enumerate(self.pattern.directions)
@@ -374,12 +380,14 @@ class Reconstructor:
         """
         image = self._check(image, self.sr_grid.shape, "Images")
         xp = namespace(image)
-        spectrum = fft2(self._sr_padding.extend(image))
+        even = fft2(self._sr_padding.extend(image))
         frames: list[Array] = [None] * self.frames_shape[0]
         for part in self._all_parts():
+            light = self._light[part.index]
+            lit = even if light is None else fft2(self._sr_padding.extend(image * light))
             transfer = part.displaced(self._analysis[part.index])
-            field = self._padding.crop(ifft2(self._fold(transfer * spectrum)))
-            field = field * xp.conj(self._demodulation[part.index])
+            field = self._padding.crop(ifft2(self._fold(transfer * lit)))
+            field = field * self._carrier[part.index]
             one = xp.real(part.mixing * field[None, ...])
             d = self.bands[part.index].direction
             frames[d] = one if frames[d] is None else frames[d] + one
@@ -401,14 +409,19 @@ class Reconstructor:
         frames = self._check(frames, self.frames_shape, "Frames")
         xp = namespace(frames)
         total = None
+        image = 0.0
         for part in self._all_parts():
             direction = self.bands[part.index].direction
             field = xp.sum(xp.conj(part.mixing) * frames[direction, ...], axis=0)
-            spectrum = fft2(self._padding.embed(field * self._demodulation[part.index]))
+            spectrum = fft2(self._padding.embed(field * xp.conj(self._carrier[part.index])))
             transfer = xp.conj(part.displaced(self._analysis[part.index]))
             one = self._tile_multiply(transfer, spectrum)
-            total = one if total is None else total + one
-        image = self._sr_padding.gather(xp.real(ifft2(total)))
+            light = self._light[part.index]
+            if light is None:
+                total = one if total is None else total + one
+            else:
+                image = image + xp.real(self._sr_padding.gather(ifft2(one)) * xp.conj(light))
+        image = image + self._sr_padding.gather(xp.real(ifft2(total)))
         return xp.astype(image * self.zoom**2, xp.float32, copy=False)
 
     def variance(self, variance_e2: Array) -> Array:

@@ -218,3 +218,21 @@ def test_drift_per_frame_or_direction_moves_object_and_haze():
     assert np.abs(after - before).max() > 0.05 * rolled.max()
     with pytest.raises(UsageError, match="one displacement"):
         simulate(shape=(48, 48), drift_um=np.zeros((2, 2)))
+
+
+def test_pattern_that_bends_and_fades_over_the_field():
+    given = {"shape": (48, 60), "kind": "constant", "seed": 2, "fine": 2}
+    _, plain = simulate(**given)
+    stack, truth = simulate(phase_bend_rad=(0.0, 2.0), contrast_loss=(0.0, 0.5, 0.0), **given)
+    first, second, third = truth.pattern.directions
+    assert first.local is None
+    assert third.local is None
+    assert second.local is not None
+    end = second.local.at(np.array([0.0, 47 * stack.pixel_um]), np.array([1.0]))[:, 0]
+    assert np.allclose(end, [1.0, 0.5 * np.exp(2.0j)])
+    assert np.array_equal(truth.expected_e[0], plain.expected_e[0])
+    change = np.abs(truth.expected_e[1] - plain.expected_e[1]).max(axis=(0, 2))
+    assert change[:12].max() < 0.02 * change.max()
+    assert change[-8:].min() > 0.1 * change.max()
+    with pytest.raises(UsageError, match="contrast_loss"):
+        simulate(contrast_loss=(1.5,), **given)
