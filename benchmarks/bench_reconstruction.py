@@ -1,7 +1,7 @@
 """Fitted against true parameters, and against napari-sim-processor, on the same raw frames.
 
 Run: ``python benchmarks/bench_reconstruction.py [--kinds K …] [--objects 5] [--peaks E …]``
-(512² × 9, about 25 minutes on a quiet core; ``--pictures DIR`` writes crops). Objects, patterns
+(512² × 9, 25 minutes on a quiet core; ``--pictures F.png`` draws crops at 100 e). Objects, patterns
 and noise come from this project's simulator, which models the frames on a finer grid and shares no
 code with the reconstruction: period 210 nm, modulation 0.85/0.70/0.55, steps jittered by 6°,
 intensities by 3 %, read noise 1.5 e. With ``--bench2d DIR`` they come from ``gen_sim2d.py`` and
@@ -47,6 +47,9 @@ READ_E = 1.5
 MARGIN_PX = 48
 KINDS = ("filaments", "rings", "blobs", "beads")
 LOSS_BOUND_DB = 0.2
+PICTURE_PEAK, PICTURE_PX = 100, 200
+TITLES = {"true": "simrecon, true pattern", "simrecon": "simrecon, fitted pattern"}
+Pictures = dict[str, dict[str, np.ndarray]]
 PATTERN_BOUNDS = {  # mean over directions and sets, at the light levels named
     "df_px": {1000: 0.004, 100: 0.005},
     "dphi_deg": {1000: 0.1, 100: 0.3},
@@ -201,7 +204,7 @@ def pattern_errors(fit: PatternFit, truth: PatternFit) -> dict[str, float]:
     return {key: mean(row[key] for row in rows) for key in PATTERN_BOUNDS}
 
 
-def compare(case: Case, peer: Any | None, pictures: Path | None) -> dict[str, Any]:
+def compare(case: Case, peer: Any | None, pictures: Pictures | None) -> dict[str, Any]:
     """All programs on one case."""
     entry: dict[str, Any] = dict(case.labels)
     images: dict[str, np.ndarray] = {}
@@ -225,14 +228,36 @@ def compare(case: Case, peer: Any | None, pictures: Path | None) -> dict[str, An
             **min(errors, key=lambda e: e["dphi_deg"] + e["dstep_deg"]),
             "wiener": found.wiener,
         }
-    if pictures is not None and case.labels["object"] == 0:
-        np.savez_compressed(
-            pictures / f"{case.labels['kind']}_{case.labels['peak']:g}.npz",
-            reference=case.reference.astype(np.float32),
-            widefield=case.frames_e.mean(axis=(0, 1)),
-            **{k: v.astype(np.float32) for k, v in images.items()},
-        )
+    if pictures is not None and case.labels["object"] == 0 and case.labels["peak"] == PICTURE_PEAK:
+        wide = np.kron(case.frames_e.mean(axis=(0, 1)), np.ones((2, 2)))
+        images = {"widefield": wide, **images, "object, ideal OTF": case.reference}
+        pictures[case.labels["kind"]] = {name: crop(image) for name, image in images.items()}
     return entry
+
+
+def crop(image: np.ndarray) -> np.ndarray:
+    """The middle of an SR picture."""
+    y, x = (n // 2 - PICTURE_PX // 2 for n in image.shape)
+    return image[y : y + PICTURE_PX, x : x + PICTURE_PX].astype(np.float32)
+
+
+def draw(pictures: Pictures, path: Path) -> None:
+    """Kinds as rows, programs as columns; every row has the grey scale of its reference."""
+    from matplotlib.figure import Figure
+
+    columns = list(next(iter(pictures.values())))
+    figure = Figure(figsize=(2.2 * len(columns), 2.25 * len(pictures)), layout="constrained")
+    axes = figure.subplots(len(pictures), len(columns), squeeze=False)
+    for line, (kind, images) in zip(axes, pictures.items(), strict=True):
+        low, high = np.percentile(images["object, ideal OTF"], [0.5, 99.7])
+        for axis, (name, image) in zip(line, images.items(), strict=True):
+            axis.imshow(image, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
+            axis.set(xticks=[], yticks=[])
+            if line is axes[0]:
+                axis.set_title(TITLES.get(name, name), fontsize=9)
+        line[0].set_ylabel(kind, fontsize=9)
+    figure.savefig(path, dpi=100)
+    print(f"wrote {path}")
 
 
 def summary(some: list[dict[str, Any]], name: str) -> dict[str, float]:
@@ -297,11 +322,10 @@ def main() -> int:
     parser.add_argument("--peaks", type=float, nargs="+", default=[1000, 300, 100, 30])
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--seed", type=int, default=100)
-    parser.add_argument("--pictures", type=Path, help="folder for pictures of each first object")
+    parser.add_argument("--pictures", type=Path, help="PNG with a crop of each first object")
     args = parser.parse_args()
     peer = peer_napari.processor_class()
-    if args.pictures:
-        args.pictures.mkdir(parents=True, exist_ok=True)
+    pictures: Pictures | None = {} if args.pictures else None
     cases = (
         independent_cases(args.bench2d, args.objects, args.peaks)
         if args.bench2d
@@ -309,7 +333,7 @@ def main() -> int:
     )
     results = []
     for case in cases:
-        results.append(compare(case, peer, args.pictures))
+        results.append(compare(case, peer, pictures))
         print(results[-1], flush=True)
     names = ["true", "simrecon"] + ([peer_napari.NAME] if peer is not None else [])
     levels = {
@@ -326,6 +350,8 @@ def main() -> int:
         }
         for kind in dict.fromkeys(r["kind"] for r in results)
     }
+    if pictures:
+        draw(pictures, args.pictures)
     header = ["peak e", "parameters", "frequency px", "phase °", "steps °", "modulation bias"]
     header += ["PSNR eq. dB", "loss to true (worst) dB", "s"]
     print(table(header, rows_of(levels)))
