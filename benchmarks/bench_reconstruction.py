@@ -39,7 +39,7 @@ from simrecon.model.psf import DetectionOTF
 from simrecon.physics.otf import theoretical_otf
 from simrecon.physics.reference import reference_image
 from simrecon.physics.simulate import simulate
-from simrecon.qc.metrics import equalised_psnr, psnr
+from simrecon.qc.metrics import equalised_psnr, linear_fit, psnr
 from simrecon.recon.operator import Reconstructor
 from simrecon.recon.preprocess import raw_variance
 
@@ -242,19 +242,23 @@ def crop(image: np.ndarray) -> np.ndarray:
 
 
 def draw(pictures: Pictures, path: Path) -> None:
-    """Kinds as rows, programs as columns; every row has the grey scale of its reference."""
+    """Kinds as rows, programs as columns; grey values after the linear fit to the reference."""
     from matplotlib.figure import Figure
 
     columns = list(next(iter(pictures.values())))
     figure = Figure(figsize=(2.2 * len(columns), 2.25 * len(pictures)), layout="constrained")
     axes = figure.subplots(len(pictures), len(columns), squeeze=False)
+    for axis, title in zip(axes[0], columns, strict=True):
+        axis.set_title(TITLES.get(title, title), fontsize=9)
     for line, (kind, images) in zip(axes, pictures.items(), strict=True):
-        low, high = np.percentile(images["object, ideal OTF"], [0.5, 99.7])
-        for axis, (name, image) in zip(line, images.items(), strict=True):
-            axis.imshow(image, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
+        reference = images["object, ideal OTF"]
+        low, high = np.percentile(reference, [0.5, 99.9])
+        for axis, image in zip(line, images.values(), strict=True):
+            gain, offset = linear_fit(image, reference)
+            axis.imshow(
+                gain * image + offset, cmap="gray", vmin=low, vmax=high, interpolation="nearest"
+            )
             axis.set(xticks=[], yticks=[])
-            if line is axes[0]:
-                axis.set_title(TITLES.get(name, name), fontsize=9)
         line[0].set_ylabel(kind, fontsize=9)
     figure.savefig(path, dpi=100)
     print(f"wrote {path}")
