@@ -20,7 +20,7 @@ from simrecon.errors import InputError
 from simrecon.model.psf import DetectionOTF, RadialOTF
 
 SCHEMA = "simrecon/provenance/1"
-_PACKAGES = ("numpy", "scipy", "tifffile", "pydantic")
+_PACKAGES = ("numpy", "scipy", "tifffile", "h5py", "pydantic")
 
 
 def versions(extra: Sequence[str] = ()) -> dict[str, str]:

@@ -251,11 +251,11 @@ def test_no_light_at_all_is_not_made_into_a_picture(attempt):
 
 
 def test_camera_record_of_another_size(frames, attempt, tmp_path):
-    from simrecon.io import CameraRecord, write_camera_record
+    from simrecon.io import write_camera_record
     from simrecon.model.camera import Camera
 
-    record = tmp_path / "camera.json"
-    write_camera_record(record, CameraRecord(Camera(2.0, np.full((32, 32), 100.0), 1.5)))
+    record = tmp_path / "camera.h5"
+    write_camera_record(record, Camera(2.0, np.full((32, 32), 100.0), 1.5))
     assert_refused(attempt(frames, *KNOWN, "--camera", str(record)), 3, "32", "96")
 
 

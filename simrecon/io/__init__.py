@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from simrecon.io.atomic import atomic_path, read_json, write_json
+from simrecon.io.calibration_record import CalibrationRecord, Quantity, read_record, write_record
 from simrecon.io.camera_record import CameraRecord, read_camera_record, write_camera_record
 from simrecon.io.ome_tiff import read_provenance, write_image, write_raw
 from simrecon.io.otf_files import read_otf
@@ -11,7 +12,9 @@ from simrecon.io.pattern_file import read_pattern, write_pattern
 from simrecon.io.reader import read, read_raw
 
 __all__ = [
+    "CalibrationRecord",
     "CameraRecord",
+    "Quantity",
     "atomic_path",
     "check_overwrite",
     "read",
@@ -21,9 +24,11 @@ __all__ = [
     "read_pattern",
     "read_provenance",
     "read_raw",
+    "read_record",
     "write_camera_record",
     "write_image",
     "write_json",
     "write_pattern",
     "write_raw",
+    "write_record",
 ]

@@ -15,7 +15,9 @@ from simrecon.cli.main import app
 from simrecon.cli.outputs import split_output, staging
 from simrecon.config import build_settings, load_settings_file
 from simrecon.errors import InputError, UsageError
-from simrecon.io import read, read_pattern, read_provenance
+from simrecon.io import read, read_pattern, read_provenance, write_camera_record
+from simrecon.model.camera import Camera
+from simrecon.provenance import sha256_file
 from simrecon.shell import execute
 from simrecon.shell_options import memory_gb
 
@@ -311,3 +313,12 @@ def test_memory_amounts(text, value):
     assert memory_gb(text) == value
     with pytest.raises(UsageError, match="amount of memory"):
         memory_gb("much")
+
+
+def test_provenance_names_the_camera_record(raw, tmp_path):
+    record = tmp_path / "cam.h5"
+    write_camera_record(record, Camera(2.0, np.full((96, 96), 100.0), 1.5))
+    out = tmp_path / "p.ome.tif"
+    assert run("reconstruct", raw, "-o", out, "--camera", record) == 0
+    source = read_provenance(out)["camera"][0]["source"]
+    assert source == f"record cam.h5 sha256 {sha256_file(record)}"

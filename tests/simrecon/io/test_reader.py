@@ -3,7 +3,7 @@ import pytest
 import tifffile
 
 from simrecon.errors import InputError, MetadataError, UsageError
-from simrecon.io import CameraRecord, read, read_raw, write_camera_record, write_raw
+from simrecon.io import read, read_raw, write_camera_record, write_raw
 from simrecon.model.camera import Camera
 from simrecon.model.optics import Optics
 from simrecon.model.stack import SimStack
@@ -209,23 +209,23 @@ class TestCamera:
 
     def test_record(self, path, tmp_path):
         maps = np.linspace(90, 110, 56, dtype=np.float32).reshape(8, 7)
-        record = tmp_path / "cam.json"
-        write_camera_record(record, CameraRecord(Camera(2.0, maps, 1.5)))
+        record = tmp_path / "cam.h5"
+        write_camera_record(record, Camera(2.0, maps, 1.5))
         stack = read(path, camera=record, **GIVEN)
         expected = (np.asarray(stack.data[0, 0, :, :, 0], np.float64) - maps) / 2.0
         np.testing.assert_allclose(stack.frames_e(), expected, rtol=1e-5)
-        assert "cam.json" in stack.camera.source
+        assert "cam.h5" in stack.camera.source
 
     def test_record_of_another_size(self, path, tmp_path):
-        record = tmp_path / "cam.json"
-        write_camera_record(record, CameraRecord(Camera(2.0, np.ones((8, 8)), 1.5)))
+        record = tmp_path / "cam.h5"
+        write_camera_record(record, Camera(2.0, np.ones((8, 8)), 1.5))
         with pytest.raises(InputError, match="do not fit the frames") as info:
             read(path, camera=record, **GIVEN)
         assert "ROI" in (info.value.hint or "")
 
     def test_record_and_numbers_together(self, path, tmp_path):
-        record = tmp_path / "cam.json"
-        write_camera_record(record, CameraRecord(Camera(2.0, 100.0, 1.5)))
+        record = tmp_path / "cam.h5"
+        write_camera_record(record, Camera(2.0, 100.0, 1.5))
         with pytest.raises(UsageError):
             read(path, camera=record, gain=2.0, **GIVEN)
 

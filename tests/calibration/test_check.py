@@ -4,17 +4,16 @@ import numpy as np
 import pytest
 
 from calibration.cli import app
-from calibration.record import CalibrationRecord, write_record
-from simrecon.io import CameraRecord
+from simrecon.io import write_camera_record
 from simrecon.model.camera import Camera
 from simrecon.shell import execute
 
 
 def record(tmp_path, created="2026-11-22", **quantities):
-    values = {"gain": 2.17, "offset": 100.0, "read_noise_e": 1.4, **quantities}
-    content = CameraRecord(Camera(**values), "Orca 4711", created, {"exposure": "10 ms"})
-    write_record(tmp_path / "camera.json", CalibrationRecord("camera", content))
-    return str(tmp_path / "camera.json")
+    camera = Camera(**{"gain": 2.17, "offset": 100.0, "read_noise_e": 1.4, **quantities})
+    path = tmp_path / "camera.h5"
+    write_camera_record(path, camera, instrument="Orca 4711", created=created)
+    return str(path)
 
 
 def test_good_record(tmp_path, capsys):
@@ -22,7 +21,7 @@ def test_good_record(tmp_path, capsys):
     assert execute(app, ["check", record(tmp_path, offset=offset)]) == 0
     out = capsys.readouterr().out
     assert out.startswith("device:")
-    for text in ("Orca 4711", "3 × 4 pixels", "gain: 2.17 ADU/e", "exposure: 10 ms", "verdict: ok"):
+    for text in ("Orca 4711", "3 × 4", "gain: 2.17 ADU/e", "verdict: ok"):
         assert text in out
 
 
@@ -41,8 +40,8 @@ def test_undated_record_is_weak(tmp_path, capsys):
 
 
 def test_no_record(tmp_path, capsys):
-    path = tmp_path / "x.json"
+    path = tmp_path / "x.h5"
     path.write_text("{}")
     assert execute(app, ["check", str(path)]) == 3
     assert "not a calibration record" in capsys.readouterr().err
-    assert execute(app, ["check", str(tmp_path / "nowhere.json")]) == 3
+    assert execute(app, ["check", str(tmp_path / "nowhere.h5")]) == 3
