@@ -37,6 +37,12 @@ class AcquisitionSettings(_Section):
     phases: int | None = Field(
         default=None, ge=1, description="number of phase steps per direction"
     )
+    planes: int | None = Field(
+        default=None, ge=1, description="number of planes in a plain sequence of frames"
+    )
+    channels: int | None = Field(
+        default=None, ge=1, description="number of channels in a plain sequence (C in the order)"
+    )
 
 
 class OpticsSettings(_Section):

@@ -8,15 +8,24 @@ from typing import Any
 
 import numpy as np
 
-from simrecon.estimate.order import OrderRow, compare_orders
+from simrecon.estimate.direction_peaks import direction_peaks
+from simrecon.estimate.order import (
+    EXPLAINS,
+    MARGIN,
+    FrameOrder,
+    OrderRow,
+    compare_readings,
+    readings,
+)
 from simrecon.layout import arrange, plan_layout
 from simrecon.model.frames import RawFrames
 from simrecon.model.stack import SimStack
 
-STEPS = ((3, 3), (3, 5), (5, 5), (5, 3))
-"""Directions × phases tried when neither the file nor the user says."""
-SINGLE_STEPS = ((1, 5), (1, 3))
-"""Tried when none of `STEPS` shows a pattern with distinct directions."""
+STEPS = (((3, 3), (3, 5)), ((5, 5), (5, 3)), ((4, 3), (4, 5), (4, 4)), ((1, 5), (1, 3)))
+"""Directions × phases tried when neither the file nor the user says; the next group of them only
+when no order of those before explains the pattern."""
+CONCLUSIVE = 0.8
+"""Share explained from which no further numbers of directions and phases are tried."""
 
 
 def core_order(order: str) -> str:
@@ -37,48 +46,58 @@ class Grouping:
     ----------
     data : array_like, shape (T, C, A, P, Z, Y, X)
     rows : tuple of OrderRow
-        Candidates with equal numbers of directions and phases, best first.
+        Candidates, best first.
     facts : RawFrames
         What is known about the frames.
+    notes : tuple of str
+        Claims of the file that the frames contradict.
     """
 
     data: Any
     rows: tuple[OrderRow, ...]
     facts: RawFrames
+    notes: tuple[str, ...] = ()
 
     @property
     def ambiguous_time(self) -> bool:
         """True when groups of frames may be planes or time points and the file does not say."""
         repeats = max(self.data.shape[0], self.data.shape[4])
-        declared = dict(self.facts.axes).get("T", 1) > 1
+        declared = dict(self.facts.axes).get("T", 1) > 1 or self.facts.planes is not None
         stated = self.facts.order is not None or declared
-        return repeats > 1 and not stated and self.rows[0].order in ("PA", "PAZ")
+        outer = self.rows[0].reading.axes[-1][0] in "ZT"
+        return repeats > 1 and not stated and outer and self.data.shape[4] in (1, repeats)
 
 
 def group_frames(stack: SimStack | RawFrames) -> Grouping:
     """Group a stack as the pattern in its frames says.
 
-    A :class:`SimStack` keeps its numbers of directions and phases; only its order is judged. For
-    raw frames the numbers that the file does not state are tried.
+    A :class:`SimStack` keeps its numbers of directions, phases and planes; only its order is
+    judged. For raw frames the numbers that the file does not state are tried.
     """
     if isinstance(stack, SimStack):
-        raw = _facts_of(stack)
-        group, stated = first_acquisition(stack.data), core_order(stack.order)
-        sequence = _sequence(group, stated)
-        rows = compare_orders(sequence, group.shape[0], group.shape[1], stack.pixel_um, stated)
-        return Grouping(stack.data, rows, raw)
-    tried = [_try(stack, *steps) for steps in _steps(stack, STEPS)]
-    if not any(rows[0].distinct for _, rows in tried):
-        tried += [_try(stack, *steps) for steps in _steps(stack, SINGLE_STEPS)]
-    if not tried:
-        tried = [_try(stack, stack.angles or STEPS[0][0], stack.phases or STEPS[0][1])]
-    data, rows = max(tried, key=lambda one: _completeness(one[1][0]))
-    return Grouping(data, rows, stack)
+        return _judged_stack(stack)
+    found = _judged_frames(stack)
+    declared = [name for name in "TC" if dict(stack.axes).get(name, 1) > 1]
+    if found.rows[0].explained >= EXPLAINS or not declared or stack.order is not None:
+        return found
+    flat = replace(stack, axes=(("S", stack.count),))
+    other = _judged_frames(flat)
+    if other.rows[0].explained < EXPLAINS:
+        return found
+    names = " and ".join({"T": "time points", "C": "channels"}[name] for name in declared)
+    note = (
+        f"The file calls some of its frames {names}; the pattern in them shows that they are "
+        "phases, directions or planes of one sequence."
+    )
+    return replace(other, notes=(note,))
 
 
-def _completeness(row: OrderRow) -> tuple[bool, int, tuple[float, bool, float]]:
-    """Sort key of different numbers of directions: complete ones first, then more directions."""
-    return row.distinct == row.angles, row.distinct, row.score
+def _judged_stack(stack: SimStack) -> Grouping:
+    group, stated = first_acquisition(stack.data), core_order(stack.order)
+    count = int(np.prod(group.shape[:3]))
+    candidates = readings(count, stack.directions, stack.phases, int(group.shape[2]))
+    rows = _rows(_sequence(group, stated), candidates, stack.pixel_um, stated)
+    return Grouping(stack.data, rows, _facts_of(stack))
 
 
 def _facts_of(stack: SimStack) -> RawFrames:
@@ -95,54 +114,93 @@ def _facts_of(stack: SimStack) -> RawFrames:
     )  # fmt: skip
 
 
-def _steps(raw: RawFrames, among: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+def _steps(raw: RawFrames, count: int) -> list[list[tuple[int, int]]]:
     """Directions × phases worth trying; only the given ones when both are known."""
     if raw.angles is not None and raw.phases is not None:
-        return [(raw.angles, raw.phases)] if among is STEPS else []
-    return [
-        (a, p)
-        for a, p in among
-        if raw.count % (a * p) == 0 and raw.angles in (None, a) and raw.phases in (None, p)
+        return [[(raw.angles, raw.phases)]]
+    fitting = [
+        [
+            (a, p)
+            for a, p in group
+            if count % (a * p * (raw.planes or 1)) == 0
+            and raw.angles in (None, a)
+            and raw.phases in (None, p)
+        ]
+        for group in STEPS
     ]
+    usual = [[(raw.angles or STEPS[0][0][0], raw.phases or STEPS[0][0][1])]]
+    return [group for group in fitting if group] or usual
 
 
-def _try(raw: RawFrames, angles: int, phases: int) -> tuple[Any, tuple[OrderRow, ...]]:
-    """Group by the stated order, or by the one of all candidates that fits best.
+def _judged_frames(raw: RawFrames) -> Grouping:
+    """Try every order of every plausible number of directions and phases."""
+    frames, raw = _one_sequence(raw)
+    sequence = frames[0, 0]
+    stated = "" if raw.order is None else core_order(raw.order)
+    candidates: list[FrameOrder] = []
+    for group in _steps(raw, len(sequence)):
+        for angles, phases in group:
+            outer = _outer_letter(raw, angles, phases, len(sequence))
+            candidates += readings(len(sequence), angles, phases, raw.planes, outer)
+        rows = _rows(sequence, candidates, raw.pixel_um, stated)
+        if rows[0].explained >= CONCLUSIVE:
+            break
+    return Grouping(_arranged(frames, rows[0].reading), rows, raw)
 
-    Without a stated order, frames beyond one acquisition are tried as time points and, when the
-    file does not declare time points, as planes.
+
+def _outer_letter(raw: RawFrames, angles: int, phases: int, count: int) -> str:
+    """What the slowest repeats of an acquisition are called, which no pattern can tell.
+
+    Planes where the file or the stated order says so, and for three directions of five phases
+    (3-D SIM); else time points.
     """
-    rows: list[OrderRow] = []
-    free = replace(raw, angles=angles, phases=phases)
-    orders: tuple[str, ...] = ("PA",) if raw.order is None else (raw.order,)
-    declared_time = dict(raw.axes).get("T", 1) > 1
-    if raw.order is None and raw.count > angles * phases and not declared_time:
-        orders = ("PA", "PZA")
-    for order in orders:
-        sequence = _sequence(first_acquisition(_arranged(free, order)), core_order(order))
-        stated = core_order(order) if raw.order else ""
-        rows.extend(compare_orders(sequence, angles, phases, raw.pixel_um, stated))
-    rows.sort(key=lambda row: row.score, reverse=True)
-    best = rows[0]
-    if len(orders) > 1:
-        best = _planes_or_times(rows)
-        rows.sort(key=lambda row: row is not best)
-    order = raw.order if raw.order and core_order(raw.order) == best.order else best.order
-    return _arranged(free, order), tuple(r for r in rows if r.planes == best.planes)
+    if raw.order is not None and "Z" in core_order(raw.order):
+        return "Z"
+    declared = dict(raw.axes).get("Z", 1) * angles * phases == count
+    return "Z" if declared or (raw.order is None and (angles, phases) == (3, 5)) else "T"
 
 
-def _planes_or_times(rows: list[OrderRow]) -> OrderRow:
-    """The best row, where PAZ and PA repeated in time are the same sequence of frames.
+def _one_sequence(raw: RawFrames) -> tuple[np.ndarray, RawFrames]:
+    """Frames (T, C, n, Y, X) in file order, and the facts; time and channel as far as believed."""
+    if {"A", "P"} <= {name for name, _ in raw.axes}:
+        layout = plan_layout(raw, None, None, None)
+        data = arrange(raw, layout)
+        order = core_order(layout.order)
+        n_angles, n_phases, planes = (int(n) for n in data.shape[2:5])
+        raw = replace(raw, angles=n_angles, phases=n_phases, planes=planes, order=order)
+    else:
+        angles, phases = _steps(raw, raw.count)[0][0]
+        whole = replace(raw, angles=angles, phases=phases, planes=None, order="PAZ")
+        data, order = arrange(whole, plan_layout(whole, None, None, None, "the file")), "PAZ"
+    letters = order if "Z" in order else f"{order}Z"
+    frames = data.transpose(0, 1, *(2 + "APZ".index(c) for c in reversed(letters)), 5, 6)
+    return frames.reshape(*data.shape[:2], -1, *data.shape[-2:]), raw
 
-    The pattern cannot tell these two apart; three directions of five phases are taken as a 3-D
-    stack, everything else as a time series.
-    """
-    best = rows[0]
-    if best.order not in ("PA", "PAZ"):
-        return best
-    wanted = "PAZ" if (best.angles, best.phases) == (3, 5) else "PA"
-    other = next((r for r in rows if r.order == wanted), best)
-    return other if other.distinct >= best.distinct else best
+
+def _arranged(frames: np.ndarray, reading: FrameOrder) -> np.ndarray:
+    """(T, C, n, Y, X) in file order as (T, C, A, P, Z, Y, X)."""
+    letters = [letter for letter, _ in reversed(reading.axes)]
+    sizes = [size for _, size in reversed(reading.axes)]
+    data = frames.reshape(*frames.shape[:2], *sizes, *frames.shape[-2:])
+    for letter in "TZ":
+        if letter not in letters:
+            data, letters = np.expand_dims(data, 2), [letter, *letters]
+    where = [2 + letters.index(letter) for letter in "TAPZ"]
+    data = data.transpose(0, where[0], 1, *where[1:], 6, 7)
+    return data.reshape(-1, *data.shape[2:]) if data.shape[0] > 1 else data[0]
+
+
+def _rows(
+    sequence: np.ndarray, candidates: Sequence[FrameOrder], pixel_um: float | None, stated: str
+) -> tuple[OrderRow, ...]:
+    """Candidates judged, best first; the stated order stays unless another is clearly better."""
+    rows = compare_readings(sequence, candidates, pixel_um)
+    usual = next((row for row in rows if row.order == stated), rows[0])
+    best = usual if usual.explained > rows[0].explained - MARGIN else rows[0]
+    index = best.reading.indices()[0]
+    middle = np.stack([sequence[i] for i in index[:, :, index.shape[2] // 2].ravel()])
+    peaks = direction_peaks(middle.reshape(*index.shape[:2], *middle.shape[1:]), pixel_um)
+    return (replace(best, peaks=peaks), *(row for row in rows if row is not best))
 
 
 def _sequence(group: np.ndarray, order: str) -> np.ndarray:
@@ -150,8 +208,3 @@ def _sequence(group: np.ndarray, order: str) -> np.ndarray:
     letters = order if "Z" in order else f"{order}Z"
     frames = group.transpose(*("APZ".index(c) for c in reversed(letters)), 3, 4)
     return frames.reshape(-1, *group.shape[-2:])
-
-
-def _arranged(raw: RawFrames, order: str) -> np.ndarray:
-    # order given and steps known: a stated order keeps plan_layout from asking for options
-    return arrange(raw, plan_layout(raw, raw.angles, raw.phases, order, "the file"))

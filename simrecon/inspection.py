@@ -201,7 +201,7 @@ def _known(values: dict[str, Any]) -> dict[str, Any]:
 
 def _notes(grouping: Grouping, decided: bool) -> tuple[str, ...]:
     facts, best = grouping.facts, grouping.rows[0]
-    notes = [*facts.notes, *check_frames(grouping.data)]
+    notes = [*facts.notes, *grouping.notes, *check_frames(grouping.data)]
     if decided and facts.order and core_order(facts.order) != best.order:
         notes.append(
             f"The data speak for order {best.order}, not {facts.order}: give --order {best.order}."
@@ -269,6 +269,8 @@ def _missing(raw: RawFrames, decided: bool, best: OrderRow) -> tuple[str, ...]:
         missing.append(f"--order {best.order}")
     elif raw.order is None and not decided:
         missing.append("--order")
+    if best.planes > 1 and best.times > 1 and raw.planes is None:
+        missing.append(f"--planes {best.planes}")
     return tuple(missing)
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from simrecon.estimate.direction_peaks import DirectionPeak
     from simrecon.inspection import Inspection
 
-_LABEL, _WIDTH = 13, 100
+_LABEL, _WIDTH, _ORDERS_SHOWN = 13, 100, 4
 
 
 def _line(label: str, text: str) -> str:
@@ -106,6 +106,26 @@ def _peak(peak: DirectionPeak, pixel_um: float | None) -> str:
     return text
 
 
+def _evidence(found: Inspection) -> list[str]:
+    """One line per order tried, best first: share explained, angles, steps of the phase."""
+    lines = []
+    for row in found.orders[:_ORDERS_SHOWN]:
+        counts = f"{row.angles} × {row.phases}"
+        counts += f" × {_counted(row.planes, 'plane')}" if row.planes > 1 else ""
+        counts += f" × {_counted(row.times, 'time')}" if row.times > 1 else ""
+        text = f"{row.order:<4} {counts}: explains {100 * row.explained:.0f} %"
+        angles = [p.angle_rad for p in row.peaks if p.grade != "none"]
+        if angles:
+            text += ", angles " + " ".join(f"{math.degrees(a):.0f}°" for a in angles)
+        steps = [s for s in row.marks.phase_steps_rad() if s is not None]
+        if row is found.orders[0] and steps:
+            listed = " | ".join(" ".join(f"{math.degrees(v):.0f}°" for v in s) for s in steps)
+            text += f", phase steps {listed}"
+        lines.append(text if row is found.orders[0] else f"{text}; {row.fault}")
+    more = len(found.orders) - _ORDERS_SHOWN
+    return lines + ([f"and {more} more orders that explain less"] if more > 0 else [])
+
+
 def as_text(found: Inspection) -> str:
     """The whole report."""
     s = found.sizes
@@ -116,6 +136,7 @@ def as_text(found: Inspection) -> str:
         _line("file", f"{found.source} ({found.format}, {size})"),
         _line("meaning", _meaning(found)),
         _line("order", f"{found.order} ({sure}; fastest first). {found.order_sentence}"),
+        *(_line("" if i else "evidence", text) for i, text in enumerate(_evidence(found))),
         _line("orientation", found.orientation),
         _line("pixel", _pixel(found)),
         _line("light", _optics(found)),

@@ -57,7 +57,7 @@ def plan_layout(
         notes.append("Frame order not given: PA (phase fastest) assumed; inspect shows evidence.")
     letters = parse_order(order or raw.order or "PA")
     shot = n_angles * n_phases
-    kept = _kept_axes(raw, letters, shot)
+    kept = _kept_axes(raw, letters, shot * (raw.planes or 1))
     rest = raw.count // math.prod(size for _, size in kept)
     if rest % shot:
         raise _wrong_count(raw.count, n_angles, n_phases, where)
@@ -120,24 +120,17 @@ def _section_sizes(
 ) -> tuple[dict[str, int], list[str]]:
     """Sizes of the axes of `letters`, and the letters themselves, with T added when it is left."""
     sizes, names = {"A": steps[0], "P": steps[1]}, [*letters]
-    declared = dict(raw.axes)
+    declared = {**dict(raw.axes), **({"C": raw.channels} if raw.channels else {})}
     for name in "CT":
         if name in letters:
             size = declared.get(name, 1)
             sizes[name] = size if blocks % size == 0 else 1
             blocks //= sizes[name]
     if "Z" in letters:
-        if blocks > 1 and "T" in letters and "T" not in declared:
-            raise InputError(
-                "Planes and time points cannot be told apart.",
-                expected="a file that declares its number of time points, or only one of Z and T "
-                "in --order",
-                got=f"{blocks} acquisitions",
-                where=where,
-            )
-        planes = declared.get("Z", 1)
-        sizes["Z"] = planes if planes > 1 and blocks % planes == 0 else blocks
+        sizes["Z"] = _planes(raw, letters, blocks, where)
         blocks //= sizes["Z"]
+    if blocks > 1 and raw.planes is not None and "T" in letters and "T" not in declared:
+        sizes["T"], blocks = blocks, 1
     if blocks > 1 and "T" in {*letters, *dict(kept)}:
         raise InputError(
             "The file has more frames per time point than one acquisition needs.",
@@ -150,6 +143,31 @@ def _section_sizes(
         names.append("T")
         sizes["T"] = blocks
     return sizes, names
+
+
+def _planes(raw: RawFrames, letters: tuple[str, ...], blocks: int, where: str) -> int:
+    """Number of planes among `blocks` acquisitions: given, declared, or all of them."""
+    declared = dict(raw.axes)
+    if raw.planes is not None:
+        if blocks % raw.planes:
+            raise InputError(
+                "The number of frames does not fit the number of planes.",
+                expected=f"a multiple of {raw.planes} acquisitions",
+                got=f"{blocks} acquisitions",
+                where=where,
+                hint="check --planes",
+            )
+        return raw.planes
+    if blocks > 1 and "T" in letters and "T" not in declared:
+        raise InputError(
+            "Planes and time points cannot be told apart.",
+            expected="a file that declares its number of time points, --planes, or only one of Z "
+            "and T in --order",
+            got=f"{blocks} acquisitions",
+            where=where,
+        )
+    planes = declared.get("Z", 1)
+    return planes if planes > 1 and blocks % planes == 0 else blocks
 
 
 def _insert(

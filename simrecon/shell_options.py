@@ -39,8 +39,13 @@ class FileOptions:
         Number of pattern directions [default: from the file, else 3].
     phases
         Number of phase steps per direction [default: from the file, else 3].
+    planes
+        Number of planes, where a plain sequence of frames holds planes and time points.
+    channels
+        Number of channels in a plain sequence of frames; the order then needs a C.
     order
-        Frame order, fastest first, letters of P A Z C T, e.g. PA or PZA [default: detected].
+        Frame order, fastest first, letters of P A Z C T, e.g. PA or PZA; 'simrecon inspect' finds
+        it [default: from the file, else PA].
     gain
         Camera: counts per photo-electron [default: estimated from the noise, and said so].
     offset
@@ -67,6 +72,8 @@ class FileOptions:
     excitation_na: float | None = None
     angles: int | None = None
     phases: int | None = None
+    planes: int | None = None
+    channels: int | None = None
     order: str | None = None
     gain: float | None = None
     offset: float | None = None

@@ -228,6 +228,27 @@ class CarrierSearch:
             frequency_per_um, coefficients, float((value - centre[here]) / spread[here])
         )
 
+    def marks(self, direction: int, points_per_um: np.ndarray) -> np.ndarray:
+        """``Σ_r (frame − its share of widefield) · widefield · exp(-2πi f·r)``, filtered.
+
+        Parameters
+        ----------
+        points_per_um : ndarray (M, 2)
+            Frequencies [fy, fx].
+
+        Returns
+        -------
+        ndarray (P, M), complex128
+            r counts from the centre of the field.
+        """
+        slope = self.regression(direction)[:, None, None].astype(np.float32)
+        rest = self._filtered(self.spectra[direction] - slope * self.widefield).real
+        images = (rest * self._reference.real).astype(np.float64)
+        y, x = self._positions()
+        along_x = images @ np.exp(-2j * np.pi * np.outer(x, points_per_um[:, 1]))
+        along_y = np.exp(-2j * np.pi * np.outer(y, points_per_um[:, 0]))
+        return np.asarray(np.einsum("pym,ym->pm", along_x, along_y))
+
     def _value(
         self, images: np.ndarray, frequency_per_um: tuple[float, float]
     ) -> tuple[float, np.ndarray]:

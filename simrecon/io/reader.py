@@ -150,6 +150,8 @@ def read(
     angles: int | None = None,
     phases: int | None = None,
     directions: int | None = None,
+    planes: int | None = None,
+    channels: int | None = None,
     order: str | None = None,
     pixel_um: float | None = None,
     dz_um: float | None = None,
@@ -178,6 +180,8 @@ def read(
         A TIFF, OME-TIFF, ImageJ stack or Priism MRC/DV; or a list, folder or glob of TIFFs.
     angles, phases
         Number of pattern directions and of phase steps. `directions` is another name of `angles`.
+    planes, channels
+        Number of planes and of channels in a plain sequence of frames whose `order` names them.
     order
         Frame order in the file, letters of P, A, Z, C, T, fastest first.
     pixel_um, dz_um
@@ -213,7 +217,7 @@ def read(
     """
     if angles is not None and directions is not None and angles != directions:
         raise UsageError("angles and directions are two names of one number.")
-    raw = read_raw(paths)
+    raw = replace(read_raw(paths), planes=planes, channels=channels)
     where = _where(raw)
     layout = plan_layout(raw, angles or directions, phases, order, where)
     data = arrange(raw, layout)

@@ -29,6 +29,8 @@ class RawFrames:
         Detection NA, immersion index, NA of the interfering beams.
     angles, phases : int or None
         Number of pattern directions and of phase steps.
+    planes, channels : int or None
+        Numbers that are known beyond what `axes` claims (given by the user).
     order : str or None
         Acquisition order, letters fastest first.
     camera : Camera or None
@@ -53,6 +55,8 @@ class RawFrames:
     excitation_na: float | None = None
     angles: int | None = None
     phases: int | None = None
+    planes: int | None = None
+    channels: int | None = None
     order: str | None = None
     camera: Camera | None = None
     pixel_integration: bool | None = None

@@ -51,3 +51,11 @@ def as_sequence(frames: np.ndarray, order: str = "PA") -> np.ndarray:
     letters = "T" + "".join(reversed(order)) + ("" if "Z" in order else "Z")
     where = ["TAPZ".index(c) for c in dict.fromkeys(letters)]
     return frames.transpose(*where, 4, 5).reshape(-1, *frames.shape[-2:])
+
+
+def regroup(sequence: np.ndarray, angles: int, phases: int, order: str) -> np.ndarray:
+    """Frames of one time point (n, Y, X), written in `order`, as (A, P, Z, Y, X)."""
+    letters = [*order, *("" if "Z" in order else "Z")]
+    sizes = {"A": angles, "P": phases, "Z": len(sequence) // (angles * phases)}
+    grouped = sequence.reshape(*(sizes[c] for c in letters[::-1]), *sequence.shape[-2:])
+    return grouped.transpose(*(letters[::-1].index(c) for c in "APZ"), 3, 4)

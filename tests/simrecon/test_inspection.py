@@ -4,10 +4,10 @@ import math
 import numpy as np
 import pytest
 import tifffile
-from pattern_maker import ANGLES_DEG, as_sequence, make_frames
+from pattern_maker import ANGLES_DEG, as_sequence, make_frames, regroup
 
 from simrecon.errors import InputError
-from simrecon.estimate.order import regroup
+
 from simrecon.inspection import brightness, inspect
 from simrecon.io import read, read_raw
 from simrecon.model.camera import Camera
