@@ -20,8 +20,9 @@ from simrecon.estimate.order import (
 from simrecon.layout import arrange, plan_layout
 from simrecon.model.frames import RawFrames
 from simrecon.model.stack import SimStack
+from simrecon.mosaic import untiled
 
-STEPS = (((3, 3), (3, 5)), ((5, 5), (5, 3)), ((4, 3), (4, 5), (4, 4)), ((1, 5), (1, 3)))
+STEPS = (((3, 3), (3, 5), (5, 3)), ((5, 5),), ((4, 3), (4, 5), (4, 4)), ((1, 5), (1, 3)))
 """Directions × phases tried when neither the file nor the user says; the next group of them only
 when no order of those before explains the pattern."""
 CONCLUSIVE = 0.8
@@ -76,13 +77,15 @@ def group_frames(stack: SimStack | RawFrames) -> Grouping:
     """
     if isinstance(stack, SimStack):
         return _judged_stack(stack)
+    stack = untiled(stack)
     found = _judged_frames(stack)
-    declared = [name for name in "TC" if dict(stack.axes).get(name, 1) > 1]
-    if found.rows[0].explained >= EXPLAINS or not declared or stack.order is not None:
+    named = {name for name, size in stack.axes if size > 1}
+    declared = [name for name in "TC" if name in named]
+    explained = found.rows[0].explained
+    if explained >= CONCLUSIVE or not declared or stack.order is not None or {"A", "P"} & named:
         return found
-    flat = replace(stack, axes=(("S", stack.count),))
-    other = _judged_frames(flat)
-    if other.rows[0].explained < EXPLAINS:
+    other = _judged_frames(replace(stack, axes=(("S", stack.count),)))
+    if other.rows[0].explained < max(EXPLAINS, explained + MARGIN):
         return found
     names = " and ".join({"T": "time points", "C": "channels"}[name] for name in declared)
     note = (

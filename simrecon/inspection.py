@@ -17,6 +17,7 @@ from simrecon.checks import CountsEvidence, check_frames, counts_evidence, satur
 from simrecon.estimate.direction_peaks import DirectionPeak
 from simrecon.estimate.order import OrderRow, explain
 from simrecon.grouping import Grouping, core_order, first_acquisition, group_frames
+from simrecon.handedness import handedness
 from simrecon.inspection_text import as_text
 from simrecon.model.frames import RawFrames
 from simrecon.model.stack import SimStack
@@ -75,6 +76,9 @@ class Inspection:
     peaks : tuple of DirectionPeak
         Per direction, for `order`.
     presets : tuple of PresetMatch
+    handedness : str
+        Sentence when the directions are the expected ones seen otherwise (mirrored, turned, in
+        another sequence); empty when they are as expected or nothing is expected.
     support : str
         What this program can do with such data.
     notes : tuple of str
@@ -102,6 +106,7 @@ class Inspection:
     brightness: Brightness
     peaks: tuple[DirectionPeak, ...]
     presets: tuple[PresetMatch, ...]
+    handedness: str
     support: str
     notes: tuple[str, ...]
 
@@ -115,7 +120,8 @@ class Inspection:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready dictionary, schema ``simrecon/inspection/1``."""
         plain = ("source", "format", "dtype", "sizes", "order", "order_decided", "order_sentence",
-                 "orientation", "pixel_um", "dz_um", "na", "index", "excitation_na", "support",
+                 "orientation", "handedness",
+                 "pixel_um", "dz_um", "na", "index", "excitation_na", "support",
                  "saturated_fraction", "finest_period_um")  # fmt: skip
         lists = ("emission_nm", "excitation_nm", "missing", "notes")
         return {
@@ -140,7 +146,9 @@ class Inspection:
         return as_text(self)
 
 
-def inspect(stack: SimStack | RawFrames) -> Inspection:
+def inspect(
+    stack: SimStack | RawFrames, expected_angles_rad: Sequence[float] | None = None
+) -> Inspection:
     """Find out what raw frames mean.
 
     Parameters
@@ -148,6 +156,9 @@ def inspect(stack: SimStack | RawFrames) -> Inspection:
     stack
         A stack as read for work, or :func:`simrecon.io.read_raw`'s frames with whatever the
         file says. For the latter the numbers of directions and phases and the order are tried.
+    expected_angles_rad
+        Directions atan2(fy, fx) that the user expects, in sequence; None: those of the preset
+        that fits best.
 
     Returns
     -------
@@ -164,6 +175,7 @@ def inspect(stack: SimStack | RawFrames) -> Inspection:
     sentence, decided = explain(rows)
     sizes = dict(zip("TCAPZYX", (int(n) for n in data.shape), strict=True))
     paths = list(raw.metadata.get("paths", ["(array)"]))
+    presets = _presets(raw, best)
     return Inspection(
         source=paths[0] if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more",
         format=str(raw.metadata.get("format", "array")),
@@ -188,7 +200,8 @@ def inspect(stack: SimStack | RawFrames) -> Inspection:
         saturated_fraction=saturation(data)[0],
         brightness=brightness(first_acquisition(data)[:, :, data.shape[4] // 2], _offset(raw)),
         peaks=best.peaks,
-        presets=_presets(raw, best),
+        presets=presets,
+        handedness=_handedness(best, presets, expected_angles_rad),
         support=_support(best),
         notes=_notes(grouping, decided),
     )
@@ -212,6 +225,24 @@ def _notes(grouping: Grouping, decided: bool) -> tuple[str, ...]:
             "stack of planes, PA for a time series."
         )
     return tuple(dict.fromkeys(notes))
+
+
+def _handedness(
+    best: OrderRow, presets: Sequence[PresetMatch], expected_rad: Sequence[float] | None
+) -> str:
+    """Sentence about directions seen otherwise than the user or the best preset says."""
+    found = [math.nan if p.grade == "none" else p.angle_rad for p in best.peaks]
+    sets = presets[0].preset.directions_rad if presets else ()
+    if expected_rad is not None:
+        sets = (tuple(expected_rad),)
+    seen = [h for h in (handedness(found, one) for one in sets) if h is not None]
+    if any(h.sentence == "" for h in seen):
+        return ""
+    if seen:
+        return seen[0].sentence
+    if expected_rad is None or all(math.isnan(a) for a in found):
+        return ""
+    return "The angles found are not the expected ones, mirrored and turned views included."
 
 
 def _presets(raw: RawFrames, best: OrderRow) -> tuple[PresetMatch, ...]:

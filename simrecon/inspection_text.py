@@ -137,7 +137,7 @@ def as_text(found: Inspection) -> str:
         _line("meaning", _meaning(found)),
         _line("order", f"{found.order} ({sure}; fastest first). {found.order_sentence}"),
         *(_line("" if i else "evidence", text) for i, text in enumerate(_evidence(found))),
-        _line("orientation", found.orientation),
+        _line("orientation", ". ".join(t for t in (found.orientation, found.handedness) if t)),
         _line("pixel", _pixel(found)),
         _line("light", _optics(found)),
         _line("values", _values(found)),

@@ -31,7 +31,7 @@ def inspect(files: list[str], /, *, file: FileOptions | None = None, json: bool 
     report = Reporter(json)
     settings = (file or FileOptions()).settings()
     report.device(select_device("cpu"))
-    found = inspect_frames(with_given(read_raw(files), settings))
+    found = inspect_frames(with_given(read_raw(files), settings), settings.estimate.angles_rad)
     report.finish(found.to_dict(), found.to_text())
 
 

@@ -79,10 +79,13 @@ class Marks:
 
     @property
     def steady_power(self) -> np.ndarray:
-        """Power of the marks' mean over the planes, noise taken off, (A, lines)."""
-        planes = self.values.shape[2]
-        mean = self.values.mean(axis=2)
-        power = np.mean(np.abs(mean) ** 2, axis=1) - 1.0 / planes
+        """Power that the marks' mean over the planes has between the phases, (A, lines).
+
+        Noise is taken off, and so is what all phases have in common: frames of one direction
+        whose phase never moves are no set of phases.
+        """
+        phases, planes = self.values.shape[1:3]
+        power = np.var(self.values.mean(axis=2), axis=1) - (1.0 - 1.0 / phases) / planes
         return self._per_line(np.maximum(power, 0.0))
 
     @property
@@ -101,23 +104,25 @@ class Marks:
         return chosen
 
     @property
-    def explained(self) -> float:
-        """Share of the marks' power that this grouping explains, 0…1.
+    def total(self) -> float:
+        """Mean power of a frame's marks, all lines together, in units of the noise."""
+        return float(self.power.sum() / self.values.shape[0])
 
-        Explained is a mark that its direction has at a line of its own, with the same phase in
-        every plane.
+    @property
+    def agreeing(self) -> float:
+        """The part of it that this grouping explains.
+
+        That is a mark that its direction has at a line of its own, that moves from phase to phase
+        and is the same in every plane.
         """
-        total = float(self.power.sum())
-        if total <= 0:
-            return 0.0
         steady = self.steady_power
-        found = sum(steady[a, line] for a, line in enumerate(self.assignment()) if line is not None)
-        return float(min(found / total, 1.0))
+        found = sum(float(steady[a, line]) for a, line in enumerate(self.assignment()) if line is not None)
+        return float(found / self.values.shape[0])
 
     @property
     def strength(self) -> float:
-        """Root mean power of the frames' marks, all lines together, in units of the noise."""
-        return float(np.sqrt(self.power.sum() / max(self.values.shape[0], 1)))
+        """Root of `total`."""
+        return float(np.sqrt(self.total))
 
     def phase_steps_rad(self) -> list[tuple[float, ...] | None]:
         """Steps between successive frames of each direction, (−π, π]; None without a mark."""
@@ -168,4 +173,4 @@ def read_marks(data: np.ndarray, lines: Sequence[Sequence[Carrier]]) -> Marks:
 def _points(carriers: Sequence[Carrier], extent_px: tuple[float, float]) -> np.ndarray:
     """Each carrier followed by its noise points, (K·7, 2), cycles/pixel."""
     beside = np.array([(0.0, 0.0), *_BESIDE_SAMPLES]) / np.asarray(extent_px)
-    return (np.asarray(carriers)[:, None, :] + beside[None]).reshape(-1, 2)
+    return np.asarray(np.asarray(carriers)[:, None, :] + beside[None]).reshape(-1, 2)

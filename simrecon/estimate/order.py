@@ -5,14 +5,14 @@ plane; under a wrong one the frames of several directions, or of several phases,
 wrong order often keeps strong peaks, so peak heights do not decide: the share of the marks' power
 (:mod:`.frame_marks`) that an order explains does. No OTF is needed.
 
-Measured (1200 simulated stacks, `benchmarks/bench_order.py`): see `EXPLAINS` and `MARGIN`.
+Thresholds were set on `benchmarks/bench_order.py` (results/order.json).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,10 +25,10 @@ from simrecon.model.pattern import line_distance_rad
 DISTINCT_RAD = math.radians(15.0)
 EXPLAINS = 0.5
 """Least share of the marks' power that an order must explain to be decided on."""
-MARGIN = 0.15
+MARGIN = 0.1
 """Least lead over the next order."""
-LEAST_STRENGTH = 1.5
-"""Least strength of the marks, in units of their noise."""
+CERTAIN = 0.9
+"""Least lead times strength of the marks: noise alone reached 0.67 (0.23 × 2.9)."""
 MOST_LINES = 6
 SIDE_PX = 256
 """Orders are compared on a central part of the field of this size."""
@@ -77,12 +77,16 @@ class OrderRow:
     peaks : tuple of DirectionPeak
         Of the middle plane.
     marks : Marks
-        Of up to four planes.
+        Of some planes and times.
+    explained : float
+        Share of the marks' power that this order explains, 0…1. Of several orders the largest
+        power is the whole: under some wrong ones the pattern hides in the mean image.
     """
 
     reading: FrameOrder
     peaks: tuple[DirectionPeak, ...]
     marks: Marks
+    explained: float = 0.0
 
     @property
     def order(self) -> str:
@@ -113,11 +117,6 @@ class OrderRow:
     def distinct(self) -> int:
         """Number of convincing directions that differ from each other."""
         return distinct_directions(self.peaks)
-
-    @property
-    def explained(self) -> float:
-        """Share of the marks' power that this order explains."""
-        return self.marks.explained
 
     @property
     def fault(self) -> str:
@@ -259,6 +258,9 @@ def compare_readings(
         tried.append((reading, data, peaks))
     lines: list[list[Carrier]] = carrier_lines([p for _, _, ps in tried for p in ps], MOST_LINES)
     rows = [OrderRow(reading, peaks, read_marks(data, lines)) for reading, data, peaks in tried]
+    whole = max((row.marks.total for row in rows), default=0.0)
+    if whole > 0:
+        rows = [replace(row, explained=min(row.marks.agreeing / whole, 1.0)) for row in rows]
     return tuple(sorted(rows, key=lambda row: row.explained, reverse=True))
 
 
@@ -278,8 +280,8 @@ def compare_orders(
 def explain(rows: Sequence[OrderRow]) -> tuple[str, bool]:
     """A sentence for the best order, and whether the evidence decides.
 
-    It decides when the order explains half of the marks' power or more, the marks stand out of
-    their noise, and the next order explains clearly less.
+    It decides when the order explains half of the marks' power or more and clearly more than
+    the next; the dimmer the marks, the larger that lead must be.
     """
     best = rows[0]
     angles = ", ".join(
@@ -291,8 +293,11 @@ def explain(rows: Sequence[OrderRow]) -> tuple[str, bool]:
         f"{best.order}: {best.distinct} of {best.angles} directions clear and distinct ({angles}), "
         f"explains {100 * best.explained:.0f} % of the pattern seen in the single frames"
     )
-    decided = best.explained >= EXPLAINS and best.marks.strength >= LEAST_STRENGTH
-    lead = best.explained - (rows[1].explained if len(rows) > 1 else 0.0)
-    if decided and lead < MARGIN:
-        text += f"; ambiguous: {rows[1].order} fits nearly as well"
-    return text, decided and lead >= MARGIN
+    lead = best.explained - max((row.explained for row in rows[1:]), default=0.0)
+    certain = best.explained >= EXPLAINS and lead * best.marks.strength >= CERTAIN
+    if lead < MARGIN:
+        second = max(rows[1:], key=lambda row: row.explained)
+        text += f"; ambiguous: {second.order} fits nearly as well"
+    elif not certain:
+        text += ", but the pattern hardly stands out of the noise"
+    return text, certain and lead >= MARGIN

@@ -22,6 +22,7 @@ from simrecon.model.camera import Camera
 from simrecon.model.frames import RawFrames
 from simrecon.model.optics import Optics
 from simrecon.model.stack import SimStack
+from simrecon.mosaic import untiled
 
 PathLike = str | os.PathLike[str]
 Mode = Literal["2d", "tirf", "3d", "lls", "slice3", "nonlinear", "hex"]
@@ -218,6 +219,8 @@ def read(
     if angles is not None and directions is not None and angles != directions:
         raise UsageError("angles and directions are two names of one number.")
     raw = replace(read_raw(paths), planes=planes, channels=channels)
+    raw = untiled(replace(raw, angles=angles or directions or raw.angles,
+                          phases=phases or raw.phases, order=order or raw.order))  # fmt: skip
     where = _where(raw)
     layout = plan_layout(raw, angles or directions, phases, order, where)
     data = arrange(raw, layout)

@@ -7,7 +7,6 @@ import tifffile
 from pattern_maker import ANGLES_DEG, as_sequence, make_frames, regroup
 
 from simrecon.errors import InputError
-
 from simrecon.inspection import brightness, inspect
 from simrecon.io import read, read_raw
 from simrecon.model.camera import Camera
