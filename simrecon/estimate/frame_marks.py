@@ -116,7 +116,8 @@ class Marks:
         and is the same in every plane.
         """
         steady = self.steady_power
-        found = sum(float(steady[a, line]) for a, line in enumerate(self.assignment()) if line is not None)
+        assigned = enumerate(self.assignment())
+        found = sum(float(steady[a, line]) for a, line in assigned if line is not None)
         return float(found / self.values.shape[0])
 
     @property
