@@ -28,10 +28,9 @@ fields of 96 to 256 px with six kinds of object no true pattern failed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import uniform_filter
 
 from simrecon.model.grid import Grid
 from simrecon.model.pattern import PatternFit, Verdict, worst
@@ -39,6 +38,7 @@ from simrecon.model.psf import DetectionOTF
 from simrecon.recon.bands import Band
 from simrecon.recon.noise_floor import hann_window
 from simrecon.recon.operator import Reconstructor, Regularization
+from simrecon.recon.part import brightest, shifted
 from simrecon.recon.shift import frames_at_rest
 
 MAX_SIDE_PX = 256
@@ -232,27 +232,6 @@ class RawConsistency:
         if band.order == 0:
             field = field - (field * window).sum() / window.sum()
         return np.asarray(np.fft.fft2(field * band.demodulation(self._grid) * window))
-
-
-def brightest(image: np.ndarray, side_px: int) -> tuple[slice, slice]:
-    """The part of at most `side_px` pixels a side with the most light."""
-    ny, nx = (min(side_px, n) for n in image.shape)
-    mean = uniform_filter(image.astype(np.float64), (ny, nx), mode="nearest")
-    inner = mean[ny // 2 : image.shape[0] - (ny - 1) // 2, nx // 2 : image.shape[1] - (nx - 1) // 2]
-    y, x = (int(i) for i in np.unravel_index(int(inner.argmax()), inner.shape))
-    return slice(y, y + ny), slice(x, x + nx)
-
-
-def shifted(pattern: PatternFit, start: tuple[int, int], shape: tuple[int, int]) -> PatternFit:
-    """The pattern of a part of the field: phases at that part's pixel (0, 0)."""
-    y, x = (n * pattern.pixel_um for n in start)
-    directions = []
-    for d in pattern.directions:
-        turn = 2 * np.pi * (d.frequency_per_um[0] * y + d.frequency_per_um[1] * x)
-        phase = tuple(float(p + turn) for p in d.phase_rad)
-        local = None if d.local is None else d.local.moved((y, x))
-        directions.append(replace(d, phase_rad=phase, local=local))
-    return replace(pattern, shape=shape, directions=tuple(directions))
 
 
 def judge(

@@ -13,7 +13,7 @@ from simrecon.errors import InputError
 from simrecon.model.grid import Grid
 from simrecon.model.local_field import LocalField
 from simrecon.model.pattern import PatternFit
-from simrecon.qc.raw_consistency import shifted
+from simrecon.recon.part import shifted
 
 EXTENT = (5.0, 8.0)
 

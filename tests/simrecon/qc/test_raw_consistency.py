@@ -10,11 +10,10 @@ from simrecon.physics.simulate import simulate
 from simrecon.qc.raw_consistency import (
     DirectionConsistency,
     RawConsistency,
-    brightest,
     judge,
-    shifted,
 )
 from simrecon.recon.operator import Reconstructor
+from simrecon.recon.part import brightest, shifted
 from simrecon.recon.preprocess import raw_variance
 
 
