@@ -91,6 +91,10 @@ class EstimateSettings(_Section):
     angles_rad: tuple[float, ...] | None = Field(
         default=None, description="expected directions, atan2(fy, fx), rad, y downwards"
     )
+    drift: Literal["auto", "off"] = Field(
+        default="auto",
+        description="auto: motion of the sample between frames is measured and corrected",
+    )
     share_pattern: bool = Field(
         default=False,
         description="one pattern per channel, fitted to the mean of all times and planes",

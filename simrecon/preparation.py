@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from simrecon.checks import CountsEvidence, counts_evidence
 from simrecon.config import Settings
 from simrecon.errors import InputError, QualityError, UsageError
 from simrecon.estimate import estimate_pattern
+from simrecon.estimate.drift import correct_drift
 from simrecon.estimate.nominal import nominal_direction
 from simrecon.model.camera import Camera
 from simrecon.model.optics import Optics
@@ -243,16 +245,19 @@ def find_pattern(
     if expected is not None:
         check_frequency(expected, channel.otf, "expected pattern")
     fixed = None if given is None else [d.frequency_per_um for d in given.directions]
-    fit = estimate_pattern(
-        data.frames_e,
-        stack.pixel_um,
-        channel.otf,
+    fit_to = partial(
+        estimate_pattern,
+        pixel_um=stack.pixel_um,
+        otf=channel.otf,
         variance_e2=data.variance_e2,
         expected_frequency_per_um=expected,
         expected_angles_rad=settings.estimate.angles_rad,
         fixed_frequencies_per_um=fixed,
         order=stack.order,
     )
+    fit = fit_to(data.frames_e)
+    if settings.estimate.drift == "auto":
+        fit = correct_drift(data.frames_e, data.variance_e2, fit, channel.otf, fit_to)
     return fit if given is None else insisted(fit, data, channel.otf)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -27,6 +27,7 @@ def estimate(
     file: FileOptions | None = None,
     otf: list[Path] | None = None,
     pattern: Path | None = None,
+    drift: Literal["auto", "off"] | None = None,
     time: int = 0,
     channel: int = 0,
     json: bool = False,
@@ -45,6 +46,8 @@ def estimate(
         Measured OTF or PSF file [default: theoretical].
     pattern
         Pattern file with frequencies only: the rest is fitted at them.
+    drift
+        Motion of the sample between frames: measured and corrected, or off [default: auto].
     time
         Time point to fit, from 0.
     channel
@@ -53,7 +56,7 @@ def estimate(
         Write one JSON document to standard output.
     """
     report = Reporter(json)
-    settings = (file or FileOptions()).settings()
+    settings = (file or FileOptions()).settings(drift=drift)
     report.device(select_device("cpu"))
     if output is not None:
         _check_output(output, [*expand_paths(files), *side_inputs(file, settings, otf, pattern)])

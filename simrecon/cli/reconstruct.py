@@ -32,6 +32,7 @@ def reconstruct(
     file: FileOptions | None = None,
     otf: list[Path] | None = None,
     pattern: Path | None = None,
+    drift: Literal["auto", "off"] | None = None,
     device: str | None = None,
     max_memory: str | None = None,
     variance: bool = False,
@@ -53,6 +54,8 @@ def reconstruct(
         Measured OTF or PSF file, one or one per channel [default: theoretical].
     pattern
         Pattern file of 'simrecon estimate', or one with frequencies only [default: fitted].
+    drift
+        Motion of the sample between frames: measured and corrected, or off [default: auto].
     device
         auto, cpu or cuda:N [default: auto].
     max_memory
@@ -73,6 +76,7 @@ def reconstruct(
         max_memory_gb=memory_gb(max_memory),
         variance=variance or None,
         on_fit_failure=on_fit_failure,
+        drift=drift,
     )
     if not variance:
         settings = _without_variance(settings)

@@ -2,13 +2,13 @@
 
 The object is reconstructed from the frames of all *other* directions, so that its noise is
 independent of the frame in question, lit with the pattern of that direction and imaged:
-``T = P + Re(e^{iψ} Q)``. The frame is then regressed on ``−∂T/∂y, −∂T/∂x`` and, because phase, contrast
-and brightness must not pass for a displacement, on ``P, Re(e^{iψ}Q), Im(e^{iψ}Q)``, in Fourier space with
-the residual power of each ring of frequencies as the noise.
+``T = P + Re(e^{iψ} Q)``. The frame is then regressed on ``−∂T/∂y, −∂T/∂x`` and, because phase,
+contrast and brightness must not pass for a displacement, on ``P, Re(e^{iψ}Q), Im(e^{iψ}Q)``, in
+Fourier space with the residual power of each ring of frequencies as the noise.
 
-That noise is neither white nor stationary: most of it lies where the object is. The covariance is therefore
-taken from the data: the score (residual times derivative) is summed over blocks of the field, and the spread of
-these sums is that of the whole (a cluster-robust "sandwich" covariance).
+That noise is neither white nor stationary: most of it lies where the object is. The covariance is
+therefore taken from the data: the score (residual times derivative) is summed over blocks of the
+field, and the spread of these sums is that of the whole (a cluster-robust "sandwich" covariance).
 """
 
 from __future__ import annotations
@@ -92,9 +92,7 @@ def predict(
     pattern : PatternFit
         Without drift.
     """
-    whole = Reconstructor(
-        pattern, otf, grid, frame_variance_e2=noise_e2, regularization=None
-    )
+    whole = Reconstructor(pattern, otf, grid, frame_variance_e2=noise_e2, regularization=None)
     regularization = Regularization(whole.signal_power(frames))
     templates = []
     for d, direction in enumerate(pattern.directions):
@@ -154,7 +152,9 @@ class Regression:
         self._slopes = np.stack([gy, gx]).astype(np.float32)
 
     def _spectrum(self, images: np.ndarray) -> np.ndarray:
-        spectra = fft2(images)
+        return self._cut(fft2(images))
+
+    def _cut(self, spectra: np.ndarray) -> np.ndarray:
         result: np.ndarray = spectra[..., self._inside[0], self._inside[1]]
         return result
 
@@ -167,8 +167,7 @@ class Regression:
         plain_spectra = self._spectrum(np.stack([self.window, *self._slopes]) * plain)
         wave = templates.wave.astype(np.complex64)
         spectra = fft2(np.stack([self.window, *self._slopes]) * wave)
-        minus = _mirrored(spectra)[:, *self._inside]
-        plus = spectra[:, *self._inside]
+        minus, plus = self._cut(_mirrored(spectra)), self._cut(spectra)
         data = self._spectrum(self.window * frames)
         for frame, phase in zip(data, phases_rad, strict=True):
             turn = np.complex64(np.exp(1j * phase))
@@ -207,7 +206,7 @@ class Regression:
 
     def _blank(self, spectra: np.ndarray) -> np.ndarray:
         full = np.zeros((spectra.shape[0], *self.window.shape), np.complex64)
-        full[:, *self._inside] = spectra
+        full[:, self._inside[0], self._inside[1]] = spectra
         return full
 
     def _block_sums(self, images: np.ndarray) -> np.ndarray:

@@ -1,8 +1,8 @@
 """Rigid drift of the sample between frames: found, tested against none, corrected.
 
-Every frame is measured against what the other directions predict (:mod:`.displacement`); the displacements are
-tested and smoothed over the time of acquisition (:mod:`.smoothing`); the pattern is fitted again to frames
-at rest.
+Every frame is measured against what the other directions predict (:mod:`.displacement`); the
+displacements are tested and smoothed over the time of acquisition (:mod:`.smoothing`); the pattern
+is fitted again to frames at rest.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from simrecon.recon.part import brightest, shifted
 from simrecon.recon.shift import frames_at_rest
 
 SIDE_PX = 192
-"""The drift is measured on the brightest part of the field, at most so large: the motion is rigid."""
+"""The drift is measured on the brightest part of the field, at most so large."""
 SYSTEMATIC_PX = 0.01
 """What an imperfect OTF or pattern leaves; added to every standard deviation in quadrature."""
 EVIDENCE = 20.0
 """Smallest evidence for drift."""
 LEAST_PX = 0.03
 """Smallest rms displacement that is corrected; less costs nothing."""
-SETTLED_PX = 0.02
-ROUNDS, REFITS = 6, 2
+REFIT_PX, SETTLED_PX, ROUNDS = 0.2, 0.03, 8
+"""Steps below the first bring a new fit of the pattern, steps below the second the end."""
 LARGE_PX = 3.0
 """Largest displacement from the mean that was tried in simulation; more is weak."""
 NON_RIGID_PX, NON_RIGID_CHI2 = 0.2, 4.0
@@ -93,18 +93,17 @@ def correct_drift(
     found = measure_drift(frames_e, variance_e2, fit, otf)
     if not found.significant(fit.pixel_um):
         return fit
-    current, settled = _attached(fit, found), False
-    for number in range(REFITS + 1):
-        for _ in range(ROUNDS):
-            found = measure_drift(frames_e, variance_e2, current, otf)
-            step = float(np.abs(found.drift_um - _drift_of(current)).max())
-            current = _attached(current, found)
-            settled = step < SETTLED_PX * fit.pixel_um
-            if settled:
-                break
-        if number < REFITS:
+    current, refitted, settled = _attached(fit, found), 0, False
+    for _ in range(ROUNDS):
+        found = measure_drift(frames_e, variance_e2, current, otf)
+        step = float(np.abs(found.drift_um - _drift_of(current)).max())
+        current = _attached(current, found)
+        settled = step < SETTLED_PX * fit.pixel_um
+        if settled and refitted:
+            break
+        if step < REFIT_PX * fit.pixel_um:
             again = refit(frames_at_rest(frames_e, current))
-            current = _attached(_of_instrument(again, current), found)
+            current, refitted = _attached(_of_instrument(again, current), found), refitted + 1
     return _judged(current, found, settled)
 
 
@@ -157,13 +156,15 @@ def _non_rigid_um(scores: list[list[Scores]], pixel_um: float) -> float:
         matrix = np.sum([s.block_matrix for s in one], axis=0)
         for y in np.array_split(np.arange(score.shape[1]), _TILES):
             for x in np.array_split(np.arange(score.shape[2]), _TILES):
-                if y.size < 2 or x.size < 2:
+                if y.size * x.size < 4:
                     return 0.0
                 part = score[:, y[:, None], x].reshape(2, -1)
-                inner = matrix[:, :, y[:, None], x].sum(axis=(-2, -1))
-                inverse = np.linalg.pinv(inner, hermitian=True)
-                moved.append(float(np.sum((inverse @ part.sum(axis=1)) ** 2)))
-                expected.append(float(np.trace(inverse @ (part @ part.T) @ inverse)))
+                inner = matrix[:, :, y[:, None], x].reshape(2, 2, -1)
+                inverse = np.linalg.pinv(inner.sum(axis=-1), hermitian=True)
+                shift = inverse @ part.sum(axis=1)
+                left = part - np.einsum("ijb,j->ib", inner, shift)
+                moved.append(float(shift @ shift))
+                expected.append(float(np.trace(inverse @ (left @ left.T) @ inverse)))
     power, noise = np.array(moved), np.maximum(expected, 1e-30)
     beyond = float(np.sum((power - noise) / noise) / np.sum(1.0 / noise))
     certain = float(np.median(power / noise)) > NON_RIGID_CHI2

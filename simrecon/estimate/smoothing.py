@@ -2,9 +2,10 @@
 
     z ~ N(0, q K + Σ),   K_ij = min(i, j),   all with their mean taken away,
 
-z the measured displacements in the order of acquisition, Σ their variances. The step variance q is fitted by
-maximum likelihood; twice the gain of log-likelihood over q = 0 is the evidence for motion. The estimate is the
-posterior mean: it follows bright frames one by one and smooths dim ones over time.
+z the measured displacements in the order of acquisition, Σ their variances. The step variance q is
+fitted by maximum likelihood; twice the gain of log-likelihood over q = 0 is the evidence of motion.
+The estimate is the posterior mean: it follows bright frames one by one and smooths dim ones over
+time.
 """
 
 from __future__ import annotations

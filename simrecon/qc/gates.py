@@ -179,6 +179,8 @@ def pattern_summary(pattern: PatternFit) -> list[Mapping[str, Any]]:
             "modulation": list(d.modulation),
             "modulation_sd": list(d.modulation_sd),
             "phase_steps_deg": phase_steps_deg(d.phase_rad),
+            "intensity": list(d.intensity),
+            "drift_um": [list(u) for u in d.drift_um],
             "correlation": list(d.correlation),
             "peak_to_background": d.peak_to_background,
             "verdict": d.verdict,
