@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 
+from calibration.commands.camera import camera
 from calibration.commands.check import check
 from simrecon.shell import execute, make_app
 
 app = make_app("simcal", "Measure the instrument; the results are records that simrecon uses.")
+app.command(camera)
 app.command(check)
 
 

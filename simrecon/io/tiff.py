@@ -152,6 +152,36 @@ def _samples(file: tifffile.TiffFile, path: Path) -> tuple[np.ndarray, tuple[tup
     return samples, tuple(zip(letters, series.shape[:-2], strict=True))
 
 
+def count_pages(path: str | os.PathLike[str]) -> int:
+    """Number of frames in the first image series; 0 when there is none."""
+    with _open(Path(path)) as (file, _):
+        return int(np.prod(file.series[0].shape[:-2])) if file.series else 0
+
+
+def iterate_pages(path: str | os.PathLike[str]) -> Iterator[np.ndarray]:
+    """Frames of the first image series one by one, shape (Y, X), without loading the series.
+
+    Raises
+    ------
+    InputError
+        As :func:`read_tiff`.
+    """
+    path = Path(path)
+    with _open(path) as (file, records):
+        if not file.series or file.series[0].axes[-2:] != "YX" or file.series[0].dataoffset:
+            frames = read_tiff(path).frames  # memory-mapped, or refused there
+            yield from frames.reshape(-1, *frames.shape[-2:])
+            return
+        for page in file.series[0].pages:
+            if page is None:
+                raise InputError("The TIFF lacks pages that it declares.", where=str(path))
+            yield page.asarray()
+            if records.errors:
+                raise InputError(
+                    "The TIFF is damaged or truncated.", got=records.errors[0], where=str(path)
+                )
+
+
 def _facts(file: tifffile.TiffFile) -> dict[str, Any]:
     """Metadata as keyword arguments of RawFrames, plus "notes" and "description"."""
     facts: dict[str, Any] = {"notes": []}
