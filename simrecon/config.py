@@ -82,6 +82,19 @@ class CameraSettings(_Section):
     camera: str | None = Field(
         default=None, description="camera record file (instead of the numbers)"
     )
+    gain_map: str | None = Field(
+        default=None, description="TIFF map of the gain, counts per photo-electron, NaN = bad pixel"
+    )
+    offset_map: str | None = Field(default=None, description="TIFF map of the offset, counts")
+    read_noise_map: str | None = Field(
+        default=None, description="TIFF map of the read noise, photo-electrons rms"
+    )
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Files that hold the camera."""
+        named = (self.camera, self.gain_map, self.offset_map, self.read_noise_map)
+        return tuple(name for name in named if name is not None)
 
 
 class EstimateSettings(_Section):

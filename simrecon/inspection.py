@@ -267,7 +267,7 @@ def _finest_um(strong: Sequence[DirectionPeak], pixel_um: float | None) -> float
 
 
 def _offset(raw: RawFrames) -> float:
-    return float(np.median(np.asarray(raw.camera.offset))) if raw.camera is not None else 0.0
+    return float(np.nanmedian(np.asarray(raw.camera.offset))) if raw.camera is not None else 0.0
 
 
 def brightness(frames: np.ndarray, offset: float) -> Brightness:

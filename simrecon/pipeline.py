@@ -380,9 +380,9 @@ def _result(
     verdicts = run.gates.summary()
     cameras = [
         {
-            "gain": float(np.mean(np.asarray(c.camera.gain))),
-            "offset": float(np.mean(np.asarray(c.camera.offset))),
-            "read_noise_e": float(np.mean(np.asarray(c.camera.read_noise_e))),
+            **c.camera.summary(),
+            "maps": c.camera.map_shape is not None,
+            "bad_pixels": 0 if c.bad is None else len(c.bad.pixels),
             "source": c.camera.source,
             "values": c.evidence.verdict,
             "noise_measured_over_predicted": c.noise_ratio,

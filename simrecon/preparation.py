@@ -20,6 +20,7 @@ from simrecon.model.pattern import DirectionPattern, PatternFit
 from simrecon.model.psf import DetectionOTF
 from simrecon.model.stack import SimStack
 from simrecon.physics.otf import check_otf, theoretical_otf
+from simrecon.recon.bad_pixels import BadPixels, bad_pixels
 from simrecon.recon.noise_floor import (
     estimate_gain,
     hann_window,
@@ -75,6 +76,8 @@ class Channel:
     noise_ratio : float or None
         Noise variance measured beyond the optical cut-off over that of the known camera; None
         when the gain was estimated from that very noise, or it cannot be seen.
+    bad : BadPixels or None
+        How bad pixels of the camera's maps are filled in.
     """
 
     index: int
@@ -83,6 +86,18 @@ class Channel:
     evidence: CountsEvidence
     notes: tuple[str, ...]
     noise_ratio: float | None = None
+    bad: BadPixels | None = None
+
+    def frames_e(self, counts: np.ndarray) -> np.ndarray:
+        """Photo-electrons of counts (..., Y, X), bad pixels filled in."""
+        frames = self.camera.electrons(counts)
+        return frames if self.bad is None else self.bad.fill(frames)
+
+    @property
+    def read_variance_e2(self) -> np.ndarray:
+        """Read-noise variance, a number or a map (Y, X), e²."""
+        variance = np.asarray(self.camera.read_noise_e, dtype=np.float64) ** 2
+        return variance if self.bad is None or not variance.ndim else self.bad.fill(variance)
 
 
 def prepare_channel(
@@ -122,8 +137,30 @@ def prepare_channel(
         )
     _check_light(stack, channel)
     camera, camera_notes = _photon_scale(stack, channel, chosen, evidence)
-    ratio = _noise_ratio(stack, channel, chosen, camera) if camera is stack.camera else None
-    return Channel(channel, chosen, camera, evidence, (*notes, *camera_notes), ratio)
+    bad = _bad_pixels(stack, channel, chosen, camera)
+    if bad is not None:
+        camera_notes.append(
+            f"{len(bad.pixels)} bad pixels of the camera's maps were filled in from their "
+            "neighbours"
+        )
+    prepared = Channel(channel, chosen, camera, evidence, (*notes, *camera_notes), None, bad)
+    if camera is not stack.camera:
+        return prepared
+    return replace(prepared, noise_ratio=_noise_ratio(stack, prepared))
+
+
+def _bad_pixels(
+    stack: SimStack, channel: int, otf: DetectionOTF, camera: Camera
+) -> BadPixels | None:
+    """Weights that fill in the bad pixels of the camera's maps."""
+    mask = camera.bad_pixels
+    if mask is None:
+        return None
+    good = camera.electrons(_middle_counts(stack, channel))[..., ~mask].astype(np.float64)
+    read = np.broadcast_to(np.asarray(camera.read_noise_e), mask.shape)[~mask]
+    noise = max(float(good.mean()), 0.0) + float(np.mean(read.astype(np.float64) ** 2))
+    signal = max(float(good.var()) - noise, 1e-3 * noise)
+    return bad_pixels(mask, otf, stack.pixel_um, noise / signal)
 
 
 def _middle_counts(stack: SimStack, channel: int) -> np.ndarray:
@@ -140,7 +177,7 @@ def _check_light(stack: SimStack, channel: int) -> None:
         With the offset and the mean signal.
     """
     mean = float(_middle_counts(stack, channel).mean(dtype=np.float64))
-    offset = float(np.mean(np.asarray(stack.camera.offset, dtype=np.float64)))
+    offset = stack.camera.summary()["offset"]
     if offset >= mean:
         raise InputError(
             "The camera offset is not below the mean signal: no light would be left.",
@@ -151,19 +188,24 @@ def _check_light(stack: SimStack, channel: int) -> None:
         )
 
 
-def _noise_ratio(stack: SimStack, channel: int, otf: DetectionOTF, camera: Camera) -> float | None:
-    """Measured over predicted noise variance, both weighted like the noise measurement."""
-    counts = _middle_counts(stack, channel)
-    measured = noise_variance_beyond_cutoff(counts, stack.pixel_um, otf.cutoff_per_um)
+def _noise_ratio(stack: SimStack, channel: Channel) -> float | None:
+    """Measured over predicted noise variance, both in e² and weighted like the measurement.
+
+    In photo-electrons, so that the fixed pattern of offset and gain does not count as noise.
+    """
+    counts = _middle_counts(stack, channel.index)
+    frames = channel.frames_e(counts)
+    measured = noise_variance_beyond_cutoff(frames, stack.pixel_um, channel.otf.cutoff_per_um)
     if measured is None:
         return None
     weight = hann_window(*counts.shape[-2:]) ** 2
-    gain = np.asarray(camera.gain, dtype=np.float64)
-    light = np.maximum(camera.electrons(counts).mean(axis=(0, 1), dtype=np.float64), 0.0)
-    variance = gain**2 * (light + np.asarray(camera.read_noise_e, dtype=np.float64) ** 2)
+    variance = channel.camera.variance_e2(frames.mean(axis=(0, 1), dtype=np.float64))
+    if channel.bad is not None:
+        variance = channel.bad.fill(variance)
     predicted = float(np.mean(variance * weight) / np.mean(weight))
     if np.issubdtype(counts.dtype, np.integer):
-        predicted += 1.0 / 12.0  # rounding to whole counts
+        gain = np.asarray(channel.camera.gain, dtype=np.float64)
+        predicted += float(np.nanmean(1.0 / (12.0 * gain**2)))  # rounding to whole counts
     return measured / predicted if predicted > 0 else None
 
 
@@ -197,9 +239,11 @@ def _photon_scale(
 def acquisition(stack: SimStack, channel: Channel, time: int, plane: int) -> Acquisition:
     """Frames of one time point and plane in photo-electrons, with their variance."""
     counts = np.asarray(stack.data[time, channel.index, :, :, plane])
-    frames = channel.camera.electrons(counts)
+    frames = channel.frames_e(counts)
     sigma_px = 0.45 / (channel.otf.cutoff_per_um * stack.pixel_um)  # about the PSF's own width
     variance = raw_variance(frames, channel.camera, max(sigma_px, 1.0))
+    if channel.bad is not None:
+        variance = channel.bad.fill_variance(variance)
     floor = 1e-6 * max(float(variance.mean()), 1e-12)
     return Acquisition(frames, np.maximum(variance, np.float32(floor)))
 

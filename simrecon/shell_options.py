@@ -54,6 +54,12 @@ class FileOptions:
         Camera: read noise, photo-electrons rms [default: 0].
     camera
         Camera record file, instead of the three numbers.
+    gain_map
+        TIFF with the gain of every pixel, instead of --gain; NaN marks a bad pixel.
+    offset_map
+        TIFF with the offset of every pixel, instead of --offset.
+    read_noise_map
+        TIFF with the read noise of every pixel, photo-electrons, instead of --read-noise-e.
     mode
         Kind of illumination: tirf looks for the pattern between the sample's index and the NA, and
         refuses optics that cannot give total reflection [default: 2d].
@@ -79,6 +85,9 @@ class FileOptions:
     offset: float | None = None
     read_noise_e: float | None = None
     camera: str | None = None
+    gain_map: str | None = None
+    offset_map: str | None = None
+    read_noise_map: str | None = None
     mode: Literal["2d", "tirf"] | None = None
     config: Path | None = None
     set: Annotated[list[str] | None, Parameter(negative=())] = None
@@ -111,9 +120,10 @@ def side_inputs(
     pattern: Path | None = None,
 ) -> list[Path]:
     """Files beside the frames that a command reads: OTF, pattern, camera record, settings."""
-    camera = settings.camera.camera
     config = None if file is None else file.config
-    return [Path(p) for p in (*(otf or ()), pattern, camera, config) if p is not None]
+    return [
+        Path(p) for p in (*(otf or ()), pattern, *settings.camera.files, config) if p is not None
+    ]
 
 
 def memory_gb(text: str | None) -> float | None:

@@ -73,8 +73,8 @@ def sim(
     settings, engine = both_settings(file, train)
     _say_device(report, settings, engine)
     paths = expand_paths(files)
-    others = (otf, pattern, file.config, engine.camera.camera)
-    check_overwrite(output_paths(output), [*paths, *(p for p in others if p is not None)])
+    others = (otf, pattern, file.config, *engine.camera.files)
+    check_overwrite(output_paths(output), [*paths, *(Path(p) for p in others if p is not None)])
     check_folder(output)
     if resume:
         require_state(output / MODEL_FOLDER)

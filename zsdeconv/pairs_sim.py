@@ -143,7 +143,7 @@ def sim_measurement(
     return Measurement(
         frames_e=data.frames_e.reshape(-1, *shape[2:]),
         variance_e2=data.variance_e2.reshape(-1, *shape[2:]),
-        read_variance_e2=np.asarray(prepared.camera.read_noise_e, dtype=np.float64) ** 2,
+        read_variance_e2=prepared.read_variance_e2,
         lift=lift,
         forward=sim_forward(operator, device),
         zoom=operator.zoom,

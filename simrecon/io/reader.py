@@ -14,6 +14,7 @@ import numpy as np
 
 from simrecon.checks import check_frames, counts_evidence
 from simrecon.errors import InputError, MetadataError, UsageError
+from simrecon.io.camera_maps import read_camera_maps
 from simrecon.io.camera_record import read_camera_record
 from simrecon.io.mrc_dv import DV_SUFFIXES, read_mrc
 from simrecon.io.tiff import natural_key, read_tiff
@@ -168,6 +169,9 @@ def read(
     offset: float | None = None,
     read_noise_e: float | None = None,
     camera: PathLike | None = None,
+    gain_map: PathLike | None = None,
+    offset_map: PathLike | None = None,
+    read_noise_map: PathLike | None = None,
     mode: Mode = "2d",
 ) -> SimStack:
     """Read raw SIM frames.
@@ -199,6 +203,8 @@ def read(
         Camera numbers: ADU/e, ADU, e.
     camera
         Camera record file, instead of the three numbers.
+    gain_map, offset_map, read_noise_map
+        TIFF maps (Y, X), each instead of its number; NaN marks a bad pixel.
     mode
         Kind of illumination. It does not change how the file is read.
 
@@ -240,7 +246,10 @@ def read(
     if pixel_integration is None:
         pixel_integration = raw.pixel_integration
     optics = _optics(numbers, emission, excitation, pixel_integration is not False, notes)
-    model = _camera(camera, gain, offset, read_noise_e, raw, data, notes)
+    numbers_given = {"gain": gain, "offset": offset, "read_noise_e": read_noise_e}
+    files = {"gain": gain_map, "offset": offset_map, "read_noise_e": read_noise_map}
+    maps = {name: path for name, path in files.items() if path is not None}
+    model = _camera(camera, numbers_given, maps, raw, data, notes)
     return SimStack(
         data=data,
         pixel_um=pixel,
@@ -335,22 +344,23 @@ def _optics(
 
 def _camera(
     record: PathLike | None,
-    gain: float | None,
-    offset: float | None,
-    read_noise_e: float | None,
+    given: dict[str, float | None],
+    maps: dict[str, PathLike],
     raw: RawFrames,
     data: np.ndarray,
     notes: list[str],
 ) -> Camera:
-    """Camera from a record, from given numbers, from the file, or assumed with a note."""
-    given = {"gain": gain, "offset": offset, "read_noise_e": read_noise_e}
-    chosen = {name: value for name, value in given.items() if value is not None}
+    """Camera from a record, from given numbers and maps, from the file, or assumed with a note."""
+    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    twice = set(maps) & set(chosen)
+    if twice or (record is not None and (chosen or maps)):
+        raise UsageError(
+            "Give a camera record, or each number or its map once.",
+            got=f"--camera and {', '.join(sorted({*chosen, *maps}))}"
+            if record is not None
+            else f"{', '.join(sorted(twice))} as number and as map",
+        )
     if record is not None:
-        if chosen:
-            raise UsageError(
-                "Give either a camera record or camera numbers.",
-                got=f"--camera and {', '.join(sorted(chosen))}",
-            )
         found = read_camera_record(record)
         shape = found.map_shape
         if shape is not None and shape != data.shape[-2:]:
@@ -362,17 +372,20 @@ def _camera(
                 hint="make the record with the same camera window (ROI) and binning",
             )
         return found.camera
+    read_maps, source_of_maps = read_camera_maps(maps, data.shape[-2:])
+    chosen.update(read_maps)
     base = raw.camera
     if base is not None:
         numbers = {name: getattr(base, name) for name in given}
-        return Camera(**{**numbers, **chosen}, source="given and file" if chosen else "file")
+        source = source_of_maps or ("given and file" if chosen else "file")
+        return Camera(**{**numbers, **chosen}, source=source)
     if not chosen.keys() >= {"gain", "offset"}:
         notes.append(_assumption(chosen, data))
-    source = "given" if "gain" in chosen else "assumed"
+    source = (source_of_maps or "given") if "gain" in chosen else "assumed"
     return Camera(**chosen, source=source, offset_known="offset" in chosen)
 
 
-def _assumption(chosen: dict[str, float], data: np.ndarray) -> str:
+def _assumption(chosen: dict[str, Any], data: np.ndarray) -> str:
     evidence = counts_evidence(data)
     assumed = [
         f"{name} {value}"

@@ -78,9 +78,12 @@ def estimate_gain(
         are scaled to that mean.
     """
     weight = hann_window(*counts.shape[-2:]) ** 2  # where the noise was looked at
-    light = np.asarray(counts, dtype=np.float64) - np.asarray(camera.offset)
+    offset = np.asarray(camera.offset, dtype=np.float64)
+    light = np.asarray(counts, dtype=np.float64) - np.where(
+        np.isfinite(offset), offset, np.nanmean(offset)
+    )
     mean = float(np.mean(light * weight) / np.mean(weight))
-    variance = noise_variance_beyond_cutoff(counts, pixel_um, cutoff_per_um)
+    variance = noise_variance_beyond_cutoff(light, pixel_um, cutoff_per_um)
     if variance is None or mean <= 0:
         return None
     gain = float(max(variance / mean, mean / MAX_MEAN_E))

@@ -13,7 +13,7 @@ def raw_variance(frames_e: np.ndarray, camera: Camera, sigma_px: float = 1.5) ->
 
     The expectation of a pixel is taken from its neighbourhood in the mean of all frames, times
     the frame's relative brightness, never from the pixel itself (that would tie the variance
-    to the noise; physics.md §4).
+    to the noise; physics.md §4). Noisy pixels of a read-noise map count less in it.
 
     Parameters
     ----------
@@ -28,8 +28,20 @@ def raw_variance(frames_e: np.ndarray, camera: Camera, sigma_px: float = 1.5) ->
     -------
     ndarray, shape (A, P, Y, X), float32, e²
     """
-    mean = gaussian_filter(frames_e.mean(axis=(0, 1), dtype=np.float64), sigma_px, mode="reflect")
+    mean = _smoothed(frames_e.mean(axis=(0, 1), dtype=np.float64), camera, sigma_px)
     total = max(float(mean.mean()), 1e-12)
     brightness = frames_e.mean(axis=(2, 3), dtype=np.float64) / total
     expected = mean[None, None] * np.maximum(brightness, 0.0)[:, :, None, None]
     return camera.variance_e2(expected)
+
+
+def _smoothed(mean: np.ndarray, camera: Camera, sigma_px: float) -> np.ndarray:
+    """Local mean, weighted with 1/(read² + 1): noise of 10 e columns would be clipped at zero and
+    add light to the dark around them.
+    """
+    read = np.nan_to_num(np.asarray(camera.read_noise_e, dtype=np.float64))
+    if read.ndim == 0:
+        return np.asarray(gaussian_filter(mean, sigma_px, mode="reflect"))
+    weight = 1.0 / (read**2 + 1.0)
+    total = gaussian_filter(mean * weight, sigma_px, mode="reflect")
+    return np.asarray(total / gaussian_filter(weight, sigma_px, mode="reflect"))
