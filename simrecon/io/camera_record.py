@@ -7,7 +7,7 @@ what else the record holds (masks, tables) is for people and for ``simcal check`
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,9 @@ from simrecon.provenance import sha256_file
 
 CAMERA_UNITS = {"gain": "ADU/e", "offset": "ADU", "read_noise_e": "e"}
 """The three quantities of the camera model and their units."""
+
+UNUSABLE_BITS = 1 | 4
+"""Bits of a record's "mask" (Y, X): hot offset, dead. Noisy pixels (2) keep their read noise."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,18 @@ class CameraRecord:
             if value.ndim:
                 return int(value.shape[0]), int(value.shape[1])
         return None
+
+    @property
+    def usable(self) -> Camera:
+        """The camera with NaN in the offset of pixels that the record's mask calls hot or dead."""
+        mask = self.record.quantities.get("mask")
+        if mask is None or np.ndim(mask.value) != 2:
+            return self.camera
+        unusable = (np.asarray(mask.value).astype(np.int64) & UNUSABLE_BITS) != 0
+        if not unusable.any():
+            return self.camera
+        offset = np.where(unusable, np.float32(np.nan), np.asarray(self.camera.offset, np.float32))
+        return replace(self.camera, offset=offset)
 
 
 def camera_of(record: CalibrationRecord, source: str, where: str) -> CameraRecord:

@@ -371,7 +371,7 @@ def _camera(
                 where=str(record),
                 hint="make the record with the same camera window (ROI) and binning",
             )
-        return found.camera
+        return found.usable
     read_maps, source_of_maps = read_camera_maps(maps, data.shape[-2:])
     chosen.update(read_maps)
     base = raw.camera

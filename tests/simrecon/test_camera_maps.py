@@ -11,6 +11,8 @@ from simrecon import pipeline
 from simrecon.config import Settings
 from simrecon.errors import InputError, QualityError, UsageError
 from simrecon.io import read
+from simrecon.io.calibration_record import CalibrationRecord, Quantity, write_record
+from simrecon.io.camera_record import camera_quantities
 from simrecon.model.camera import Camera
 from simrecon.model.grid import Grid
 from simrecon.physics.otf import theoretical_otf
@@ -159,6 +161,19 @@ def test_maps_from_tiff_files(tmp_path):
     tifffile.imwrite(tmp_path / "small.tif", camera.gain[:20])
     with pytest.raises(InputError, match="does not fit"):
         read(tmp_path / "raw.tif", **GIVEN, gain_map=tmp_path / "small.tif")
+
+
+def test_mask_of_a_record_marks_bad_pixels(tmp_path):
+    rng = np.random.default_rng(0)
+    frames = rng.poisson(200.0, (9, 40, 36)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "raw.tif", frames, photometric="minisblack")
+    mask = np.zeros((40, 36), np.uint8)
+    mask[[3, 4, 5], [6, 7, 8]] = 1, 2, 4
+    quantities = {**camera_quantities(scmos((40, 36), bad=0)), "mask": Quantity(mask, "")}
+    write_record(tmp_path / "camera.h5", CalibrationRecord("camera", quantities))
+    camera = read(tmp_path / "raw.tif", **GIVEN, camera=tmp_path / "camera.h5").camera
+    assert np.argwhere(camera.bad_pixels).tolist() == [[3, 6], [5, 8]]
+    assert "camera.h5 sha256" in camera.source
 
 
 def test_too_many_bad_pixels_are_refused():
