@@ -121,6 +121,11 @@ class ReconstructionSettings(_Section):
         default="2d",
         description="kind of illumination; tirf expects beams between sample index and NA",
     )
+    method: Literal["wiener", "tv", "hessian", "rl"] = Field(
+        default="wiener",
+        description="wiener: linear, with variance and PSF; tv, hessian: positive, iterative, with "
+        "that penalty; rl: joint Richardson-Lucy",
+    )
     zoom: int = Field(default=2, ge=1, le=4, description="output pixels per camera pixel and axis")
     otf_model: Literal["auto", "ideal", "scalar", "vectorial"] = Field(
         default="auto", description="model of the theoretical OTF, used when no OTF file is given"
@@ -129,7 +134,12 @@ class ReconstructionSettings(_Section):
         default="auto", description="auto: noise-to-signal spectrum; wiener: a constant"
     )
     regularization_factor: float = Field(
-        default=1.0, gt=0, description="multiplies auto; 1 is neutral"
+        default=1.0,
+        gt=0,
+        description="multiplies auto (for method rl: divides the iterations); 1 is neutral",
+    )
+    max_iterations: int = Field(
+        default=300, ge=1, description="limit of the methods tv, hessian and rl"
     )
     wiener_constant: float = Field(
         default=0.05, gt=0, description="constant of regularization=wiener"
@@ -147,6 +157,11 @@ class ReconstructionSettings(_Section):
     max_memory_gb: float | None = Field(
         default=None, gt=0, description="refuse to need more than this, GB"
     )
+
+    @property
+    def linear(self) -> bool:
+        """Whether the picture is a linear function of the frames: variance and PSF exist."""
+        return self.method == "wiener"
 
 
 class Settings(_Section):

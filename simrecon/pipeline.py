@@ -17,6 +17,7 @@ from simrecon.model.grid import Grid
 from simrecon.model.pattern import PatternFit
 from simrecon.model.psf import DetectionOTF
 from simrecon.model.stack import SimStack
+from simrecon.nonlinear import NonLinearPicture
 from simrecon.planning import Plan, plan
 from simrecon.preparation import (
     Acquisition,
@@ -183,7 +184,8 @@ def _allocate(stack: SimStack, settings: Settings) -> _Arrays:
     t, c, _, _, z, ny, nx = (int(n) for n in stack.data.shape)
     q = settings.reconstruction.zoom
     shape = (t, c, z, q * ny, q * nx)
-    variance = np.zeros(shape, np.float32) if settings.reconstruction.variance else None
+    chosen = settings.reconstruction
+    variance = np.zeros(shape, np.float32) if chosen.variance and chosen.linear else None
     return _Arrays(np.zeros(shape, np.float32), variance, np.zeros((t, c, z, ny, nx), np.float32))
 
 
@@ -198,6 +200,7 @@ def _channel(
     pattern: PatternFit | None = None
     operator: Reconstructor | None = None
     check: RawConsistency | None = None
+    solver: NonLinearPicture | None = None
     if planes > 1:
         what = "the mean of all times and planes" if shared else f"plane {planes // 2} (from 0)"
         run.note(f"the pattern of {what} was used for all {planes} planes")
@@ -208,11 +211,12 @@ def _channel(
             pattern = _pattern(run, channel, data, given, f"time {t}, channel {c}")
             operator = None if run.kind == "widefield" else _operator(run, channel, pattern, middle)
             check = None if operator is None else _raw_check(run, operator, middle)
+            solver = _solver(run, channel, operator, middle)
         others = []
         for z in range(planes):
             data = middle if z == planes // 2 else acquisition(stack, channel, t, z)
-            _apply(run, operator, data, arrays, (t, c, z))
-            plane = _judge_plane(run, check, pattern, data, arrays, (t, c, z))
+            made = _apply(run, operator, solver, data, arrays, (t, c, z))
+            plane = {**_judge_plane(run, check, pattern, data, arrays, (t, c, z)), **made}
             others.append(plane)
         out.patterns.append(pattern)
         out.operators.append(operator)
@@ -322,14 +326,29 @@ def _operator(run: _Run, channel: Channel, pattern: PatternFit, data: Acquisitio
     return operator
 
 
+def _solver(
+    run: _Run, channel: Channel, operator: Reconstructor | None, data: Acquisition
+) -> NonLinearPicture | None:
+    """The iterative method, tuned on one acquisition; None for the linear picture."""
+    if operator is None or run.settings.reconstruction.linear:
+        return None
+    start = clock.perf_counter()
+    chosen = run.settings.reconstruction
+    solver = NonLinearPicture(operator, chosen, channel.read_variance_e2, data, run.device)
+    run.note(f"{chosen.method} is not linear in the frames: no variance map and no effective PSF")
+    run.timed("tune", start)
+    return solver
+
+
 def _apply(
     run: _Run,
     operator: Reconstructor | None,
+    solver: NonLinearPicture | None,
     data: Acquisition,
     arrays: _Arrays,
     where: tuple[int, int, int],
-) -> None:
-    """Reconstruct one acquisition into the output arrays."""
+) -> dict[str, Any]:
+    """Reconstruct one acquisition into the output arrays; numbers of an iterative method."""
     start = clock.perf_counter()
     arrays.widefield[where] = data.frames_e.mean(axis=(0, 1), dtype=np.float64)
     if operator is None:
@@ -340,9 +359,15 @@ def _apply(
             n = data.frames_e.shape[0] * data.frames_e.shape[1]
             arrays.variance[where] = np.kron(data.variance_e2.sum(axis=(0, 1)) / n**2, block)
         run.timed("reconstruct", start)
-        return
+        return {}
     frames = backend.to_device(data.frames_e, run.device)
-    arrays.image[where] = backend.to_numpy(operator.reconstruct(frames))
+    numbers: dict[str, Any] = {}
+    if solver is None:
+        arrays.image[where] = backend.to_numpy(operator.reconstruct(frames))
+    else:
+        arrays.image[where], found = solver(data)
+        numbers["iterative"] = found
+        qc_gates.gate_iterative(run.gates, found["chi2_reduced"], f"time, channel, plane {where}")
     run.timed("reconstruct", start)
     if arrays.variance is not None:
         start = clock.perf_counter()
@@ -353,6 +378,7 @@ def _apply(
         raise QualityError(
             "The reconstruction is not finite.", where=f"time, channel, plane {where}"
         )
+    return numbers
 
 
 def _psf(operators: Sequence[Reconstructor | None], zoomed: Grid) -> np.ndarray | None:
@@ -393,6 +419,7 @@ def _result(
     qc = {
         "schema": "simrecon/qc/1",
         "kind": run.kind,
+        "method": run.settings.reconstruction.method,
         "verdicts": verdicts,
         "reasons": run.gates.reasons,
         "notes": run.notes,
@@ -417,7 +444,9 @@ def _result(
         image=arrays.image,
         variance=arrays.variance,
         widefield=arrays.widefield,
-        effective_psf=_psf(operators[0], run.stack.grid.zoomed(run.settings.reconstruction.zoom)),
+        effective_psf=_psf(operators[0], run.stack.grid.zoomed(run.settings.reconstruction.zoom))
+        if run.settings.reconstruction.linear
+        else None,
         grid=run.stack.grid.zoomed(run.settings.reconstruction.zoom),
         patterns=patterns,
         verdicts=verdicts,

@@ -12,14 +12,22 @@ from simrecon.errors import UsageError
 from simrecon.model.stack import SimStack
 from simrecon.recon.operator import DEFAULT_MARGIN_UM
 from simrecon.recon.padding import MirrorPadding
+from simrecon.recon.solver import TUNING_SIDE_PX
 
 BASE_MEMORY = 150e6
 """Bytes of the interpreter with its libraries."""
 BYTES_PER_BAND_SAMPLE = 33.0
 """Peak bytes per band and padded SR sample of the operator, variance included (measured)."""
+BYTES_PER_ITERATED_SAMPLE = 26.0
+"""Further bytes per band and padded SR sample of tv, hessian and rl (measured)."""
 BYTES_PER_RAW_SAMPLE = 120.0
 """Peak bytes per raw sample while the pattern is fitted (measured)."""
 SECONDS_PER_BAND_SAMPLE = {"build": 1.2e-7, "apply": 1.5e-8, "variance": 6e-8}
+SECONDS_PER_ITERATION = 4e-8
+"""Per band and padded SR sample: one forward model and its transpose (measured)."""
+ITERATIONS = {"tv": 150, "hessian": 150, "rl": 40}
+TUNING_ITERATIONS = {"tv": 300, "hessian": 300, "rl": 40}
+"""Typical numbers for a picture, and for choosing the strength on a part of it."""
 SECONDS_PER_RAW_SAMPLE = {"estimate": 1.2e-6, "qc": 1.2e-7}
 """Seconds on ordinary cores (measured, rounded up)."""
 
@@ -68,16 +76,20 @@ def plan(stack: SimStack, settings: Settings) -> Plan:
     padded = MirrorPadding.around((ny, nx), margin).zoomed(chosen.zoom).padded
     samples = float(np.prod(padded)) * 2 * directions  # two bands per direction
     units = times * channels * planes
-    outputs = units * ny * nx * 4.0 * (chosen.zoom**2 * (1 + chosen.variance) + 1)
+    mapped = chosen.variance and chosen.linear
+    outputs = units * ny * nx * 4.0 * (chosen.zoom**2 * (1 + mapped) + 1)
     frames = directions * phases * ny * nx
     work = max(BYTES_PER_BAND_SAMPLE * samples, BYTES_PER_RAW_SAMPLE * frames)
     memory = BASE_MEMORY + work + outputs + 24.0 * frames
     operators = channels if settings.estimate.share_pattern else times * channels
     per = SECONDS_PER_BAND_SAMPLE
     seconds = samples * (operators * per["build"] + units * per["apply"])
-    seconds += samples * units * per["variance"] * chosen.variance
+    seconds += samples * units * per["variance"] * mapped
     raw = SECONDS_PER_RAW_SAMPLE
     seconds += frames * (operators * raw["estimate"] + units * raw["qc"])
+    if not chosen.linear:
+        memory += BYTES_PER_ITERATED_SAMPLE * samples
+        seconds += _iteration_seconds(stack, settings, samples, units, operators)
     if chosen.max_memory_gb is not None and memory > chosen.max_memory_gb * 1e9:
         raise UsageError(
             "The reconstruction needs more memory than allowed.",
@@ -87,3 +99,14 @@ def plan(stack: SimStack, settings: Settings) -> Plan:
             hint="crop the field, choose zoom=1, or allow more memory",
         )
     return Plan(int(memory), float(seconds), units)
+
+
+def _iteration_seconds(
+    stack: SimStack, settings: Settings, samples: float, units: int, operators: int
+) -> float:
+    """Time of an iterative method: every picture, and the tuning once per operator."""
+    chosen = settings.reconstruction
+    part = min(1.0, TUNING_SIDE_PX**2 / float(np.prod(stack.data.shape[-2:])))
+    solve = min(ITERATIONS[chosen.method], chosen.max_iterations)
+    rounds = units * solve + operators * part * TUNING_ITERATIONS[chosen.method]
+    return SECONDS_PER_ITERATION * samples * rounds

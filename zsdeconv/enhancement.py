@@ -150,6 +150,13 @@ def enhance(
     if isinstance(data, SimStack):
         stack = select_acquisition(data, time=time, channel=channel, plane=plane)
         chosen = engine or Settings(reconstruction=ReconstructionSettings(device=settings.device))
+        if not chosen.reconstruction.linear:
+            raise UsageError(
+                "Training needs the linear reconstruction.",
+                expected="wiener",
+                got=chosen.reconstruction.method,
+                where="method",
+            )
         result = reconstruct(stack, chosen, otf=otf, pattern=pattern, progress=say)
         measurement = sim_measurement(
             stack,

@@ -33,6 +33,7 @@ def reconstruct(
     otf: list[Path] | None = None,
     pattern: Path | None = None,
     drift: Literal["auto", "off"] | None = None,
+    method: Literal["wiener", "tv", "hessian", "rl"] | None = None,
     device: str | None = None,
     max_memory: str | None = None,
     variance: bool = False,
@@ -56,6 +57,9 @@ def reconstruct(
         Pattern file of 'simrecon estimate', or one with frequencies only [default: fitted].
     drift
         Motion of the sample between frames: measured and corrected, or off [default: auto].
+    method
+        wiener: linear, with variance and PSF. tv, hessian, rl: iterative, never negative, sharper,
+        slower, without these two (docs/iterative.md) [default: wiener].
     device
         auto, cpu or cuda:N [default: auto].
     max_memory
@@ -72,12 +76,14 @@ def reconstruct(
     """
     report = Reporter(json)
     settings = (file or FileOptions()).settings(
+        method=method,
         device=device,
         max_memory_gb=memory_gb(max_memory),
         variance=variance or None,
         on_fit_failure=on_fit_failure,
         drift=drift,
     )
+    _check_linear(settings, variance=variance, psf=psf)
     if not variance:
         settings = _without_variance(settings)
     report.device(select_device(settings.reconstruction.device))
@@ -103,6 +109,25 @@ def reconstruct(
     written = write_result(output, result, provenance=made, qc=qc, dz_um=stack.dz_um, psf=psf)
     report.finish({"files": [str(p) for p in written], **qc}, summary(result, written))
     return EXIT_OK if result.passed else EXIT_QUALITY
+
+
+def _check_linear(settings: Settings, *, variance: bool, psf: bool) -> None:
+    """Refuse what only the linear picture has.
+
+    Raises
+    ------
+    UsageError
+        Naming the option.
+    """
+    for option, wanted in (("--variance", variance), ("--psf", psf)):
+        if wanted and not settings.reconstruction.linear:
+            raise UsageError(
+                f"The method '{settings.reconstruction.method}' has no variance map and no PSF.",
+                expected="--method wiener",
+                got=settings.reconstruction.method,
+                where=option,
+                hint="a non-linear picture has neither: its noise and sharpness follow the object",
+            )
 
 
 def _without_variance(settings: Settings) -> Settings:
@@ -140,8 +165,19 @@ def summary(result: Result, written: list[Path]) -> str:
     lines += [f"note: {text}" for text in result.qc["notes"]]
     lines += [f"check: {text}" for text in result.qc["reasons"]]
     numbers: dict[str, Any] = result.qc["acquisitions"][0]
+    if "iterative" in numbers:
+        lines.append(iterative_line(numbers["iterative"]))
     negative = 100 * numbers["negative_fraction"]
     lines.append(f"flux ratio {numbers['flux_ratio']:.3f}, negative {negative:.1f} %")
     lines.append(f"verdict: {result.verdicts['overall']}")
     lines += [f"wrote {path}" for path in written]
     return "\n".join(lines)
+
+
+def iterative_line(numbers: dict[str, Any]) -> str:
+    """How an iterative method went, for people."""
+    strength = f"strength auto x {numbers['strength_factor']:g}"
+    return (
+        f"{numbers['method']}: {strength}, {numbers['iterations']} iterations "
+        f"({numbers['stopped']}), chi2 of the raw frames {numbers['chi2_reduced']:.2f}"
+    )

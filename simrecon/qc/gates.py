@@ -16,6 +16,7 @@ SATURATION_WEAK, SATURATION_FAILED = 1e-3, 0.05
 NOISE_WEAK, NOISE_FAILED = (0.7, 1.4), (0.4, 2.5)
 FLUX_TOLERANCE = 0.02
 NEGATIVE_WEAK = 0.25
+CHI2_OK = (0.85, 1.2)
 
 
 @dataclass
@@ -133,6 +134,20 @@ def gate_negative(gates: Gates, fraction: float, where: str) -> None:
 def gate_raw_consistency(gates: Gates, verdict: Verdict, text: str, where: str) -> None:
     """The raw frames must be what the pattern predicts (:mod:`.raw_consistency`)."""
     gates.add("raw_consistency", verdict, f"the frames do not follow the pattern ({where}): {text}")
+
+
+def gate_iterative(gates: Gates, chi2_reduced: float, where: str) -> None:
+    """An iterative picture must explain the raw frames to their noise, and no better."""
+    off = not CHI2_OK[0] <= chi2_reduced <= CHI2_OK[1]
+    much = chi2_reduced > CHI2_OK[1]
+    cause = (
+        "wrong pattern, OTF or camera numbers" if much else "wrong camera numbers, or noise fitted"
+    )
+    text = (
+        f"chi2 of the raw frames against the iterative picture is {chi2_reduced:.2f} ({where}), "
+        f"not {CHI2_OK[0]:g} to {CHI2_OK[1]:g}: {cause}"
+    )
+    gates.add("iterative", "weak" if off else "ok", text if off else "")
 
 
 def gate_residual_pattern(gates: Gates, peaks: Sequence[Mapping[str, Any]], where: str) -> None:

@@ -134,6 +134,7 @@ class Reconstructor:
         self.sr_grid = grid.zoomed(zoom)
         self.regularization = regularization
         self.apodization_kind = apodization_kind
+        self.margin_um = margin_um
         self.frames_shape = (len(pattern.directions), phases.pop(), *grid.shape)
         self._reference = np.zeros(1, np.float32) if reference is None else reference
         variance = np.broadcast_to(
@@ -279,6 +280,11 @@ class Reconstructor:
                 got="regularization=None",
             )
         return self._filters
+
+    @property
+    def reference(self) -> Array:
+        """An array of the library and device on which the operator lives."""
+        return self._reference
 
     @property
     def _c64(self) -> Any:
