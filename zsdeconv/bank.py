@@ -37,8 +37,8 @@ class Bank:
         The draws z.
     alphas : tuple of float
         Strength with which each draw is used, log-spaced.
-    starts : tensor, shape (K, Y, X)
-        Classical starts of the input copies ``y + α z``.
+    starts : tensor, shape (K, 2, Y, X)
+        Classical starts of the input copies ``y + α z`` and ``y − α z``.
     start : tensor, shape (Y, X)
         Classical start of the frames themselves.
     classical : ClassicalStart
@@ -96,8 +96,8 @@ def make_bank(
         z = draw_noise(measurement.variance_e2, rng)
         noise.append(padding.image(measurement.lift(z)))
         raw.append(padding.frames(z))
-        copy, _ = recorrupt(measurement.frames_e, z, float(alphas[k]))
-        starts.append(classical(copy.astype(np.float32)))
+        pair = (recorrupt(measurement.frames_e, z, float(alphas[k]), sign)[0] for sign in (1, -1))
+        starts.append(torch.stack([classical(copy.astype(np.float32)) for copy in pair]))
         progress("noise bank", k + 1, draws)
     lifted = np.stack(noise).astype(np.float32)
     variance = measurement.image_variance

@@ -12,6 +12,7 @@ from simrecon.errors import UsageError
 
 LossKind = Literal["raw", "whitened", "variance", "l2"]
 NetworkName = Literal["compact", "unet_paper"]
+Precision = Literal["auto", "float32", "bfloat16"]
 
 
 class ZsSettings(BaseModel):
@@ -43,7 +44,20 @@ class ZsSettings(BaseModel):
     batch: int = Field(default=2, ge=1, description="patches per step")
     margin: int = Field(default=16, ge=0, description="patch border left out of the loss, pixels")
     lr: float = Field(default=2e-3, gt=0, description="largest learning rate of Adam")
-    lr_final: float = Field(default=2e-5, gt=0, description="learning rate at the end (cosine)")
+    inner_lr: float = Field(
+        default=0.02,
+        ge=0,
+        description="largest rate of the orthogonalised steps of inner convolutions; "
+        "0: Adam for them too",
+    )
+    lr_final: float = Field(
+        default=2e-5, gt=0, description="Adam's rate at the end (cosine); the other in proportion"
+    )
+    precision: Precision = Field(
+        default="auto",
+        description="arithmetic of the training's convolutions; auto: bfloat16 where the "
+        "processor has it",
+    )
     mu: float = Field(default=0.1, ge=0, le=1, description="weight of the denoising loss")
     resimulation: float = Field(
         default=0.06, ge=0, description="weight of the object-domain loss on re-simulated data"
@@ -62,7 +76,7 @@ class ZsSettings(BaseModel):
         default=(0.3, 1.0), description="range of the re-corruption strength"
     )
     bank: int = Field(
-        default=12, ge=2, description="noise draws for a 256² field; fewer (≥ 6) for larger ones"
+        default=8, ge=2, description="noise draws for a 256² field; fewer (≥ 4) for larger ones"
     )
     ema: float = Field(default=0.99, ge=0, lt=1, description="decay of the weights' mean")
     seed: int = Field(default=0, ge=0, description="seed of every random draw")
@@ -70,7 +84,15 @@ class ZsSettings(BaseModel):
     alpha_inference: float = Field(
         default=0.0, ge=0, description="their strength; 0: the image itself, once"
     )
+    self_ensemble: bool = Field(
+        default=True, description="mean over the field's allowed turns and mirror images"
+    )
     uncertainty_draws: int = Field(default=4, ge=0, description="simulated repeats; 0: no map")
+    held_out_draws: int = Field(
+        default=2,
+        ge=0,
+        description="fresh copies on which the network must beat its start; 0: no check",
+    )
     tile: int = Field(default=512, ge=128, description="inference tile, pixels")
     checkpoint_s: float = Field(default=30.0, gt=0, description="seconds between checkpoints")
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
@@ -84,6 +106,8 @@ class ZsSettings(BaseModel):
             raise ValueError("margin leaves nothing of the patch")
         if self.upsample and self.network != "unet_paper":
             raise ValueError("upsample needs network='unet_paper'")
+        if self.held_out_draws == 1:
+            raise ValueError("held_out_draws: one draw has no error estimate; 0 or at least 2")
         return self
 
     @property

@@ -83,7 +83,7 @@ class PatchSampler:
         rng: np.random.Generator,
     ) -> None:
         self.bank, self.patch, self.batch, self.rng = bank, patch, batch, rng
-        self._operations = tuple(operations)
+        self.operations = tuple(operations)
 
     def _place(self) -> tuple[int, int]:
         zoom = self.bank.padding.zoom
@@ -97,25 +97,33 @@ class PatchSampler:
         return field[..., y : y + n, x : x + n]
 
     def pairs(self) -> PairBatch:
-        """Re-corrupted pairs of random places."""
+        """Re-corrupted pairs of random places, each with a draw and then with its mirror image.
+
+        What the network does to the copies ``x ± α n`` is alike, so the noise ``∓ n/α`` of their
+        targets largely cancels in the gradient: what is left is what depends on the draw.
+        """
         bank, zoom = self.bank, self.bank.padding.zoom
         inputs, starts, targets, raws, weights, variances = [], [], [], [], [], []
-        origins, inflation = [], []
+        origins, inflation, turns = [], [], []
         oy, ox = bank.padding.origin
-        for _ in range(self.batch):
-            place, k = self._place(), int(self.rng.integers(bank.draws))
-            alpha = bank.alphas[k]
-            x, n = self._crop(bank.image, place), self._crop(bank.noise[k], place)
+        for index in range(self.batch):
+            if index % 2 == 0:
+                place, k = self._place(), int(self.rng.integers(bank.draws))
+                turn, mirrored = int(self.rng.choice(self.operations)), int(self.rng.integers(2))
+            else:
+                mirrored = 1 - mirrored
+            alpha, sign = bank.alphas[k], 1 - 2 * mirrored
+            x, n = self._crop(bank.image, place), sign * self._crop(bank.noise[k], place)
             inputs.append(x + alpha * n)
             targets.append(x - n / alpha)
-            y = self._crop(bank.frames, place, zoom)
-            raws.append(y - self._crop(bank.raw_noise[k], place, zoom) / alpha)
-            starts.append(self._crop(bank.starts[k], place))
+            y, z = (self._crop(f, place, zoom) for f in (bank.frames, bank.raw_noise[k]))
+            raws.append(y - (sign / alpha) * z)
+            starts.append(self._crop(bank.starts[k, mirrored], place))
             weights.append(self._crop(bank.weights, place, zoom))
             variances.append(self._crop(bank.variance, place))
             origins.append((place[0] + oy, place[1] + ox))
             inflation.append(1.0 + alpha**-2)
-        turns = [int(i) for i in self.rng.choice(self._operations, self.batch)]
+            turns.append(turn)
         device = bank.image.device
         return PairBatch(
             image=torch.stack(inputs)[:, None],

@@ -21,17 +21,19 @@ from simrecon.pipeline import reconstruct
 from simrecon.provenance import peak_memory_gb, record
 from simrecon.result import Progress, Result, no_progress
 from zsdeconv import checkpoint, qc
-from zsdeconv.bridge import select_device, to_host, to_tensor, torch_device
+from zsdeconv.bridge import select_device, torch_device
 from zsdeconv.config import ZsSettings
 from zsdeconv.consistency import flux_factor, raw_consistency
-from zsdeconv.infer import apply_network
-from zsdeconv.measurement import Measurement, Padding
+from zsdeconv.held_out import HeldOut, Restore, compare
+from zsdeconv.measurement import Measurement
 from zsdeconv.models import parameter_count
 from zsdeconv.pairs_image import camera_measurement
 from zsdeconv.pairs_sim import sim_measurement
-from zsdeconv.recorrupt import draw_noise
+from zsdeconv.restore import by_network, by_start, restored
 from zsdeconv.selection import select_acquisition
-from zsdeconv.train import Training, fit, prepare, restore_state
+from zsdeconv.train import fit
+from zsdeconv.training import Training, prepare
+from zsdeconv.training_state import restore_state
 from zsdeconv.uncertainty import bootstrap_uncertainty
 
 
@@ -207,30 +209,19 @@ def _image(
     return camera_measurement(np.asarray(image), psf, pixel_um, camera)
 
 
-def _restore(run: Training, frames_e: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Denoised and object of one set of frames, cropped to the field."""
-    padding: Padding = run.bank.padding
-    image = run.measurement.lift(frames_e)
-    padded = to_tensor(padding.image(image), run.bank.image.device)
-    start = run.bank.classical(frames_e)
-    denoised, objects = apply_network(run.mean, padded, start, run.bank.scale, run.settings.tile)
-    if run.settings.upsample:
-        objects = torch.nn.functional.avg_pool2d(objects[None, None], 2)[0, 0]
-    return padding.crop_image(to_host(denoised)), padding.crop_image(to_host(objects))
+def _better_method(run: Training, rng: np.random.Generator) -> tuple[Restore, HeldOut | None]:
+    """The network, or its classical start where that predicts unseen copies better."""
 
+    def network(frames_e: np.ndarray) -> np.ndarray:
+        return by_network(run, frames_e)[1]
 
-def _final(run: Training, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Outputs for the frames themselves, or the mean over re-corruptions of them."""
-    s, m = run.settings, run.measurement
-    if s.alpha_inference == 0:
-        return _restore(run, m.frames_e)
-    total1, total2 = np.zeros(m.image_shape), np.zeros(m.image_shape)
-    for _ in range(s.draws):
-        noise = draw_noise(m.variance_e2, rng)
-        first, second = _restore(run, m.frames_e + np.float32(s.alpha_inference) * noise)
-        total1 += first / s.draws
-        total2 += second / s.draws
-    return total1, total2
+    def start(frames_e: np.ndarray) -> np.ndarray:
+        return by_start(run, frames_e)
+
+    if run.settings.held_out_draws == 0:
+        return network, None
+    found = compare(run.measurement, network, start, run.settings.held_out_draws, rng)
+    return (start if found.worse else network), found
 
 
 def _assemble(
@@ -243,18 +234,20 @@ def _assemble(
     """Final pictures, flux, uncertainty, consistency, verdicts."""
     s, m = run.settings, run.measurement
     rng = np.random.default_rng(np.random.SeedSequence(s.seed).spawn(3)[2])
-    denoised, objects = _final(run, rng)
+    denoised, objects = restored(run, rng)
+    method, held_out = _better_method(run, rng)
+    if held_out is not None and held_out.worse:
+        objects = method(m.frames_e)
     factor = flux_factor(m, objects)
     objects = (factor * objects).astype(np.float32)
     uncertainty = None
     if s.uncertainty_draws > 0:
         uncertainty = bootstrap_uncertainty(
-            m, objects, lambda frames: factor * _restore(run, frames)[1],
-            s.uncertainty_draws, rng, progress,
-        )  # fmt: skip
+            m, objects, lambda frames: factor * method(frames), s.uncertainty_draws, rng, progress
+        )
     consistency = raw_consistency(m, objects)
-    verdicts = qc.judge(consistency, 1.0 / factor)
-    found = qc.numbers(consistency, 1.0 / factor, objects, uncertainty)
+    verdicts = qc.judge(consistency, 1.0 / factor, held_out)
+    found = qc.numbers(consistency, 1.0 / factor, objects, uncertainty, held_out)
     report: dict[str, Any] = {"enhancement": found, "history": run.history[-200:]}
     if result is not None:
         verdicts = {f"sim_{k}": v for k, v in result.verdicts.items() if k != "overall"} | verdicts

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import torch
+
 from simrecon.backend import usable_cores
 from simrecon.model.stack import SimStack
+from zsdeconv.bridge import select_device, select_precision, torch_device
 from zsdeconv.config import ZsSettings, field_factor
 
 _BASE_GB = 0.65
 _S_PER_STEP_PIXEL = {"compact": 4.2e-6, "unet_paper": 5.0e-5}
+_BFLOAT16_GAIN = 1.7
 _S_PER_INFERENCE_PIXEL = {"compact": 2.5e-6, "unet_paper": 1.8e-5}
 _S_PER_LIFTED_PIXEL = 1.3e-6
 _S_PER_START_PIXEL = 4e-8 * 20  # per frame: twenty iterations of the classical start
@@ -58,15 +62,21 @@ def plan(stack: SimStack, settings: ZsSettings, zoom: int = 2) -> Plan:
     cores = usable_cores()
     per_step = _S_PER_STEP_PIXEL[settings.network] * settings.batch * settings.patch**2 * doubled
     per_step *= (settings.width / 32.0) ** 1.5 / cores
+    device = torch_device(select_device(settings.device))
+    if select_precision(settings.precision, device) == torch.bfloat16:
+        per_step /= _BFLOAT16_GAIN
     limit = settings.time_limit_s
     wanted = settings.iterations * per_step if settings.iterations else float("inf")
     training = min(wanted, limit) if limit else wanted
-    draws = min(settings.bank, max(6, round(settings.bank / field_factor(ny * nx * zoom**2))))
-    lifts = draws + 2 + settings.uncertainty_draws
-    passes = 1 + settings.uncertainty_draws
-    inference = passes * _S_PER_INFERENCE_PIXEL[settings.network]
-    extra = image * (lifts * (_S_PER_LIFTED_PIXEL + frames * _S_PER_START_PIXEL) + inference)
-    floats = draws * (image + frames * raw) + 14 * image + (6 * frames) * image
+    draws = min(settings.bank, max(4, round(settings.bank / field_factor(ny * nx * zoom**2))))
+    passes = 1 + settings.uncertainty_draws + 2 * settings.held_out_draws
+    turns = 2 if settings.self_ensemble else 1
+    inference = passes * turns * _S_PER_INFERENCE_PIXEL[settings.network]
+    lifts = draws + 1 + passes
+    starts = 2 * draws + 2 + passes + 2 * settings.held_out_draws
+    linear = lifts * _S_PER_LIFTED_PIXEL + starts * frames * _S_PER_START_PIXEL
+    extra = image * (linear + inference)
+    floats = draws * (3 * image + frames * raw) + 14 * image + (6 * frames) * image
     patch_floats = settings.batch * doubled * settings.patch**2 * 60.0 * settings.width / 8
     memory = _BASE_GB + 8e-9 * (floats + patch_floats)
     exact = limit is not None and wanted >= limit

@@ -8,6 +8,7 @@ import numpy as np
 
 from simrecon.model.pattern import Verdict, worst
 from zsdeconv.consistency import Consistency
+from zsdeconv.held_out import HeldOut
 
 CHI2_RANGE = (0.9, 1.1)
 CHI2_WEAK = (0.8, 1.25)
@@ -15,7 +16,9 @@ FLUX_OK, FLUX_WEAK = 0.02, 0.10
 BLANK_SIGMAS = 4.0
 
 
-def judge(consistency: Consistency, flux_ratio: float) -> dict[str, Verdict]:
+def judge(
+    consistency: Consistency, flux_ratio: float, held_out: HeldOut | None = None
+) -> dict[str, Verdict]:
     """Gate name → verdict for one enhancement, with ``"overall"``.
 
     `flux_ratio` is out/in before the object was scaled to the flux of the frames.
@@ -28,6 +31,8 @@ def judge(consistency: Consistency, flux_ratio: float) -> dict[str, Verdict]:
     off = abs(flux_ratio - 1.0)
     flux: Verdict = "ok" if off <= FLUX_OK else ("weak" if off <= FLUX_WEAK else "failed")
     verdicts: dict[str, Verdict] = {"raw_consistency": gate, "flux": flux}
+    if held_out is not None:
+        verdicts["training"] = "weak" if held_out.worse else "ok"
     verdicts["overall"] = worst(list(verdicts.values()))
     return verdicts
 
@@ -45,9 +50,12 @@ def numbers(
     flux_ratio: float,
     objects: np.ndarray,
     uncertainty: np.ndarray | None,
+    held_out: HeldOut | None = None,
 ) -> dict[str, Any]:
     """JSON-ready figures of merit."""
     return {
+        "held_out_gain": None if held_out is None else held_out.gain,
+        "held_out_gain_sd": None if held_out is None else held_out.gain_sd,
         "chi2": consistency.chi2,
         "chi2_sd": consistency.chi2_sd,
         "chi2_divisor": "number of raw values; fitted degrees of freedom are not subtracted",
@@ -72,6 +80,14 @@ def sentences(found: dict[str, Any], verdicts: dict[str, Verdict]) -> list[str]:
         f"flux: out/in = {found['flux_ratio']:.4f}; a global factor of "
         f"{found['flux_factor_applied']:.4f} was then applied",
     ]
+    if "training" in verdicts:
+        lines.append(
+            f"training: unseen copies of the frames are predicted with a chi2 lower by "
+            f"{found['held_out_gain']:.4f} ± {found['held_out_gain_sd']:.4f} than by the "
+            f"classical start"
+            + ("" if verdicts["training"] == "ok" else
+               ": NOT better, so 'deconvolved' is the classical start; train longer")
+        )  # fmt: skip
     strength = found["contrast_over_uncertainty"]
     if strength is not None and strength < BLANK_SIGMAS:
         lines.append("nothing stands out from the uncertainty: this field looks blank")

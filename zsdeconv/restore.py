@@ -1,0 +1,52 @@
+"""What a finished training makes of frames: the network's pictures, and its start's."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from zsdeconv import symmetry
+from zsdeconv.bridge import to_host, to_tensor
+from zsdeconv.infer import apply_network
+from zsdeconv.objective import at_image_grid
+from zsdeconv.recorrupt import draw_noise
+from zsdeconv.training import Training
+
+
+def by_network(run: Training, frames_e: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Denoised image and object of frames (F, Y, X), cropped to the field; e.
+
+    The mean over the turned and mirrored fields that the noise spectrum allows (those that the
+    network was trained on): their errors differ, the truth does not.
+    """
+    padding, s = run.bank.padding, run.settings
+    image = to_tensor(padding.image(run.measurement.lift(frames_e)), run.bank.image.device)
+    start = run.bank.classical(frames_e)
+    operations = run.sampler.operations if s.self_ensemble else (0,)
+    total1, total2 = torch.zeros_like(image), torch.zeros_like(image)
+    for op in operations:
+        seen, begun = symmetry.apply(image, op), symmetry.apply(start, op)
+        denoised, objects = apply_network(run.mean, seen, begun, run.bank.scale, s.tile)
+        total1 += symmetry.undo(denoised, op)
+        total2 += symmetry.undo(at_image_grid(objects, s), op)
+    first, second = (to_host(t / len(operations)) for t in (total1, total2))
+    return padding.crop_image(first), padding.crop_image(second)
+
+
+def by_start(run: Training, frames_e: np.ndarray) -> np.ndarray:
+    """Object of frames (F, Y, X) by the classical start alone, cropped to the field; e."""
+    return run.bank.padding.crop_image(to_host(run.bank.classical(frames_e)))
+
+
+def restored(run: Training, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """The network's pictures of the frames themselves, or the mean over re-corruptions of them."""
+    s, m = run.settings, run.measurement
+    if s.alpha_inference == 0:
+        return by_network(run, m.frames_e)
+    total1, total2 = np.zeros(m.image_shape), np.zeros(m.image_shape)
+    for _ in range(s.draws):
+        noise = draw_noise(m.variance_e2, rng)
+        first, second = by_network(run, m.frames_e + np.float32(s.alpha_inference) * noise)
+        total1 += first / s.draws
+        total2 += second / s.draws
+    return total1, total2

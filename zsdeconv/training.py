@@ -1,0 +1,147 @@
+"""What a zero-shot training consists of, built from one measurement and the settings."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from simrecon.provenance import sha256_array
+from simrecon.result import Progress, no_progress
+from zsdeconv import losses, symmetry
+from zsdeconv.bank import Bank, make_bank
+from zsdeconv.bridge import select_precision, to_host
+from zsdeconv.config import ZsSettings, field_factor
+from zsdeconv.data import PatchSampler, Resimulation
+from zsdeconv.measurement import Measurement, Padding
+from zsdeconv.models import CompactNet, PaperUnet, build_network
+from zsdeconv.optimiser import Optimiser
+from zsdeconv.psf_layer import PsfLayer
+
+Network = CompactNet | PaperUnet
+
+
+@dataclass
+class Training:
+    """A run: network, its running mean, optimiser, generator and counters.
+
+    Attributes
+    ----------
+    network, mean
+        The trained network and the exponential mean of its weights (the one that is used).
+    bank
+        Data.
+    precision
+        In which the networks compute while training; weights and results are float32.
+    iteration, elapsed_s
+        Progress so far, earlier runs of a resumed training included.
+    history
+        (iteration, data term, re-simulation term) now and then.
+    """
+
+    settings: ZsSettings
+    measurement: Measurement
+    bank: Bank
+    network: Network
+    mean: Network
+    optimiser: Optimiser
+    precision: torch.dtype
+    sampler: PatchSampler
+    term: losses.DataTerm
+    psf: PsfLayer
+    fingerprint: str
+    iteration: int = 0
+    elapsed_s: float = 0.0
+    history: list[tuple[int, float, float]] = field(default_factory=list)
+    resimulations: list[Resimulation] = field(default_factory=list)
+
+    @property
+    def fraction(self) -> float:
+        """How much of the schedule is over, 0…1, by steps or by time, whichever is further."""
+        by_steps = self.iteration / self.settings.iterations if self.settings.iterations else 0.0
+        limit = self.settings.time_limit_s
+        by_time = self.elapsed_s / limit if limit else 0.0
+        return min(1.0, max(by_steps, by_time))
+
+
+def patch_size(settings: ZsSettings, zoom: int, multiple: int) -> tuple[int, int]:
+    """The patch rounded down to what network and zoom allow, and that unit."""
+    unit = int(np.lcm(multiple, 2 * zoom))
+    return max(unit, settings.patch // unit * unit), unit
+
+
+def bank_size(settings: ZsSettings, measurement: Measurement) -> int:
+    """Draws kept: large fields hold more patches, so fewer draws say as much."""
+    factor = field_factor(int(np.prod(measurement.image_shape)))
+    return min(settings.bank, max(4, round(settings.bank / factor)))
+
+
+def prepare(
+    measurement: Measurement,
+    settings: ZsSettings,
+    device: torch.device,
+    progress: Progress = no_progress,
+) -> Training:
+    """Build network, noise bank and optimiser; everything random follows from the seed."""
+    torch.manual_seed(settings.seed)
+    network = build_network(settings).to(device)
+    for p in network.parameters():
+        if p.ndim == 4:  # the layout that convolutions are fastest at
+            p.data = p.data.contiguous(memory_format=torch.channels_last)
+    mean = copy.deepcopy(network)
+    patch, unit = patch_size(settings, measurement.zoom, network.multiple)
+    frame_shape = (measurement.frames_e.shape[1], measurement.frames_e.shape[2])
+    padding = Padding.around(frame_shape, measurement.zoom, unit, least=patch)
+    noise_rng, patch_rng = (
+        np.random.default_rng(s) for s in np.random.SeedSequence(settings.seed).spawn(2)
+    )
+    bank = make_bank(
+        measurement,
+        padding,
+        bank_size(settings, measurement),
+        settings.alpha,
+        noise_rng,
+        device,
+        progress,
+    )
+    measurement.forward.prepare(padding.origin, padding.image_shape)
+    operations = symmetry.allowed(noise_spectrum(bank))
+    sampler = PatchSampler(bank, patch, settings.batch, operations, patch_rng)
+    psf = PsfLayer(measurement.effective_psf)
+    return Training(
+        settings=settings,
+        measurement=measurement,
+        bank=bank,
+        network=network,
+        mean=mean,
+        optimiser=Optimiser(network, orthogonal=settings.inner_lr > 0),
+        precision=select_precision(settings.precision, device),
+        sampler=sampler,
+        term=_data_term(measurement, settings, bank, psf),
+        psf=psf,
+        fingerprint=sha256_array(measurement.frames_e),
+    )
+
+
+def noise_spectrum(bank: Bank, size: int = 63) -> np.ndarray:
+    """Mean power spectrum of the image's noise, (size, size), centred."""
+    power = np.zeros((size, size))
+    for field_ in to_host(bank.noise):
+        for y in range(0, field_.shape[0] - size + 1, size):
+            for x in range(0, field_.shape[1] - size + 1, size):
+                power += np.abs(np.fft.fft2(field_[y : y + size, x : x + size])) ** 2
+    return np.asarray(np.fft.fftshift(power))
+
+
+def _data_term(
+    measurement: Measurement, settings: ZsSettings, bank: Bank, psf: PsfLayer
+) -> losses.DataTerm:
+    if settings.loss == "raw":
+        return losses.RawLikelihood(measurement.forward, measurement.zoom)
+    kernel = None
+    if settings.loss == "whitened":
+        noise = to_host(bank.noise)
+        kernel = losses.whitening_kernel(noise, measurement.effective_psf, 63)
+    return losses.ImageResidual(psf, settings.loss, kernel)
