@@ -12,7 +12,7 @@ import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -146,6 +146,14 @@ class ReconstructionSettings(_Section):
     )
     apodization: Literal["support", "triangle", "none"] = Field(
         default="support", description="how the spectrum fades towards its edge"
+    )
+    attenuation: Literal["off", "auto"] | Annotated[float, Field(gt=0, lt=1)] = Field(
+        default="off",
+        description="out-of-focus light: off, auto (90 % removed where it is detected), or the "
+        "share of it to remove, above 0 and below 1",
+    )
+    attenuation_fwhm_per_um: float = Field(
+        default=0.5, gt=0, description="spectral width of the out-of-focus light, cycles/µm"
     )
     variance: bool = Field(default=True, description="propagate the raw noise into a variance map")
     on_fit_failure: Literal["stop", "preset", "widefield"] = Field(

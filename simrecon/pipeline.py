@@ -13,6 +13,7 @@ from simrecon import backend, provenance
 from simrecon.checks import check_frames, saturation
 from simrecon.config import ReconstructionSettings, Settings, as_settings
 from simrecon.errors import QualityError, UsageError
+from simrecon.estimate.out_of_focus import OutOfFocus, out_of_focus
 from simrecon.model.grid import Grid
 from simrecon.model.pattern import PatternFit
 from simrecon.model.psf import DetectionOTF
@@ -32,6 +33,7 @@ from simrecon.preparation import (
 from simrecon.qc import gates as qc_gates
 from simrecon.qc.picture import picture_numbers
 from simrecon.qc.raw_consistency import RawConsistency, judge
+from simrecon.recon.attenuation import AUTO_STRENGTH, Attenuation
 from simrecon.recon.operator import Reconstructor, Regularization
 from simrecon.result import Progress, Result, no_progress
 
@@ -199,6 +201,7 @@ def _channel(
     out = _ChannelResult([], [], [])
     pattern: PatternFit | None = None
     operator: Reconstructor | None = None
+    haze: OutOfFocus | None = None
     check: RawConsistency | None = None
     solver: NonLinearPicture | None = None
     if planes > 1:
@@ -209,14 +212,18 @@ def _channel(
         if pattern is None or not shared:
             data = mean_acquisition(stack, channel) if shared else middle
             pattern = _pattern(run, channel, data, given, f"time {t}, channel {c}")
-            operator = None if run.kind == "widefield" else _operator(run, channel, pattern, middle)
+            haze = None if run.kind == "widefield" else _out_of_focus(run, channel, pattern, middle)
+            operator = None
+            if run.kind != "widefield":
+                operator = _operator(run, channel, pattern, middle, haze)
             check = None if operator is None else _raw_check(run, operator, middle)
             solver = _solver(run, channel, operator, middle)
         others = []
         for z in range(planes):
             data = middle if z == planes // 2 else acquisition(stack, channel, t, z)
             made = _apply(run, operator, solver, data, arrays, (t, c, z))
-            plane = {**_judge_plane(run, check, pattern, data, arrays, (t, c, z)), **made}
+            plane = _judge_plane(run, operator, check, pattern, data, arrays, (t, c, z))
+            plane.update(made)
             others.append(plane)
         out.patterns.append(pattern)
         out.operators.append(operator)
@@ -226,6 +233,8 @@ def _channel(
         used = pattern if operator is not None else None
         numbers = picture_numbers(picture, wide, stack.pixel_um, used)
         numbers.update({"time": t, "channel": c, **others.pop(z)})
+        if haze is not None:
+            numbers["unmodulated_share"] = {"value": haze.share, "sd": haze.sd}
         if others:
             numbers["other_planes"] = others
         out.numbers.append(numbers)
@@ -253,6 +262,7 @@ def _raw_check(run: _Run, operator: Reconstructor, data: Acquisition) -> RawCons
 
 def _judge_plane(
     run: _Run,
+    operator: Reconstructor | None,
     check: RawConsistency | None,
     pattern: PatternFit,
     data: Acquisition,
@@ -268,7 +278,10 @@ def _judge_plane(
         "plane": z,
         **qc_gates.flux_numbers(arrays.image[where], arrays.widefield[where]),
     }
-    qc_gates.gate_flux(run.gates, numbers["flux_ratio"], name)
+    attenuated = operator is not None and operator.attenuation is not None
+    if operator is not None and attenuated:
+        numbers["unmodulated_response"] = operator.unmodulated_response
+    qc_gates.gate_flux(run.gates, numbers["flux_ratio"], name, attenuated=attenuated)
     qc_gates.gate_negative(run.gates, numbers["negative_fraction"], name)
     if check is not None:
         found = check(data.frames_e, data.variance_e2)
@@ -302,13 +315,44 @@ def _pattern(
     return pattern
 
 
-def _operator(run: _Run, channel: Channel, pattern: PatternFit, data: Acquisition) -> Reconstructor:
+def _out_of_focus(
+    run: _Run, channel: Channel, pattern: PatternFit, data: Acquisition
+) -> OutOfFocus | None:
+    """Light that does not follow the pattern at low frequencies, with a note where there is."""
+    found = out_of_focus(data.frames_e, data.variance_e2, pattern, channel.otf)
+    if found is not None and found.detected:
+        removed = run.settings.reconstruction.attenuation != "off"
+        run.note(
+            f"out-of-focus light: {100 * found.share:.0f} % of the light at low frequencies does "
+            "not follow the pattern; "
+            + ("it is attenuated" if removed else "it stays in (attenuation=auto removes it)")
+        )
+    return found
+
+
+def _attenuation(chosen: ReconstructionSettings, haze: OutOfFocus | None) -> Attenuation | None:
+    """What the settings ask for; "auto" acts only where out-of-focus light is detected."""
+    strength = chosen.attenuation
+    if strength == "off" or (strength == "auto" and not (haze is not None and haze.detected)):
+        return None
+    full = AUTO_STRENGTH if isinstance(strength, str) else strength
+    return Attenuation(full, chosen.attenuation_fwhm_per_um)
+
+
+def _operator(
+    run: _Run,
+    channel: Channel,
+    pattern: PatternFit,
+    data: Acquisition,
+    haze: OutOfFocus | None,
+) -> Reconstructor:
     start = clock.perf_counter()
     chosen = run.settings.reconstruction
     options: dict[str, Any] = {
         "frame_variance_e2": data.frame_variance_e2,
         "zoom": chosen.zoom,
         "apodization_kind": chosen.apodization,
+        "attenuation": _attenuation(chosen, haze),
     }
     frames = backend.to_device(data.frames_e, run.device)
     grid = run.stack.grid

@@ -74,6 +74,7 @@ def regularized(operator: Reconstructor, factor: float) -> Reconstructor:
         regularization=new,
         zoom=operator.zoom,
         apodization_kind=operator.apodization_kind,
+        attenuation=operator.attenuation,
         reference=operator._reference,
     )
 

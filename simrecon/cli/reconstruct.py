@@ -34,6 +34,7 @@ def reconstruct(
     pattern: Path | None = None,
     drift: Literal["auto", "off"] | None = None,
     method: Literal["wiener", "tv", "hessian", "rl"] | None = None,
+    attenuation: Literal["off", "auto"] | float | None = None,
     device: str | None = None,
     max_memory: str | None = None,
     variance: bool = False,
@@ -60,6 +61,9 @@ def reconstruct(
     method
         wiener: linear, with variance and PSF. tv, hessian, rl: iterative, never negative, sharper,
         slower, without these two (docs/iterative.md) [default: wiener].
+    attenuation
+        Removal of out-of-focus light (2D of thick samples): off, auto (90 % where it is
+        detected), or the share to remove, below 1 [default: off].
     device
         auto, cpu or cuda:N [default: auto].
     max_memory
@@ -82,6 +86,7 @@ def reconstruct(
         variance=variance or None,
         on_fit_failure=on_fit_failure,
         drift=drift,
+        attenuation=attenuation,
     )
     _check_linear(settings, variance=variance, psf=psf)
     if not variance:

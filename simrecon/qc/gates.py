@@ -115,9 +115,14 @@ def gate_pattern(gates: Gates, pattern: PatternFit, where: str) -> None:
     gates.add("pattern", pattern.verdict, reason)
 
 
-def gate_flux(gates: Gates, ratio: float, where: str) -> None:
-    """The picture must hold as many photo-electrons as the raw frames."""
+def gate_flux(gates: Gates, ratio: float, where: str, *, attenuated: bool = False) -> None:
+    """The picture must hold as many photo-electrons as the raw frames.
+
+    With attenuation it may hold fewer, by what was out of focus, but never more.
+    """
     off = not abs(ratio - 1.0) <= FLUX_TOLERANCE
+    if attenuated and 0 < ratio < 1:
+        off = False
     text = f"flux ratio {ratio:.3f} ({where}) is not 1.00 ± {FLUX_TOLERANCE:g}"
     gates.add("flux", "weak" if off else "ok", text)
 

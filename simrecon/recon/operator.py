@@ -15,7 +15,6 @@ frames that share a displacement u form a group; its filters carry ``exp(±2πi 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,50 +25,18 @@ from simrecon.model.grid import Grid
 from simrecon.model.pattern import PatternFit
 from simrecon.model.psf import DetectionOTF
 from simrecon.recon.apodization import Apodization, apodization
+from simrecon.recon.attenuation import Attenuation, CentreWeight
 from simrecon.recon.bands import Band, make_bands
 from simrecon.recon.padding import MirrorPadding
 from simrecon.recon.propagate import moment_terms
 from simrecon.recon.regularization import Regularization
-from simrecon.recon.shift import FrameGroup, frame_groups
+from simrecon.recon.shift import BandPart, FrameGroup, frame_groups
 from simrecon.recon.spectrum import SignalPower, fit_signal_power
 
 __all__ = ["Reconstructor", "Regularization"]
 
 DEFAULT_MARGIN_UM = 1.6
 """Mirror margin on every side: several widths of any detection PSF of NA ≥ 0.5."""
-
-
-@dataclass(frozen=True)
-class _Part:
-    """One band as some of its direction's frames show it.
-
-    Attributes
-    ----------
-    index : int
-        Which band.
-    weights : Array, shape (P, 1, 1), complex64
-        Separation weights, 0 for other frames.
-    mixing : Array, shape (P, 1, 1), complex64
-        Frames that the band makes, 0 for other frames.
-    ramp : tuple of Array, or None
-        ``exp(-2πi k·u)`` on the padded SR frequencies, as factors; None where nothing moved.
-    """
-
-    index: int
-    weights: Array
-    mixing: Array
-    ramp: tuple[Array, Array] | None
-
-    def displaced(self, transfer: Array) -> Array:
-        """A filter from the object at rest to this part."""
-        return transfer if self.ramp is None else transfer * self.ramp[0] * self.ramp[1]
-
-    def restored(self, transfer: Array) -> Array:
-        """A filter from this part to the object at rest."""
-        if self.ramp is None:
-            return transfer
-        xp = namespace(transfer)
-        return transfer * xp.conj(self.ramp[0]) * xp.conj(self.ramp[1])
 
 
 class Reconstructor:
@@ -92,6 +59,8 @@ class Reconstructor:
         Γ; :meth:`from_frames` builds the automatic one. None leaves an operator that can only
         run :meth:`forward` and :meth:`signal_power`.
     apodization_kind : {"support", "triangle", "none"}
+    attenuation : Attenuation or None
+        Less weight for the centres of the bands, where out-of-focus light is.
     margin_um : float
         Mirror margin on every side.
     reference : array, optional
@@ -114,6 +83,7 @@ class Reconstructor:
         regularization: Regularization | None,
         zoom: int = 2,
         apodization_kind: Apodization = "support",
+        attenuation: Attenuation | None = None,
         margin_um: float = DEFAULT_MARGIN_UM,
         reference: Array | None = None,
     ) -> None:
@@ -135,6 +105,7 @@ class Reconstructor:
         self.regularization = regularization
         self.apodization_kind = apodization_kind
         self.margin_um = margin_um
+        self.attenuation = attenuation
         self.frames_shape = (len(pattern.directions), phases.pop(), *grid.shape)
         self._reference = np.zeros(1, np.float32) if reference is None else reference
         variance = np.broadcast_to(
@@ -231,7 +202,7 @@ class Reconstructor:
             for group in frame_groups(d, direction)
         ]
 
-    def _parts(self, group: FrameGroup) -> list[_Part]:
+    def _parts(self, group: FrameGroup) -> list[BandPart]:
         """All bands of the direction as the frames of `group` show them, order 0 first."""
         direction = self.pattern.directions[group.direction]
         intensity, phase = np.asarray(direction.intensity), np.asarray(direction.phase_rad)
@@ -247,7 +218,7 @@ class Reconstructor:
                     self._device((group.member * row)[:, None, None], self._c64)
                     for row in (band.weights, mixing)
                 )
-                parts.append(_Part(index, weights, made, ramp))
+                parts.append(BandPart(index, weights, made, ramp))
         return parts
 
     def _build_synthesis(self) -> None:
@@ -257,19 +228,27 @@ class Reconstructor:
         ky, kx = grid.frequencies_per_um()
         gamma = self.regularization.gamma(np.hypot(ky, kx), self._precision)
         window = apodization(self.apodization_kind, self.bands, self.otf.cutoff_per_um, grid)
+        centre = CentreWeight.of(self.attenuation, self.bands, self.otf)
+        precision = self._precision
+        if centre.excess > 0:
+            precision = centre.precision(self.bands, self.otf, grid)
         inverse = np.divide(
             window,
-            self._precision + gamma,
+            precision + gamma,
             out=np.zeros_like(window),
-            where=self._precision > 1e-12 * self._precision.max(),
+            where=precision > 1e-12 * precision.max(),
         )
-        self._effective_otf = self._precision * inverse
-        shared = self._device(self.zoom**4 * inverse, namespace(self._reference).float32)
+        self._effective_otf = precision * inverse
+        self._unmodulated = centre.unmodulated_response(self.bands, inverse)
+        real = namespace(self._reference).float32
+        shared = self._device(self.zoom**4 * inverse, real)
         xp = namespace(shared)
-        self._filters = [
-            xp.conj(analysis) * (shared * (band.multiplicity / band.noise_e2))
-            for band, analysis in zip(self.bands, self._analysis, strict=True)
-        ]
+        self._filters = []
+        for band, analysis in zip(self.bands, self._analysis, strict=True):
+            weight = shared * (band.multiplicity / band.noise_e2)
+            if centre.excess > 0:
+                weight = weight * self._device(centre.of_band(band, grid), real)
+            self._filters.append(xp.conj(analysis) * weight)
 
     @property
     def _synthesis(self) -> list[Array]:
@@ -310,14 +289,14 @@ class Reconstructor:
         py, px = self._padding.padded
         return xp.sum(xp.reshape(spectrum, (q, py, q, px)), axis=(0, 2))
 
-    def _band_spectrum(self, frames: Array, part: _Part) -> Array:
+    def _band_spectrum(self, frames: Array, part: BandPart) -> Array:
         """Spectrum of one separated, demodulated, mirror-extended band; padded raw size."""
         xp = namespace(frames)
         direction = self.bands[part.index].direction
         field = xp.sum(part.weights * frames[direction, ...], axis=0)
         return fft2(self._padding.extend(field * self._demodulation[part.index]))
 
-    def _all_parts(self) -> Iterator[_Part]:
+    def _all_parts(self) -> Iterator[BandPart]:
         for group in self._groups:
             yield from group
 
@@ -506,10 +485,19 @@ class Reconstructor:
         return precision
 
     def effective_otf(self) -> np.ndarray:
-        """T(k) with ``E[Ŝ] = T ⊛ S``: host float64, FFT order, on `padded_sr_grid`; T(0) = 1."""
+        """T(k) with ``E[Ŝ] = T ⊛ S``: host float64, FFT order, on `padded_sr_grid`; T(0) = 1.
+
+        Of light that is modulated, i.e. in focus, also with attenuation.
+        """
         self._synthesis  # noqa: B018 - raises when there is no regularisation
         effective: np.ndarray = self._effective_otf.copy()
         return effective
+
+    @property
+    def unmodulated_response(self) -> float:
+        """What is left of uniform light that is not modulated: about 1 without attenuation."""
+        self._synthesis  # noqa: B018 - raises when there is no regularisation
+        return self._unmodulated
 
     def effective_psf(self, shape: tuple[int, int] | None = None) -> np.ndarray:
         """Effective point-spread function: anisotropic in general, exact.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.fft
 
-from simrecon.backend import usable_cores
+from simrecon.backend import Array, namespace, usable_cores
 from simrecon.model.grid import Grid
 from simrecon.model.pattern import DirectionPattern, PatternFit
 from simrecon.recon.padding import MirrorPadding
@@ -46,6 +46,39 @@ class FrameGroup:
     def ramp(self, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
         """``exp(-2πi k·u)`` on the frequencies of `grid`, factors (Y, 1) and (1, X)."""
         return shift_ramp(grid, self.shift_um)
+
+
+@dataclass(frozen=True)
+class BandPart:
+    """One band as some of its direction's frames show it.
+
+    Attributes
+    ----------
+    index : int
+        Which band.
+    weights : Array, shape (P, 1, 1), complex64
+        Separation weights, 0 for other frames.
+    mixing : Array, shape (P, 1, 1), complex64
+        Frames that the band makes, 0 for other frames.
+    ramp : tuple of Array, or None
+        ``exp(-2πi k·u)`` on the padded SR frequencies, as factors; None where nothing moved.
+    """
+
+    index: int
+    weights: Array
+    mixing: Array
+    ramp: tuple[Array, Array] | None
+
+    def displaced(self, transfer: Array) -> Array:
+        """A filter from the object at rest to this part."""
+        return transfer if self.ramp is None else transfer * self.ramp[0] * self.ramp[1]
+
+    def restored(self, transfer: Array) -> Array:
+        """A filter from this part to the object at rest."""
+        if self.ramp is None:
+            return transfer
+        xp = namespace(transfer)
+        return transfer * xp.conj(self.ramp[0]) * xp.conj(self.ramp[1])
 
 
 def shift_ramp(grid: Grid, shift_um: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
