@@ -333,7 +333,16 @@ def _out_of_focus(
 def _attenuation(chosen: ReconstructionSettings, haze: OutOfFocus | None) -> Attenuation | None:
     """What the settings ask for; "auto" acts only where out-of-focus light is detected."""
     strength = chosen.attenuation
-    if strength == "off" or (strength == "auto" and not (haze is not None and haze.detected)):
+    if strength == "off":
+        return None
+    if chosen.method != "wiener":
+        raise UsageError(
+            "Attenuation is part of the linear operator only.",
+            expected="--method wiener with attenuation, or attenuation off",
+            got=f"method {chosen.method}",
+            where="reconstruction.attenuation",
+        )
+    if strength == "auto" and not (haze is not None and haze.detected):
         return None
     full = AUTO_STRENGTH if isinstance(strength, str) else strength
     return Attenuation(full, chosen.attenuation_fwhm_per_um)

@@ -119,6 +119,13 @@ def test_out_of_focus_light_is_detected(thick):
     assert abs(found[1].share) < 0.12  # a uniform background does not count
 
 
+def test_attenuation_is_refused_where_it_would_do_nothing(thick):
+    stack, truth = thick
+    keys = {"reconstruction.attenuation": 0.5, "reconstruction.method": "tv"}
+    with pytest.raises(UsageError, match="linear operator only"):
+        reconstruct(stack, build_settings(("test", keys)), otf=truth.otf, pattern=truth.pattern)
+
+
 def test_thick_sample_in_the_pipeline(thick):
     """Automatic attenuation: said, removed, kept within the flux gate, nearer to the object."""
     stack, truth = thick
