@@ -6,10 +6,12 @@ import sys
 
 from calibration.commands.camera import camera
 from calibration.commands.check import check
+from calibration.commands.psf import psf
 from simrecon.shell import execute, make_app
 
 app = make_app("simcal", "Measure the instrument; the results are records that simrecon uses.")
 app.command(camera)
+app.command(psf)
 app.command(check)
 
 

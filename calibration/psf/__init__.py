@@ -1,0 +1,1 @@
+"""Point-spread functions measured from beads: ``simcal psf``."""
