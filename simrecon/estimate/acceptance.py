@@ -23,12 +23,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from simrecon.model.pattern import Verdict, worst
 
-PEAK_OK, PEAK_WEAK, PEAK_WEAK_EXPECTED = 9.0, 7.0, 4.5
+Known = Literal["nothing", "angle", "others", "frequency"]
+"""What the search knew: nothing, the expected angle, the other directions, or the frequency."""
+NATS_OK: dict[Known, float] = {"nothing": 20.0, "angle": 15.0, "others": 20.0, "frequency": 10.0}
+NATS_WEAK: dict[Known, float] = {"nothing": 5.0, "angle": 4.0, "others": 4.0, "frequency": 2.0}
+RIVALRY_OK, RIVALRY_WEAK = 0.7, 0.9
+PEAK_CLEAR = 9.0
 CORRELATION_OK, CORRELATION_WEAK = 0.6, 0.3
 MODULATION_OK, MODULATION_WEAK = 0.10, 0.02
 FREQUENCY_SD_OK_PX, FREQUENCY_SD_WEAK_PX = 0.05, 0.5
@@ -45,11 +51,12 @@ class Evidence:
 
     Attributes
     ----------
-    peak_to_background : float
-    expected : bool
-        True when an angle was given and only its sector was searched.
-    given : bool
-        True when the frequency itself was given.
+    nats : float
+        :class:`simrecon.estimate.coherence.CoherenceTest`.
+    rivalry : float
+        Evidence of the next candidate over this.
+    known : str
+        :data:`Known`.
     correlation : float
     modulation, modulation_sd : float
     frequency_sd_px : float
@@ -60,24 +67,15 @@ class Evidence:
         Frequency over the detection cut-off.
     """
 
-    peak_to_background: float
-    expected: bool
-    given: bool
+    nats: float
+    rivalry: float
+    known: Known
     correlation: float
     modulation: float
     modulation_sd: float
     frequency_sd_px: float
     moved_px: float
     over_cutoff: float
-
-
-PEAK_WEAK_GIVEN = 2.5
-"""A given frequency is a single trial."""
-
-
-def peak_found(peak_to_background: float, expected: bool) -> bool:
-    """Whether a search peak stands out enough to be fitted at all."""
-    return peak_to_background >= (PEAK_WEAK_EXPECTED if expected else PEAK_WEAK)
 
 
 def judge(evidence: Evidence) -> tuple[Verdict, list[str]]:
@@ -91,15 +89,21 @@ def judge(evidence: Evidence) -> tuple[Verdict, list[str]]:
         verdicts.append("weak" if value >= weak else "failed")
         reasons.append(text)
 
-    weak_peak = PEAK_WEAK_EXPECTED if evidence.expected else PEAK_WEAK
-    weak_peak = PEAK_WEAK_GIVEN if evidence.given else weak_peak
-    peak = evidence.peak_to_background
     grade(
-        peak,
-        PEAK_OK,
-        weak_peak,
-        f"peak only {peak:.1f} robust sigmas above its background (ok from {PEAK_OK:g})",
+        evidence.nats,
+        NATS_OK[evidence.known],
+        NATS_WEAK[evidence.known],
+        f"evidence of {evidence.nats:.1f} nats (ok from {NATS_OK[evidence.known]:g})",
     )
+    grade(
+        -evidence.rivalry,
+        -RIVALRY_OK,
+        -RIVALRY_WEAK,
+        "the sample repeats itself: another carrier explains the data "
+        f"{evidence.rivalry:.2f} times as well",
+    )
+    if evidence.known == "others":
+        verdicts.append("weak")
     grade(
         evidence.correlation,
         CORRELATION_OK,

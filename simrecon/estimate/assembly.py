@@ -8,12 +8,12 @@ import numpy as np
 
 from simrecon.estimate.acceptance import (
     MAX_OVER_CUTOFF,
-    PEAK_OK,
+    NATS_WEAK,
+    PEAK_CLEAR,
     Evidence,
     coincidence_note,
     coinciding,
     judge,
-    peak_found,
 )
 from simrecon.estimate.frequency import CarrierPeak, CarrierSearch, SearchRegion
 from simrecon.estimate.mixing import DirectionState
@@ -74,8 +74,9 @@ def assemble(
 
 def _seen_at(found: Found, fitted: bool) -> np.ndarray:
     """Where the search saw a carrier; 0 when it saw none."""
-    clear = fitted or peak_found(found.peak.peak_to_background, found.sector)
-    return np.array(found.peak.frequency_per_um) if clear and not found.given else np.zeros(2)
+    clear = fitted or found.evidence >= NATS_WEAK[found.known]
+    seen = clear and found.known != "frequency"
+    return np.array(found.peak.frequency_per_um) if seen else np.zeros(2)
 
 
 def _fitted_pattern(
@@ -119,14 +120,13 @@ def _unfitted_pattern(task: FitTask, found: Found) -> DirectionPattern:
 
 
 def _why_not(found: Found) -> str:
-    ratio = found.peak.peak_to_background
-    if ratio >= PEAK_OK:
+    if found.evidence >= NATS_WEAK[found.known]:
         steps = np.degrees(wrap(np.diff(found.state.phase_rad)))
         listed = ", ".join(f"{s:.0f}°" for s in steps)
         return f"the phase steps ({listed}) are too alike to separate the bands"
     return (
-        f"no carrier found (highest peak {ratio:.1f} robust sigmas above its background, which "
-        "noise alone can do)"
+        f"no carrier found (the likeliest has an evidence of {found.evidence:.1f} nats, which "
+        "noise alone can give)"
     )
 
 
@@ -137,7 +137,7 @@ def _outside(search: CarrierSearch, direction: int, cutoff_per_um: float) -> lis
         return []
     wide = CarrierSearch(search.spectra, search.window, None)
     peak: CarrierPeak = wide.peaks(direction, SearchRegion(RING[1] * cutoff_per_um, nyquist))[0]
-    if peak.peak_to_background < PEAK_OK:
+    if peak.peak_to_background < PEAK_CLEAR:
         return []
     period_nm = 1e3 / float(np.hypot(*peak.frequency_per_um))
     return [

@@ -8,19 +8,14 @@ from dataclasses import replace
 import numpy as np
 
 from simrecon.backend import serial_blas
-from simrecon.estimate.acceptance import Evidence, judge
+from simrecon.estimate.acceptance import Evidence, Known, judge
+from simrecon.estimate.agreement import agree, look_again
 from simrecon.estimate.assembly import Fitted, assemble
+from simrecon.estimate.coherence import CoherenceTest
 from simrecon.estimate.frequency import CarrierSearch
 from simrecon.estimate.joint import JointFit, fit_jointly
 from simrecon.estimate.overlap import mismatch_chi2, overlap
-from simrecon.estimate.search import (
-    CandidateTest,
-    Found,
-    agree_on_period,
-    carrier_at,
-    find_carrier,
-    search_region,
-)
+from simrecon.estimate.search import Found, carrier_at, find_carrier, search_region
 from simrecon.estimate.task import FitTask, checked_angles, checked_frames
 from simrecon.estimate.uncertainty import covariance, direction_errors
 from simrecon.model.axes import parse_order
@@ -78,8 +73,9 @@ def estimate_pattern(
     expected = checked_angles(frames.shape[0], expected_angles_rad, fixed_frequencies_per_um)
     task, notes = FitTask.of(frames, pixel_um, otf, variance_e2)
     search = CarrierSearch(task.spectra, task.window, otf.cutoff_per_um)
-    found = _search(task, search, expected_frequency_per_um, expected, fixed_frequencies_per_um)
-    found, settled = agree_on_period(found)
+    found, settled = _search(
+        task, search, expected_frequency_per_um, expected, fixed_frequencies_per_um
+    )
     notes += settled
     fits, evidence = _fit(task, found, fixed_frequencies_per_um is not None, notes)
     return assemble(task, search, found, fits, evidence, order, notes)
@@ -91,14 +87,18 @@ def _search(
     expected_frequency: float | None,
     expected_angles: list[float | None],
     fixed: Sequence[Sequence[float]] | None,
-) -> list[Found]:
+) -> tuple[list[Found], list[str]]:
+    test = CoherenceTest(task.images, task.noise)
     if fixed is not None:
-        return [carrier_at(search, d, f) for d, f in enumerate(fixed)]
-    test = CandidateTest(task.images, task.noise)
-    return [
-        find_carrier(search, test, d, search_region(task.cutoff_per_um, expected_frequency, a))
-        for d, a in enumerate(expected_angles)
-    ]
+        return [carrier_at(search, test, d, f) for d, f in enumerate(fixed)], []
+    found = []
+    for d, angle in enumerate(expected_angles):
+        region = search_region(task.cutoff_per_um, expected_frequency, angle)
+        known: Known = "nothing" if angle is None else "angle"
+        found.append(find_carrier(search, test, d, region, known))
+    found, settled = agree(found)
+    found, guided = look_again(search, test, found)
+    return found, settled + guided
 
 
 def _fit(
@@ -204,9 +204,9 @@ def _evidence(task: FitTask, found: Found, fitted: Fitted) -> Evidence:
     moved = (fitted.state.frequency_per_um - found.state.frequency_per_um) * length
     spread = fitted.errors.frequency_per_um * length
     return Evidence(
-        peak_to_background=found.peak.peak_to_background,
-        expected=found.sector,
-        given=found.given,
+        nats=found.evidence,
+        rivalry=found.rivalry,
+        known=found.known,
         correlation=fitted.correlation,
         modulation=fitted.state.modulation,
         modulation_sd=fitted.errors.modulation,

@@ -12,12 +12,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import maximum_filter
 
 from simrecon.backend import fft2, ifft2
 from simrecon.estimate.window import FieldWindow
 
 NEAR_SAMPLES = 4.0
-"""Radius of the neighbourhood that counts as one peak, DFT samples."""
+"""Radius of the neighbourhood in which one peak is searched at a time, DFT samples."""
+APART_SAMPLES = 1.3
+"""Peaks at least so far apart are two: a periodic object repeats the carrier in short steps."""
+NEIGHBOUR = 0.5
+"""A neighbour counts from this fraction of the peak's power; side lobes of the window are lower."""
+ROUNDING = 1e-6
+"""Smallest meaningful spread of the background, fraction of the highest amplitude."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,11 @@ class SearchRegion:
             inside &= np.abs((off + np.pi / 2) % np.pi - np.pi / 2) <= self.tolerance_rad
         masked: np.ndarray = inside
         return masked
+
+    def holds(self, frequency_per_um: tuple[float, float]) -> bool:
+        """Whether one frequency lies inside."""
+        fy, fx = frequency_per_um
+        return bool(self.contains(np.array(fy), np.array(fx)))
 
 
 def contrasts(phases: int) -> np.ndarray:
@@ -177,7 +189,9 @@ class CarrierSearch:
             values = amplitude[inside & (coarse == ring)]
             if values.size >= 20:
                 centre[ring] = np.median(values)
-                spread[ring] = 1.4826 * np.median(np.abs(values - centre[ring])) + 1e-30
+                spread[ring] = 1.4826 * np.median(np.abs(values - centre[ring]))
+        # Where the filter passes nothing there are rounding errors only.
+        spread = np.maximum(spread, ROUNDING * float(amplitude.max()) + 1e-30)
         return centre[coarse], spread[coarse]
 
     def peaks(
@@ -185,8 +199,8 @@ class CarrierSearch:
     ) -> list[CarrierPeak]:
         """The `count` highest peaks of one direction inside `region`, highest first.
 
-        Peaks closer than `NEAR_SAMPLES` count as one; those below `least` times the highest are
-        left out.
+        The neighbourhood of each is then left out, except for neighbours of nearly its height,
+        which come on top. Peaks below `least` times the highest are left out.
         """
         images = self.correlation_images(direction)
         amplitude = self.amplitude(images)
@@ -197,7 +211,7 @@ class CarrierSearch:
         ky, kx = self._ky[rows, 0], self._kx[0, columns]
         step = NEAR_SAMPLES / min(self.window.padded.extent_um)
         found: list[CarrierPeak] = []
-        while len(found) < count and score.size:
+        for _ in range(count if score.size else 0):
             highest = int(np.argmax(score))
             here = rows[highest], columns[highest]
             floor = least * max((p.peak_to_background for p in found), default=0.0)
@@ -205,11 +219,49 @@ class CarrierSearch:
                 break
             frequency, value, coefficients = self._refine(images, (ky[highest], kx[highest]))
             ratio = (value - centre[here]) / spread[here]
-            if all(_gap(frequency, p.frequency_per_um) > 0.5 * step for p in found):
+            if all(self._apart(frequency, p) for p in found):
                 found.append(CarrierPeak(frequency, coefficients, float(ratio)))
             near = np.hypot(ky - ky[highest], kx - kx[highest]) < step
             score = np.where(near, -np.inf, score)
+        if count == 1:
+            return found
+        for peak in tuple(found):
+            if peak.peak_to_background < NEIGHBOUR * found[0].peak_to_background:
+                continue
+            for frequency, value, coefficients in self._neighbours(images, peak):
+                here = self._nearest(frequency)
+                ratio = (value - centre[here]) / spread[here]
+                if region.holds(frequency) and all(self._apart(frequency, p) for p in found):
+                    found.append(CarrierPeak(frequency, coefficients, float(ratio)))
         return found
+
+    def _apart(self, frequency: tuple[float, float], peak: CarrierPeak) -> bool:
+        """Whether a frequency and a peak (or its negative) are two."""
+        other = np.array(peak.frequency_per_um)
+        extent = np.array(self.window.padded.extent_um)
+        gaps = [np.hypot(*((np.array(frequency) - sign * other) * extent)) for sign in (1, -1)]
+        return bool(min(gaps) > APART_SAMPLES)
+
+    def _nearest(self, frequency: tuple[float, float]) -> tuple[int, int]:
+        """Index of the nearest DFT sample."""
+        (ny, nx), (ly, lx) = self.window.padded.shape, self.window.padded.extent_um
+        return round(frequency[0] * ly) % ny, round(frequency[1] * lx) % nx
+
+    def _neighbours(
+        self, images: np.ndarray, peak: CarrierPeak
+    ) -> list[tuple[tuple[float, float], float, np.ndarray]]:
+        """Other maxima near a peak with at least `NEIGHBOUR` of its power, refined."""
+        y, x = self._positions()
+        dy, dx = (0.5 / length for length in self.window.padded.extent_um)
+        offsets = np.arange(-2 * int(NEAR_SAMPLES) - 2, 2 * int(NEAR_SAMPLES) + 3)
+        fy, fx = peak.frequency_per_um
+        gy, gx = fy + dy * offsets, fx + dx * offsets
+        power = np.sum(np.abs(zoomed_dft(images, y, x, gy, gx)) ** 2, axis=0)
+        highest = maximum_filter(power, 3, mode="constant")
+        least = NEIGHBOUR * self._value(images, (fy, fx))[0] ** 2
+        rows, columns = np.nonzero((power == highest) & (power >= least))
+        starts = [(float(gy[r]), float(gx[c])) for r, c in zip(rows, columns, strict=True)]
+        return [self._refine(images, s, 1) for s in starts if self._apart(s, peak)]
 
     def at(self, direction: int, frequency_per_um: tuple[float, float]) -> CarrierPeak:
         """Carrier of one direction at a frequency that is known."""
@@ -218,12 +270,7 @@ class CarrierSearch:
         radius = float(np.hypot(*frequency_per_um))
         centre, spread = self.background(amplitude, SearchRegion(0.9 * radius, 1.1 * radius))
         value, coefficients = self._value(images, frequency_per_um)
-        ny, nx = self.window.padded.shape
-        extent = self.window.padded.extent_um
-        here = (
-            round(frequency_per_um[0] * extent[0]) % ny,
-            round(frequency_per_um[1] * extent[1]) % nx,
-        )
+        here = self._nearest(frequency_per_um)
         return CarrierPeak(
             frequency_per_um, coefficients, float((value - centre[here]) / spread[here])
         )
@@ -266,17 +313,17 @@ class CarrierSearch:
         return y, x
 
     def _refine(
-        self, images: np.ndarray, start: tuple[float, float]
+        self, images: np.ndarray, start: tuple[float, float], first_reach: int = int(NEAR_SAMPLES)
     ) -> tuple[tuple[float, float], float, np.ndarray]:
         """Zoomed DFTs round `start`, then a parabola; amplitude and coefficients.
 
-        The first covers the neighbourhood in half samples: of a narrow peak between two samples
-        the DFT shows little, and its side lobe may be higher there.
+        The first covers `first_reach` half samples: of a narrow peak between two samples the DFT
+        shows little, and its side lobe may be higher there.
         """
         y, x = self._positions()
         fy, fx = start
         dy, dx = (0.5 / length for length in self.window.padded.extent_um)
-        for reach in (int(NEAR_SAMPLES), 2, 2):
+        for reach in (first_reach, 2, 2):
             offsets = np.arange(-reach, reach + 1)
             gy, gx = fy + dy * offsets, fx + dx * offsets
             value = zoomed_dft(images, y, x, gy, gx)
@@ -288,10 +335,6 @@ class CarrierSearch:
                 dy, dx = dy / 5, dx / 5
         frequency = (float(fy), float(fx))
         return frequency, *self._value(images, frequency)
-
-
-def _gap(one: tuple[float, float], other: tuple[float, float]) -> float:
-    return float(np.hypot(one[0] - other[0], one[1] - other[1]))
 
 
 def zoomed_dft(

@@ -115,13 +115,16 @@ class BandImages:
         mirrored = np.conj(derivative[:, half.mirrored])
         return np.concatenate([zero[direction], first, derivative[:, half.index], second, mirrored])
 
-    def plain_rows(self, direction: int, state: DirectionState) -> np.ndarray:
-        """Rows of one direction without corrections and derivatives (those rows are zero)."""
-        carrier = self.field.carrier(state.frequency_per_um)
-        plus = self.field.transform(self.images[direction, 0] * carrier)
-        blank = np.zeros((2, self.half.index.size), dtype=np.complex64)
-        first, second = plus[:, self.half.index], np.conj(plus[:, self.half.mirrored])
-        return np.concatenate([self.zero[direction], first, blank, second, blank])
+    def orders(
+        self, direction: int, state: DirectionState, used: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Bands 0, +1, −1 in their places, without corrections, (k,) each, at samples `used`."""
+        unmix = unmixing(state.parameters, state.phase_rad.size).astype(np.complex64)
+        first = np.tensordot(unmix[1], self.images[direction, 0], axes=1)
+        plus = self.field.transform(first * self.field.carrier(state.frequency_per_um))
+        zero = unmix[0] @ self.zero[direction][:, used]
+        half = self.half
+        return zero, plus[half.index[used]], np.conj(plus[half.mirrored[used]])
 
 
 def _commuted(spectra: np.ndarray, slopes: np.ndarray) -> np.ndarray:
