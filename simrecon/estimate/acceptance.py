@@ -32,7 +32,7 @@ from simrecon.model.pattern import Verdict, worst
 Known = Literal["nothing", "angle", "others", "frequency"]
 """What the search knew: nothing, the expected angle, the other directions, or the frequency."""
 NATS_OK: dict[Known, float] = {"nothing": 20.0, "angle": 15.0, "others": 20.0, "frequency": 10.0}
-NATS_WEAK: dict[Known, float] = {"nothing": 5.0, "angle": 4.0, "others": 4.0, "frequency": 2.0}
+NATS_WEAK: dict[Known, float] = {"nothing": 8.0, "angle": 6.0, "others": 4.5, "frequency": 2.0}
 RIVALRY_OK, RIVALRY_WEAK = 0.7, 0.9
 PEAK_CLEAR = 9.0
 CORRELATION_OK, CORRELATION_WEAK = 0.6, 0.3

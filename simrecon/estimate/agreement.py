@@ -41,7 +41,7 @@ def agree(found: Sequence[Found]) -> tuple[list[Found], list[str]]:
             settled.append(one)
             continue
         rest = [c for c in one.candidates if c is not choice]
-        settled.append(chosen([choice, *rest], one.state.intensity, one.known))
+        settled.append(chosen([choice, *rest], one.known))
         notes.append(
             f"direction {d + 1}: of {len(contenders[d])} carriers that explain the data about "
             "equally, the one that fits the other directions was taken "
@@ -74,7 +74,7 @@ def look_again(
     search: CarrierSearch, test: CoherenceTest, found: Sequence[Found]
 ) -> tuple[list[Found], list[str]]:
     """Directions without a carrier, searched where the clear ones would have theirs."""
-    result, notes = list(found), []
+    result, notes = list(found), list[str]()
     clear = [f for f in found if f.usable and f.evidence >= NATS_OK["nothing"]]
     lost = [d for d, f in enumerate(found) if not f.usable and f.known == "nothing"]
     if not clear or not lost:

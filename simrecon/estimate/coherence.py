@@ -11,9 +11,11 @@ apart the repeats of a periodic object.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from simrecon.estimate.gains import band_gains
+from simrecon.estimate.gains import floored
 from simrecon.estimate.groups import SEPARATE
 from simrecon.estimate.mixing import BANDS, DirectionState, unmixing
 from simrecon.estimate.rows import BandImages
@@ -37,27 +39,40 @@ class CoherenceTest:
         field = images.field
         separate_px = SEPARATE * field.cutoff_per_um * min(field.window.padded.extent_um)
         self._used = np.nonzero(images.half.ring > separate_px)[0]
+        ky, kx = images.half.ky[self._used], images.half.kx[self._used]
+        self._ky, self._kx = ky, kx
+        self._zero = floored(images.otf(ky, kx))
 
-    def nats(self, direction: int, state: DirectionState) -> float:
-        """``−n ln(1 − γ²)`` of one direction at `state`; about 1 when there is no carrier."""
-        used = self._used
-        gains = band_gains(self.images.otf, [state], self.images.half)[:, used]
+    def nats(self, direction: int, states: Sequence[DirectionState]) -> list[float]:
+        """``−n ln(1 − γ²)`` of one direction at each of `states`, which share their frequency.
+
+        About 1 when there is no carrier.
+        """
+        fy, fx = states[0].frequency_per_um
+        gains = [
+            floored(self.images.otf(self._ky + b * fy, self._kx + b * fx)).astype(np.complex64)
+            for b in BANDS[1:]
+        ]
+        return [self._nats(direction, state, gains) for state in states]
+
+    def _nats(self, direction: int, state: DirectionState, gains: list[np.ndarray]) -> float:
+        zero_gain = self._zero.astype(np.complex64)
         unmix = unmixing(state.parameters, state.phase_rad.size)
         noise = np.abs(unmix) ** 2 @ self.noise[direction]
-        bands = self.images.orders(direction, state, used)
+        zero, *sides = self.images.orders(direction, state, self._used)
         cross, measured, predicted, amount, square = 0j, 0.0, 0.0, 0.0, 0.0
-        for i in range(1, len(BANDS)):
-            u, v = gains[0] * bands[i], gains[i] * bands[0]
-            doubt = noise[i] * np.abs(gains[0]) ** 2 + noise[0] * np.abs(gains[i]) ** 2
-            seen = (np.abs(gains[0]) > 0) & (np.abs(gains[i]) > 0)
+        for i, (gain, side) in enumerate(zip(gains, sides, strict=True), start=1):
+            u, v = zero_gain * side, gain * zero
+            doubt = noise[i] * np.abs(zero_gain) ** 2 + noise[0] * np.abs(gain) ** 2
+            seen = (np.abs(zero_gain) > 0) & (np.abs(gain) > 0)
             weight = np.where(seen, 1.0 / np.where(seen, doubt, 1.0), 0.0)
             cross += complex(np.sum(weight * np.conj(v) * u, dtype=np.complex128))
-            measured += float(np.sum(weight * np.abs(u) ** 2, dtype=np.float64))
-            predicted += float(np.sum(weight * np.abs(v) ** 2, dtype=np.float64))
-            both = weight * np.abs(u) * np.abs(v)
-            amount += float(np.sum(both, dtype=np.float64))
-            square += float(np.sum(both**2, dtype=np.float64))
-        if square <= 0 or measured <= 0 or predicted <= 0:
+            power_u, power_v = weight * np.abs(u) ** 2, weight * np.abs(v) ** 2
+            measured += float(np.sum(power_u, dtype=np.float64))
+            predicted += float(np.sum(power_v, dtype=np.float64))
+            amount += float(np.sum(np.sqrt(power_u * power_v), dtype=np.float64))
+            square += float(np.sum(power_u * power_v, dtype=np.float64))
+        if square <= 0:
             return 0.0
         coherence = min(abs(cross) ** 2 / (measured * predicted), FULL_COHERENCE)
         return float(-(amount**2) / square * np.log1p(-coherence))

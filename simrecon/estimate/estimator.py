@@ -173,7 +173,9 @@ def _fit_usable(
         task.images.only(usable), task.variance_e2[usable], states, fit_frequency=not fixed
     )
     average = task.variance_e2[usable].mean(axis=(0, 1))
-    matrix = covariance(fit.gram, fit.frozen, fit.images, average, fit_frequency=not fixed)
+    matrix = covariance(
+        fit.gram, fit.frozen, fit.images, average, fit.prior, fit_frequency=not fixed
+    )
     errors = direction_errors(matrix, fit.frozen)
     # Intensities are relative to all frames of the stack, also those that could not be fitted.
     fitted = {

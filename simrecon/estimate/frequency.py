@@ -23,6 +23,7 @@ APART_SAMPLES = 1.3
 """Peaks at least so far apart are two: a periodic object repeats the carrier in short steps."""
 NEIGHBOUR = 0.5
 """A neighbour counts from this fraction of the peak's power; side lobes of the window are lower."""
+MOST_NEIGHBOURS = 4
 ROUNDING = 1e-6
 """Smallest meaningful spread of the background, fraction of the highest amplitude."""
 
@@ -199,8 +200,8 @@ class CarrierSearch:
     ) -> list[CarrierPeak]:
         """The `count` highest peaks of one direction inside `region`, highest first.
 
-        The neighbourhood of each is then left out, except for neighbours of nearly its height,
-        which come on top. Peaks below `least` times the highest are left out.
+        The neighbourhood of each is then left out, except for neighbours of nearly the height of
+        the first two, which come on top. Peaks below `least` times the highest are left out.
         """
         images = self.correlation_images(direction)
         amplitude = self.amplitude(images)
@@ -225,7 +226,7 @@ class CarrierSearch:
             score = np.where(near, -np.inf, score)
         if count == 1:
             return found
-        for peak in tuple(found):
+        for peak in tuple(found[:2]):
             if peak.peak_to_background < NEIGHBOUR * found[0].peak_to_background:
                 continue
             for frequency, value, coefficients in self._neighbours(images, peak):
@@ -260,8 +261,10 @@ class CarrierSearch:
         highest = maximum_filter(power, 3, mode="constant")
         least = NEIGHBOUR * self._value(images, (fy, fx))[0] ** 2
         rows, columns = np.nonzero((power == highest) & (power >= least))
-        starts = [(float(gy[r]), float(gx[c])) for r, c in zip(rows, columns, strict=True)]
-        return [self._refine(images, s, 1) for s in starts if self._apart(s, peak)]
+        order = np.argsort(-power[rows, columns])
+        starts = [(float(gy[rows[n]]), float(gx[columns[n]])) for n in order]
+        starts = [s for s in starts if self._apart(s, peak)][:MOST_NEIGHBOURS]
+        return [self._refine(images, s, 1) for s in starts]
 
     def at(self, direction: int, frequency_per_um: tuple[float, float]) -> CarrierPeak:
         """Carrier of one direction at a frequency that is known."""

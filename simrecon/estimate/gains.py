@@ -21,17 +21,18 @@ def band_gains(
     otf: OtfFunction, states: Sequence[DirectionState], half: HalfPlane, floor: float = FLOOR
 ) -> np.ndarray:
     """``G_i(k) = H(k + b p_d)`` of all bands, (3D, K) complex64; below `floor` set to 0."""
-    zero = _floored(otf(half.ky, half.kx), floor)
+    zero = floored(otf(half.ky, half.kx), floor)
     gains = np.empty((len(BANDS) * len(states), zero.size), dtype=np.complex64)
     for d, state in enumerate(states):
         fy, fx = state.frequency_per_um
         for i, b in enumerate(BANDS):
-            value = _floored(otf(half.ky + b * fy, half.kx + b * fx), floor) if b else zero
+            value = floored(otf(half.ky + b * fy, half.kx + b * fx), floor) if b else zero
             gains[d * len(BANDS) + i] = value
     return gains
 
 
-def _floored(values: np.ndarray, floor: float) -> np.ndarray:
+def floored(values: np.ndarray, floor: float = FLOOR) -> np.ndarray:
+    """An OTF's values, 0 where smaller than `floor`."""
     return np.where(np.abs(values) < floor, 0.0, values)
 
 

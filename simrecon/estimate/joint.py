@@ -49,6 +49,7 @@ class JointFit:
         States of the last but one iteration, a tiny step from `states`.
     images : BandImages
         Of the fitted directions.
+    prior : Prior
     last_step_px : float
         Largest frequency change (DFT samples) or phase change (half turns) of the last outer
         iteration.
@@ -59,6 +60,7 @@ class JointFit:
     gram: Gram
     frozen: list[DirectionState]
     images: BandImages
+    prior: Prior
     last_step_px: float
     converged: bool
 
@@ -108,7 +110,7 @@ def fit_jointly(
         step = _largest_step(frozen, current, window)
         if step < tolerance_px and corrected:
             break
-    return JointFit(current, gram, frozen, images, float(step), bool(step < tolerance_px))
+    return JointFit(current, gram, frozen, images, prior, float(step), bool(step < tolerance_px))
 
 
 def demodulate(

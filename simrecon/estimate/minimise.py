@@ -95,7 +95,7 @@ def minimise(
     """
     phases, count = gram.model.phases, gram.model.count
     point = _Point([s.parameters for s in states], np.array([s.frequency_per_um for s in states]))
-    matrix = _safe_matrix(gram, gram.model.coefficients(point.parameters, point.frequency_per_um))
+    matrix = safe_matrix(gram, gram.model.coefficients(point.parameters, point.frequency_per_um))
     held = [2 * phases] + ([] if fit_frequency else [count - 2, count - 1])
     problem = _Problem(gram, matrix, prior, held)
     damping = 1e-6
@@ -125,7 +125,7 @@ def minimise(
     ]
 
 
-def _safe_matrix(gram: Gram, coefficients: np.ndarray) -> np.ndarray:
+def safe_matrix(gram: Gram, coefficients: np.ndarray) -> np.ndarray:
     """J's matrix with slightly less noise subtracted than expected.
 
     Were more subtracted than there is, mixing that amplifies the noise without bound would seem

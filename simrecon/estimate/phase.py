@@ -34,3 +34,22 @@ def phases_from_carrier(coefficients: np.ndarray) -> np.ndarray:
         moved = u
     result: np.ndarray = np.angle(moved)
     return result
+
+
+def equal_steps(coefficients: np.ndarray, sense: int) -> np.ndarray:
+    """Phases with equal steps of ±2π/P that agree best with carrier coefficients.
+
+    Parameters
+    ----------
+    coefficients : ndarray (P,), complex
+        As for :func:`phases_from_carrier`.
+    sense : {1, -1}
+        Sign of the steps.
+
+    Returns
+    -------
+    ndarray (P,), float64, rad
+    """
+    steps = sense * 2 * np.pi * np.arange(len(coefficients)) / len(coefficients)
+    phases: np.ndarray = steps + np.angle(np.sum(coefficients * np.exp(-1j * steps)))
+    return phases

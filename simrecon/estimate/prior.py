@@ -14,7 +14,7 @@ import numpy as np
 from simrecon.estimate.mixing import DirectionState
 from simrecon.estimate.window import FieldWindow
 
-PRIOR_SD_PHASE_RAD = 0.6
+PRIOR_SD_PHASE_RAD = 0.4
 PRIOR_SD_INTENSITY = 0.1
 PRIOR_SD_FREQUENCY_PX = 1.0
 REACH_PX = 0.15

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from simrecon.estimate.acceptance import NATS_WEAK, Known
 from simrecon.estimate.coherence import CoherenceTest
 from simrecon.estimate.frequency import CarrierPeak, CarrierSearch, SearchRegion
 from simrecon.estimate.mixing import DirectionState, mixing
-from simrecon.estimate.phase import phases_from_carrier
+from simrecon.estimate.phase import equal_steps, phases_from_carrier
 
 RING = (0.3, 1.15)
 """Search ring without an expected frequency, in units of the detection cut-off."""
@@ -22,16 +22,51 @@ RIVAL = 0.35
 """Peaks are tried down to this fraction of the highest,"""
 LEAST_PEAK = 3.0
 """and down to this height in robust sigmas."""
+MOST_LIKELY = 3
+"""Candidates for which equal phase steps are tried too."""
+CLEAR_NATS = 60.0
+"""With so much evidence the phases of a peak need no second opinion."""
 START_MODULATION = 0.5
 MAX_CONDITION = 40.0
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A peak of the search and the evidence for it, nats (:class:`CoherenceTest`)."""
+    """A peak of the search, start values there, and the evidence for them.
+
+    Attributes
+    ----------
+    peak : CarrierPeak
+    state : DirectionState
+    nats : float
+        :class:`CoherenceTest`.
+    """
 
     peak: CarrierPeak
+    state: DirectionState
     nats: float
+
+    @classmethod
+    def at(
+        cls, peak: CarrierPeak, intensity: np.ndarray, test: CoherenceTest, direction: int
+    ) -> Candidate:
+        """With the phases that the peak's coefficients tell."""
+        state = start_state(peak, intensity)
+        return cls(peak, state, test.nats(direction, [state])[0])
+
+    def with_equal_steps(self, test: CoherenceTest, direction: int) -> Candidate:
+        """With equal phase steps where those explain more: few photons tell of phases badly."""
+        if self.nats >= CLEAR_NATS:
+            return self
+        states = [
+            replace(self.state, phase_rad=equal_steps(self.peak.coefficients, sense))
+            for sense in (1, -1)
+        ]
+        nats = test.nats(direction, states)
+        most = int(np.argmax(nats))
+        if nats[most] <= self.nats:
+            return self
+        return Candidate(self.peak, states[most], nats[most])
 
 
 @dataclass(frozen=True)
@@ -42,8 +77,6 @@ class Found:
     ----------
     candidates : tuple of Candidate
         The peaks that were compared, the chosen one first, then by evidence.
-    state : DirectionState
-        Start values of the fit.
     usable : bool
         The evidence is more than noise gives and the phases differ enough to separate the bands.
     known : str
@@ -51,9 +84,13 @@ class Found:
     """
 
     candidates: tuple[Candidate, ...]
-    state: DirectionState
     usable: bool
     known: Known
+
+    @property
+    def state(self) -> DirectionState:
+        """Start values of the fit."""
+        return self.candidates[0].state
 
     @property
     def peak(self) -> CarrierPeak:
@@ -100,12 +137,15 @@ def find_carrier(
     highest = max(p.peak_to_background for p in peaks)
     intensity = search.regression(direction)
     candidates = [
-        Candidate(p, test.nats(direction, start_state(p, intensity)))
+        Candidate.at(p, intensity, test, direction)
         for p in peaks
         if p.peak_to_background >= max(RIVAL * highest, min(highest, LEAST_PEAK))
     ]
     candidates.sort(key=lambda c: c.nats, reverse=True)
-    return chosen(candidates, intensity, known)
+    likely = [c.with_equal_steps(test, direction) for c in candidates[:MOST_LIKELY]]
+    candidates = likely + candidates[MOST_LIKELY:]
+    candidates.sort(key=lambda c: c.nats, reverse=True)
+    return chosen(candidates, known)
 
 
 def carrier_at(
@@ -117,17 +157,16 @@ def carrier_at(
     """Carrier of one direction at a given frequency."""
     fy, fx = (float(f) for f in frequency_per_um)
     peak = search.at(direction, (fy, fx))
-    intensity = search.regression(direction)
-    nats = test.nats(direction, start_state(peak, intensity))
-    return chosen([Candidate(peak, nats)], intensity, "frequency")
+    candidate = Candidate.at(peak, search.regression(direction), test, direction)
+    return chosen([candidate.with_equal_steps(test, direction)], "frequency")
 
 
-def chosen(candidates: Sequence[Candidate], intensity: np.ndarray, known: Known) -> Found:
-    """The first of `candidates` as the carrier, with its start values."""
-    state = start_state(candidates[0].peak, intensity)
+def chosen(candidates: Sequence[Candidate], known: Known) -> Found:
+    """The first of `candidates` as the carrier."""
+    state = candidates[0].state
     separable = bool(np.linalg.cond(mixing(state.phase_rad, state.intensity)) < MAX_CONDITION)
     enough = known == "frequency" or candidates[0].nats >= NATS_WEAK[known]
-    return Found(tuple(candidates), state, enough and separable, known)
+    return Found(tuple(candidates), enough and separable, known)
 
 
 def start_state(peak: CarrierPeak, intensity: np.ndarray) -> DirectionState:

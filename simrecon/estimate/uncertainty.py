@@ -16,8 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from simrecon.estimate.consistency import Gram
-from simrecon.estimate.minimise import curvature_scale, hold, pin_intensity
+from simrecon.estimate.minimise import curvature_scale, hold, pin_intensity, safe_matrix
 from simrecon.estimate.mixing import BANDS, DirectionState
+from simrecon.estimate.prior import Prior
 from simrecon.estimate.redundancy import Redundancy
 from simrecon.estimate.rows import BandImages, band_rows
 
@@ -44,6 +45,7 @@ def covariance(
     states: Sequence[DirectionState],
     images: BandImages,
     variance_e2: np.ndarray,
+    prior: Prior,
     *,
     fit_frequency: bool = True,
 ) -> np.ndarray:
@@ -55,11 +57,13 @@ def covariance(
         Of the converged fit.
     variance_e2 : ndarray (Y, X)
         Mean noise variance; says where the (subtracted) noise part of the score comes from.
+    prior : Prior
+        Of the fit: it bounds what the data leave open, and its own width counts as an error.
     """
     phases, count = gram.model.phases, gram.model.count
     c = gram.model.of_states(states)
     jac = gram.model.jacobian_of_states(states)
-    hessian = 2 * np.real(np.conj(jac) @ gram.matrix @ jac.T)
+    hessian = 2 * np.real(np.conj(jac) @ safe_matrix(gram, c) @ jac.T)
     blocks = Blocks.on(images)
     scores = _block_scores(gram, images, jac, blocks)
     noise = 2 * np.real(np.conj(jac) @ (gram.noise @ c))
@@ -69,6 +73,7 @@ def covariance(
         parameters = [s.parameters for s in states]
         hessian += gram.redundancy.system(parameters)[1]
         scores += _redundant_scores(gram.redundancy, images, parameters, blocks)
+    hessian += np.diag(np.tile(prior.precision, len(states)))
     _, stiff = pin_intensity(
         np.zeros(hessian.shape[0]), hessian, len(states), phases, coupled=gram.coupled
     )
@@ -78,7 +83,8 @@ def covariance(
     scale = curvature_scale(stiff)
     inverse = np.linalg.pinv(stiff * np.outer(scale, scale), rcond=1e-9, hermitian=True)
     inverse *= np.outer(scale, scale)
-    return _sandwich(inverse @ scores)
+    own = inverse * np.sqrt(np.tile(prior.precision, len(states)))
+    return _sandwich(inverse @ scores) + own @ own.T
 
 
 def _sandwich(influence: np.ndarray) -> np.ndarray:
