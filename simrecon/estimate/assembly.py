@@ -53,7 +53,9 @@ def assemble(
             directions.append(_fitted_pattern(task, one, fits[d], verdict))
         else:
             directions.append(_unfitted_pattern(task, one))
-            reasons = [_why_not(one), *_outside(search, d, task.cutoff_per_um)]
+            reasons = [_why_not(one)]
+        if directions[-1].verdict == "failed":
+            reasons += _outside(search, d, task.cutoff_per_um)
         if reasons:
             notes.append(f"direction {d + 1} {directions[-1].verdict}: " + "; ".join(reasons))
     pairs = coinciding([_seen_at(one, d in fits) for d, one in enumerate(found)])

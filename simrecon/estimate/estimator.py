@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from simrecon.estimate.acceptance import Evidence, Known, judge
 from simrecon.estimate.agreement import agree, look_again
 from simrecon.estimate.assembly import Fitted, assemble
 from simrecon.estimate.coherence import CoherenceTest
+from simrecon.estimate.expectation import Expectation
 from simrecon.estimate.frequency import CarrierSearch
 from simrecon.estimate.joint import JointFit, fit_jointly
 from simrecon.estimate.overlap import mismatch_chi2, overlap
@@ -19,7 +20,7 @@ from simrecon.estimate.search import Found, carrier_at, find_carrier, search_reg
 from simrecon.estimate.task import FitTask, checked_angles, checked_frames
 from simrecon.estimate.uncertainty import covariance, direction_errors
 from simrecon.model.axes import parse_order
-from simrecon.model.pattern import PatternFit
+from simrecon.model.pattern import PatternFit, Verdict
 from simrecon.model.psf import DetectionOTF
 
 
@@ -52,6 +53,8 @@ def estimate_pattern(
         Narrows the search to ±12 % round it.
     expected_angles_rad : sequence of float, optional
         Direction atan2(fy, fx) of each frequency vector (modulo π); narrows the search to ±0.12.
+        Where an expectation leads to a failure the whole ring is searched without it; what was
+        wrong is then said in a note.
     fixed_frequencies_per_um : sequence of (fy, fx), optional
         Frequencies that are known: only phases, intensities and modulations are fitted.
     order : str
@@ -70,30 +73,76 @@ def estimate_pattern(
     """
     frames = checked_frames(frames_e)
     parse_order(order)
-    expected = checked_angles(frames.shape[0], expected_angles_rad, fixed_frequencies_per_um)
+    angles = checked_angles(frames.shape[0], expected_angles_rad, fixed_frequencies_per_um)
+    expected = Expectation(expected_frequency_per_um, angles)
     task, notes = FitTask.of(frames, pixel_um, otf, variance_e2)
     search = CarrierSearch(task.spectra, task.window, otf.cutoff_per_um)
-    found, settled = _search(
-        task, search, expected_frequency_per_um, expected, fixed_frequencies_per_um
-    )
-    notes += settled
-    fits, evidence = _fit(task, found, fixed_frequencies_per_um is not None, notes)
-    return assemble(task, search, found, fits, evidence, order, notes)
+    attempt = _attempt(task, search, expected, fixed_frequencies_per_um)
+    if expected.given and fixed_frequencies_per_um is None and attempt.quality[0]:
+        free = _attempt(task, search, expected.none, None)
+        attempt = min(attempt, free, key=lambda one: one.quality)
+    if fixed_frequencies_per_um is None:
+        notes += expected.corrections(attempt.frequencies)
+    notes += attempt.notes
+    return assemble(task, search, attempt.found, attempt.fits, attempt.evidence, order, notes)
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """One search and fit of all directions."""
+
+    found: list[Found]
+    fits: dict[int, Fitted]
+    evidence: dict[int, Evidence]
+    notes: list[str]
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """Of every direction."""
+        return [
+            judge(self.evidence[d])[0] if d in self.fits else "failed"
+            for d in range(len(self.found))
+        ]
+
+    @property
+    def quality(self) -> tuple[int, int]:
+        """Numbers of failed and of doubtful directions: smaller is better."""
+        verdicts = self.verdicts
+        return verdicts.count("failed"), len(verdicts) - verdicts.count("ok")
+
+    @property
+    def frequencies(self) -> dict[int, np.ndarray]:
+        """Frequencies (fy, fx) of the directions that did not fail."""
+        return {
+            d: self.fits[d].state.frequency_per_um
+            for d, verdict in enumerate(self.verdicts)
+            if verdict != "failed"
+        }
+
+
+def _attempt(
+    task: FitTask,
+    search: CarrierSearch,
+    expected: Expectation,
+    fixed: Sequence[Sequence[float]] | None,
+) -> _Attempt:
+    found, notes = _search(task, search, expected, fixed)
+    fits, evidence = _fit(task, found, fixed is not None, notes)
+    return _Attempt(found, fits, evidence, notes)
 
 
 def _search(
     task: FitTask,
     search: CarrierSearch,
-    expected_frequency: float | None,
-    expected_angles: list[float | None],
+    expected: Expectation,
     fixed: Sequence[Sequence[float]] | None,
 ) -> tuple[list[Found], list[str]]:
     test = CoherenceTest(task.images, task.noise)
     if fixed is not None:
         return [carrier_at(search, test, d, f) for d, f in enumerate(fixed)], []
     found = []
-    for d, angle in enumerate(expected_angles):
-        region = search_region(task.cutoff_per_um, expected_frequency, angle)
+    for d, angle in enumerate(expected.angles_rad):
+        region = search_region(task.cutoff_per_um, expected.frequency_per_um, angle)
         known: Known = "nothing" if angle is None else "angle"
         found.append(find_carrier(search, test, d, region, known))
     found, settled = agree(found)

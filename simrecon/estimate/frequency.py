@@ -76,6 +76,12 @@ class SearchRegion:
         masked: np.ndarray = inside
         return masked
 
+    @property
+    def centre(self) -> tuple[float, float]:
+        """A frequency (fy, fx) in its middle."""
+        radius, angle = 0.5 * (self.low_per_um + self.high_per_um), self.angle_rad or 0.0
+        return radius * float(np.sin(angle)), radius * float(np.cos(angle))
+
     def holds(self, frequency_per_um: tuple[float, float]) -> bool:
         """Whether one frequency lies inside."""
         fy, fx = frequency_per_um

@@ -134,6 +134,8 @@ def find_carrier(
     bands agree with.
     """
     peaks = search.peaks(direction, region, CANDIDATES, 0.5 * RIVAL)
+    if not peaks:  # a region without a DFT sample: small fields, narrow regions
+        peaks = [search.at(direction, region.centre)]
     highest = max(p.peak_to_background for p in peaks)
     intensity = search.regression(direction)
     candidates = [

@@ -84,7 +84,8 @@ def covariance(
     inverse = np.linalg.pinv(stiff * np.outer(scale, scale), rcond=1e-9, hermitian=True)
     inverse *= np.outer(scale, scale)
     own = inverse * np.sqrt(np.tile(prior.precision, len(states)))
-    return _sandwich(inverse @ scores) + own @ own.T
+    total: np.ndarray = _sandwich(inverse @ scores) + own @ own.T
+    return total
 
 
 def _sandwich(influence: np.ndarray) -> np.ndarray:
