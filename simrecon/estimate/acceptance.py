@@ -55,6 +55,8 @@ class Evidence:
         :class:`simrecon.estimate.coherence.CoherenceTest`.
     rivalry : float
         Evidence of the next candidate over this.
+    settled : bool
+        The other directions decided between them.
     known : str
         :data:`Known`.
     correlation : float
@@ -69,6 +71,7 @@ class Evidence:
 
     nats: float
     rivalry: float
+    settled: bool
     known: Known
     correlation: float
     modulation: float
@@ -98,12 +101,13 @@ def judge(evidence: Evidence) -> tuple[Verdict, list[str]]:
     grade(
         -evidence.rivalry,
         -RIVALRY_OK,
-        -RIVALRY_WEAK,
+        -np.inf if evidence.settled else -RIVALRY_WEAK,
         "the sample repeats itself: another carrier explains the data "
         f"{evidence.rivalry:.2f} times as well",
     )
     if evidence.known == "others":
         verdicts.append("weak")
+        reasons.append("not found by itself, only where the other directions would have it")
     grade(
         evidence.correlation,
         CORRELATION_OK,

@@ -8,6 +8,7 @@ import numpy as np
 
 from simrecon.estimate.acceptance import (
     MAX_OVER_CUTOFF,
+    NATS_OK,
     NATS_WEAK,
     PEAK_CLEAR,
     Evidence,
@@ -54,7 +55,7 @@ def assemble(
         else:
             directions.append(_unfitted_pattern(task, one))
             reasons = [_why_not(one)]
-        if directions[-1].verdict == "failed":
+        if directions[-1].verdict == "failed" and one.evidence < NATS_OK[one.known]:
             reasons += _outside(search, d, task.cutoff_per_um)
         if reasons:
             notes.append(f"direction {d + 1} {directions[-1].verdict}: " + "; ".join(reasons))

@@ -257,6 +257,7 @@ def _evidence(task: FitTask, found: Found, fitted: Fitted) -> Evidence:
     return Evidence(
         nats=found.evidence,
         rivalry=found.rivalry,
+        settled=found.settled,
         known=found.known,
         correlation=fitted.correlation,
         modulation=fitted.state.modulation,

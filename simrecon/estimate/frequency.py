@@ -19,7 +19,7 @@ from simrecon.estimate.window import FieldWindow
 
 NEAR_SAMPLES = 4.0
 """Radius of the neighbourhood in which one peak is searched at a time, DFT samples."""
-APART_SAMPLES = 1.3
+APART_SAMPLES = 1.6
 """Peaks at least so far apart are two: a periodic object repeats the carrier in short steps."""
 NEIGHBOUR = 0.5
 """A neighbour counts from this fraction of the peak's power; side lobes of the window are lower."""

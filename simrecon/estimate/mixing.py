@@ -12,7 +12,7 @@ import numpy as np
 
 BANDS = (0, 1, -1)
 """Order of the bands in every array of the estimator."""
-RIDGE = 1e-12
+RIDGE = 1e-14
 """Relative to the mixing matrix, whose entries are near 1."""
 
 

@@ -17,7 +17,7 @@ RING = (0.3, 1.15)
 """Search ring without an expected frequency, in units of the detection cut-off."""
 TOLERANCE = 0.12
 """Relative half-width of the ring round an expected frequency."""
-CANDIDATES = 6
+CANDIDATES = 16
 RIVAL = 0.35
 """Peaks are tried down to this fraction of the highest,"""
 LEAST_PEAK = 3.0
@@ -81,11 +81,14 @@ class Found:
         The evidence is more than noise gives and the phases differ enough to separate the bands.
     known : str
         What was known beforehand (:data:`simrecon.estimate.acceptance.Known`).
+    settled : bool
+        The other directions decided between rivals.
     """
 
     candidates: tuple[Candidate, ...]
     usable: bool
     known: Known
+    settled: bool = False
 
     @property
     def state(self) -> DirectionState:
@@ -136,13 +139,11 @@ def find_carrier(
     peaks = search.peaks(direction, region, CANDIDATES, 0.5 * RIVAL)
     if not peaks:  # a region without a DFT sample: small fields, narrow regions
         peaks = [search.at(direction, region.centre)]
-    highest = max(p.peak_to_background for p in peaks)
+    tallest = max(peaks, key=lambda p: p.peak_to_background)
+    least = max(RIVAL * tallest.peak_to_background, LEAST_PEAK)
+    high = [p for p in peaks if p.peak_to_background >= least] or [tallest]
     intensity = search.regression(direction)
-    candidates = [
-        Candidate.at(p, intensity, test, direction)
-        for p in peaks
-        if p.peak_to_background >= max(RIVAL * highest, min(highest, LEAST_PEAK))
-    ]
+    candidates = [Candidate.at(p, intensity, test, direction) for p in high]
     candidates.sort(key=lambda c: c.nats, reverse=True)
     likely = [c.with_equal_steps(test, direction) for c in candidates[:MOST_LIKELY]]
     candidates = likely + candidates[MOST_LIKELY:]
@@ -163,12 +164,12 @@ def carrier_at(
     return chosen([candidate.with_equal_steps(test, direction)], "frequency")
 
 
-def chosen(candidates: Sequence[Candidate], known: Known) -> Found:
+def chosen(candidates: Sequence[Candidate], known: Known, *, settled: bool = False) -> Found:
     """The first of `candidates` as the carrier."""
     state = candidates[0].state
     separable = bool(np.linalg.cond(mixing(state.phase_rad, state.intensity)) < MAX_CONDITION)
     enough = known == "frequency" or candidates[0].nats >= NATS_WEAK[known]
-    return Found(tuple(candidates), enough and separable, known)
+    return Found(tuple(candidates), enough and separable, known, settled)
 
 
 def start_state(peak: CarrierPeak, intensity: np.ndarray) -> DirectionState:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from fit_errors import errors
 
 from simrecon.errors import InputError, UsageError
 from simrecon.estimate import estimate_pattern
@@ -24,25 +25,6 @@ def acquire(shape=(192, 192), peak_e=1000.0, seed=1, **settings):
     )
     frames = stack.frames_e()
     return frames, raw_variance(frames, stack.camera), truth
-
-
-def errors(fit, truth):
-    """Frequency (samples), phase at the centre and modulation errors, sign of p settled."""
-    ny, nx = truth.pattern.shape
-    extent = np.array([ny, nx]) * PIXEL
-    centre = (np.array([ny, nx]) - 1) / 2 * PIXEL
-    out = {"f": [], "phi": [], "m": [], "g": []}
-    for got, true in zip(fit.directions, truth.pattern.directions, strict=True):
-        f, t = np.array(got.frequency_per_um), np.array(true.frequency_per_um)
-        phi = np.array(got.phase_rad)
-        if f @ t < 0:
-            f, phi = -f, -phi
-        shift = 2 * np.pi * (f - t) @ centre
-        out["f"].append((f - t) * extent)
-        out["phi"].append(np.angle(np.exp(1j * (phi + shift - np.array(true.phase_rad)))))
-        out["m"].append(got.modulation[0] - true.modulation[0])
-        out["g"].append(np.array(got.intensity) - np.array(true.intensity))
-    return {k: np.array(v) for k, v in out.items()}
 
 
 @pytest.fixture(scope="module")

@@ -182,16 +182,31 @@ def test_measured_otf_is_interpolated_accurately():
     assert otf_function(otf)(ky, kx) == pytest.approx(exact, abs=2e-3)
 
 
-GOOD = Evidence(50.0, False, False, 0.95, 0.7, 0.01, 0.005, 0.1, 0.9)
+GOOD = Evidence(
+    nats=300.0,
+    rivalry=0.1,
+    settled=False,
+    known="nothing",
+    correlation=0.95,
+    modulation=0.7,
+    modulation_sd=0.01,
+    frequency_sd_px=0.005,
+    moved_px=0.1,
+    over_cutoff=0.9,
+)
 
 
 @pytest.mark.parametrize(
     ("change", "verdict"),
     [
         ({}, "ok"),
-        ({"peak_to_background": 8.0}, "weak"),
-        ({"peak_to_background": 6.0}, "failed"),
-        ({"peak_to_background": 6.0, "expected": True}, "weak"),
+        ({"nats": 12.0}, "weak"),
+        ({"nats": 5.0}, "failed"),
+        ({"nats": 5.0, "known": "others"}, "weak"),
+        ({"known": "others"}, "weak"),
+        ({"rivalry": 0.8}, "weak"),
+        ({"rivalry": 1.1}, "failed"),
+        ({"rivalry": 1.1, "settled": True}, "weak"),
         ({"correlation": 0.4}, "weak"),
         ({"correlation": 0.1}, "failed"),
         ({"modulation": 0.05}, "weak"),
