@@ -2,18 +2,18 @@
 
 Thresholds (measured on simulations and on the real sets named in docs; see `benchmarks`):
 
-============================  ==========  ==========  =======================================
-figure                        ok from     weak from   meaning
-============================  ==========  ==========  =======================================
-peak-to-background             9          7 (4.5)     robust sigmas of the search ring; noise
-                                                      alone reaches 5–6 over a whole ring,
-                                                      about 3.5 in the sector of an expected
-                                                      angle (value in brackets)
-correlation                   0.6         0.3         noise-corrected agreement of the bands
-modulation                    0.10        0.02        and at least 3 (weak: 1) of its own
-                                                      standard deviations
-frequency sd                  0.05        0.5         DFT samples
-============================  ==========  ==========  =======================================
+==================  =======  =======  ==========================================================
+figure              ok from  weak     meaning
+                             from
+==================  =======  =======  ==========================================================
+evidence, nats      20       8        :class:`simrecon.estimate.coherence.CoherenceTest`; less
+                                      where more is known beforehand (`NATS_OK`, `NATS_WEAK`)
+rivalry             0.7      0.9      at most: evidence of the next candidate over this one's;
+                                      no failure when the other directions settle it
+correlation         0.6      0.3      noise-corrected agreement of the bands
+modulation          0.10     0.02     and at least 3 (weak: 1) of its own standard deviations
+frequency sd        0.05     0.5      at most, DFT samples
+==================  =======  =======  ==========================================================
 
 A direction takes its worst figure. The whole fit takes the worst direction, or ``failed`` when
 directions that should differ coincide.

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from simrecon.estimate.acceptance import NATS_OK, RIVALRY_OK
+from simrecon.estimate.acceptance import NATS_OK, RIVALRY_OK, coinciding
 from simrecon.estimate.coherence import CoherenceTest
-from simrecon.estimate.frequency import CarrierSearch, SearchRegion
+from simrecon.estimate.frequency import CarrierPeak, CarrierSearch, SearchRegion
 from simrecon.estimate.search import Candidate, Found, chosen, find_carrier
 from simrecon.model.pattern import line_distance_rad
 
@@ -26,6 +26,10 @@ ANGLE_SPREAD_RAD, ANGLE_CAP = np.deg2rad(3.0), 2.0
 """The same for even spacing, which is a habit and no law."""
 SETTLED = 1.0
 """Nats by which the other directions must prefer a carrier to its rivals to settle the matter."""
+PEAK_SHARED = 5.0
+"""Height, robust sigmas, from which a peak at another direction's carrier is no chance, within"""
+SHARED_SAMPLES = 2.0
+"""so many DFT samples."""
 LOOK_PERIOD, LOOK_ANGLE_RAD = 0.025, 0.06
 """Half-widths of the second look."""
 
@@ -78,14 +82,14 @@ def look_again(
 ) -> tuple[list[Found], list[str]]:
     """Directions without a clear carrier, searched where the clear ones would have theirs."""
     result, notes = list(found), list[str]()
-    clear = [f for f in found if _clear(f)]
-    lost = [d for d, f in enumerate(found) if not _clear(f) and f.known == "nothing"]
-    if not clear or not lost:
+    certain = [f for f in found if clear(f)]
+    lost = [d for d, f in enumerate(found) if not clear(f) and f.known == "nothing"]
+    if not certain or not lost:
         return result, notes
-    radius = float(np.median([np.hypot(*f.peak.frequency_per_um) for f in clear]))
+    radius = float(np.median([np.hypot(*f.peak.frequency_per_um) for f in certain]))
     step = np.pi / len(found)
-    slots = [_angle(clear[0]) + n * step for n in range(len(found))]
-    taken = [_angle(f) for f in clear]
+    slots = [_angle(certain[0]) + n * step for n in range(len(found))]
+    taken = [_angle(f) for f in certain]
     slots = [s for s in slots if all(line_distance_rad(s, t) > 0.5 * step for t in taken)]
     looks = []
     for d in lost:
@@ -111,9 +115,37 @@ def look_again(
     return result, notes
 
 
-def _clear(found: Found) -> bool:
+def clear(found: Found) -> bool:
+    """Whether a direction's carrier needs no help from what others say."""
     rivals = found.rivalry > RIVALRY_OK and not found.settled
-    return found.usable and found.evidence >= NATS_OK["nothing"] and not rivals
+    return found.usable and found.evidence >= NATS_OK[found.known] and not rivals
+
+
+def shared_carriers(search: CarrierSearch, found: Sequence[Found]) -> list[tuple[int, int]]:
+    """Pairs of directions that have the same carrier, or each show the other's beside their own.
+
+    Under a wrong frame order the frames of a "direction" come from several, and carry the patterns
+    of all of them.
+    """
+    pairs = []
+    for i, j in itertools.combinations(range(len(found)), 2):
+        one, other = found[i], found[j]
+        if not (one.usable or other.usable) or "frequency" in (one.known, other.known):
+            continue
+        vectors = [np.array(f.peak.frequency_per_um) for f in (one, other)]
+        same = one.usable and other.usable and coinciding(vectors)
+        if same or (_shows(search, one, other.peak) and _shows(search, other, one.peak)):
+            pairs.append((i, j))
+    return pairs
+
+
+def _shows(search: CarrierSearch, found: Found, peak: CarrierPeak) -> bool:
+    """Whether a direction has a peak at another's carrier too."""
+    return any(
+        c.peak.peak_to_background >= PEAK_SHARED
+        and search.gap(c.peak.frequency_per_um, peak) <= SHARED_SAMPLES
+        for c in found.candidates
+    )
 
 
 def _angle(found: Found) -> float:

@@ -13,7 +13,6 @@ from simrecon.estimate.acceptance import (
     PEAK_CLEAR,
     Evidence,
     coincidence_note,
-    coinciding,
     judge,
 )
 from simrecon.estimate.frequency import CarrierPeak, CarrierSearch, SearchRegion
@@ -43,6 +42,7 @@ def assemble(
     found: list[Found],
     fits: dict[int, Fitted],
     evidence: dict[int, Evidence],
+    shared: list[tuple[int, int]],
     order: str,
     notes: list[str],
 ) -> PatternFit:
@@ -59,10 +59,9 @@ def assemble(
             reasons += _outside(search, d, task.cutoff_per_um)
         if reasons:
             notes.append(f"direction {d + 1} {directions[-1].verdict}: " + "; ".join(reasons))
-    pairs = coinciding([_seen_at(one, d in fits) for d, one in enumerate(found)])
-    if pairs:
-        notes.insert(0, coincidence_note(pairs, len(directions)))
-        for d in {d for pair in pairs for d in pair}:
+    if shared:
+        notes.insert(0, coincidence_note(shared, len(directions)))
+        for d in {d for pair in shared for d in pair}:
             directions[d] = replace(directions[d], verdict="failed")
     overall: Verdict = worst([d.verdict for d in directions])
     return PatternFit(
@@ -73,13 +72,6 @@ def assemble(
         verdict=overall,
         notes=tuple(notes),
     )
-
-
-def _seen_at(found: Found, fitted: bool) -> np.ndarray:
-    """Where the search saw a carrier; 0 when it saw none."""
-    clear = fitted or found.evidence >= NATS_WEAK[found.known]
-    seen = clear and found.known != "frequency"
-    return np.array(found.peak.frequency_per_um) if seen else np.zeros(2)
 
 
 def _fitted_pattern(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from simrecon.backend import serial_blas
 from simrecon.estimate.acceptance import Evidence, Known, judge
-from simrecon.estimate.agreement import agree, look_again
+from simrecon.estimate.agreement import agree, clear, look_again, shared_carriers
 from simrecon.estimate.assembly import Fitted, assemble
 from simrecon.estimate.coherence import CoherenceTest
 from simrecon.estimate.expectation import Expectation
@@ -20,7 +20,7 @@ from simrecon.estimate.search import Found, carrier_at, find_carrier, search_reg
 from simrecon.estimate.task import FitTask, checked_angles, checked_frames
 from simrecon.estimate.uncertainty import covariance, direction_errors
 from simrecon.model.axes import parse_order
-from simrecon.model.pattern import PatternFit, Verdict
+from simrecon.model.pattern import PatternFit
 from simrecon.model.psf import DetectionOTF
 
 
@@ -77,58 +77,17 @@ def estimate_pattern(
     expected = Expectation(expected_frequency_per_um, angles)
     task, notes = FitTask.of(frames, pixel_um, otf, variance_e2)
     search = CarrierSearch(task.spectra, task.window, otf.cutoff_per_um)
-    attempt = _attempt(task, search, expected, fixed_frequencies_per_um)
-    if expected.given and fixed_frequencies_per_um is None and attempt.quality[0]:
-        free = _attempt(task, search, expected.none, None)
-        attempt = min(attempt, free, key=lambda one: one.quality)
-    if fixed_frequencies_per_um is None:
-        notes += expected.corrections(attempt.frequencies)
-    notes += attempt.notes
-    return assemble(task, search, attempt.found, attempt.fits, attempt.evidence, order, notes)
-
-
-@dataclass(frozen=True)
-class _Attempt:
-    """One search and fit of all directions."""
-
-    found: list[Found]
-    fits: dict[int, Fitted]
-    evidence: dict[int, Evidence]
-    notes: list[str]
-
-    @property
-    def verdicts(self) -> list[Verdict]:
-        """Of every direction."""
-        return [
-            judge(self.evidence[d])[0] if d in self.fits else "failed"
-            for d in range(len(self.found))
-        ]
-
-    @property
-    def quality(self) -> tuple[int, int]:
-        """Numbers of failed and of doubtful directions: smaller is better."""
-        verdicts = self.verdicts
-        return verdicts.count("failed"), len(verdicts) - verdicts.count("ok")
-
-    @property
-    def frequencies(self) -> dict[int, np.ndarray]:
-        """Frequencies (fy, fx) of the directions that did not fail."""
-        return {
-            d: self.fits[d].state.frequency_per_um
-            for d, verdict in enumerate(self.verdicts)
-            if verdict != "failed"
-        }
-
-
-def _attempt(
-    task: FitTask,
-    search: CarrierSearch,
-    expected: Expectation,
-    fixed: Sequence[Sequence[float]] | None,
-) -> _Attempt:
-    found, notes = _search(task, search, expected, fixed)
-    fits, evidence = _fit(task, found, fixed is not None, notes)
-    return _Attempt(found, fits, evidence, notes)
+    fixed = fixed_frequencies_per_um
+    found, shared, settled = _search(task, search, expected, fixed)
+    if expected.given and fixed is None and not all(map(clear, found)):
+        free = _search(task, search, expected.none, None)
+        if sum(map(clear, free[0])) > sum(map(clear, found)):
+            found, shared, settled = free
+    fits, evidence = _fit(task, found, fixed is not None, settled)
+    if fixed is None:
+        good = [d for d in fits if judge(evidence[d])[0] != "failed"]
+        notes += expected.corrections({d: fits[d].state.frequency_per_um for d in good})
+    return assemble(task, search, found, fits, evidence, shared, order, notes + settled)
 
 
 def _search(
@@ -136,18 +95,22 @@ def _search(
     search: CarrierSearch,
     expected: Expectation,
     fixed: Sequence[Sequence[float]] | None,
-) -> tuple[list[Found], list[str]]:
+) -> tuple[list[Found], list[tuple[int, int]], list[str]]:
+    """Carriers, pairs of directions that share one, and notes."""
     test = CoherenceTest(task.images, task.noise)
     if fixed is not None:
-        return [carrier_at(search, test, d, f) for d, f in enumerate(fixed)], []
+        return [carrier_at(search, test, d, f) for d, f in enumerate(fixed)], [], []
     found = []
     for d, angle in enumerate(expected.angles_rad):
         region = search_region(task.cutoff_per_um, expected.frequency_per_um, angle)
         known: Known = "nothing" if angle is None else "angle"
         found.append(find_carrier(search, test, d, region, known))
     found, settled = agree(found)
+    shared = shared_carriers(search, found)
+    if shared:
+        return found, shared, settled
     found, guided = look_again(search, test, found)
-    return found, settled + guided
+    return found, [], settled + guided
 
 
 def _fit(

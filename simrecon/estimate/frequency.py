@@ -242,12 +242,15 @@ class CarrierSearch:
                     found.append(CarrierPeak(frequency, coefficients, float(ratio)))
         return found
 
-    def _apart(self, frequency: tuple[float, float], peak: CarrierPeak) -> bool:
-        """Whether a frequency and a peak (or its negative) are two."""
-        other = np.array(peak.frequency_per_um)
+    def gap(self, frequency_per_um: tuple[float, float], peak: CarrierPeak) -> float:
+        """Distance of a frequency from a peak or its negative, DFT samples."""
+        one, other = np.array(frequency_per_um), np.array(peak.frequency_per_um)
         extent = np.array(self.window.padded.extent_um)
-        gaps = [np.hypot(*((np.array(frequency) - sign * other) * extent)) for sign in (1, -1)]
-        return bool(min(gaps) > APART_SAMPLES)
+        return float(min(np.hypot(*((one - sign * other) * extent)) for sign in (1, -1)))
+
+    def _apart(self, frequency: tuple[float, float], peak: CarrierPeak) -> bool:
+        """Whether a frequency and a peak are two."""
+        return self.gap(frequency, peak) > APART_SAMPLES
 
     def _nearest(self, frequency: tuple[float, float]) -> tuple[int, int]:
         """Index of the nearest DFT sample."""
