@@ -127,16 +127,19 @@ def shared_carriers(search: CarrierSearch, found: Sequence[Found]) -> list[tuple
     Under a wrong frame order the frames of a "direction" come from several, and carry the patterns
     of all of them.
     """
-    pairs = []
+    same, mutual = [], []
     for i, j in itertools.combinations(range(len(found)), 2):
         one, other = found[i], found[j]
         if not (one.usable or other.usable) or "frequency" in (one.known, other.known):
             continue
         vectors = [np.array(f.peak.frequency_per_um) for f in (one, other)]
-        same = one.usable and other.usable and coinciding(vectors)
-        if same or (_shows(search, one, other.peak) and _shows(search, other, one.peak)):
-            pairs.append((i, j))
-    return pairs
+        if one.usable and other.usable and coinciding(vectors):
+            same.append((i, j))
+        elif _shows(search, one, other.peak) and _shows(search, other, one.peak):
+            mutual.append((i, j))
+    # One pair may be chance (a few beads have many peaks); a wrong order touches all directions.
+    touched = {d for pair in same + mutual for d in pair}
+    return same + mutual if len(touched) == len(found) else same
 
 
 def _shows(search: CarrierSearch, found: Found, peak: CarrierPeak) -> bool:
