@@ -1,25 +1,52 @@
-"""``simcal check``: what a record says, and whether to believe it."""
+"""``simcal check``: what a record says, whether to believe it, and whether data fit it."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from calibration.record import RecordCheck, check_record, summary
+from calibration.data_check import Finding, check_age, check_camera, check_optics
+from calibration.record import check_record, summary, worst
 from simrecon.backend import select_device
-from simrecon.io import read_record
+from simrecon.io import CalibrationRecord, read_raw, read_record
+from simrecon.io.frame_stream import stream_frames
+from simrecon.io.reader import expand_paths
 from simrecon.shell import EXIT_OK, EXIT_QUALITY, Reporter
 
 
-def check(record: Path, /, *, json: bool = False) -> int:
-    """Read a calibration record, print what it says, and doubt implausible numbers.
+def check(
+    record: Path,
+    data: list[str] | None = None,
+    /,
+    *,
+    dark: bool = False,
+    pixel_um: float | None = None,
+    na: float | None = None,
+    emission_nm: float | None = None,
+    json: bool = False,
+) -> int:
+    """Print a calibration record, doubt implausible numbers, and say whether data fit it.
 
-    Exit code 0: readable and plausible; 3: no usable record; 4: readable but doubtful.
+    With DATA: size, pixel size, wavelength, and for cameras the offset and the noise of the frames
+    (at most 200) are held against the record.
+
+    Exit code 0: plausible, and the data fit; 3: record or data cannot be read; 4: doubtful.
 
     Parameters
     ----------
     record
         Record file (.h5).
+    data
+        Raw frames, of any format that 'simrecon reconstruct' reads.
+    dark
+        DATA are at least ten dark frames: measures the drift of offset and read noise.
+    pixel_um
+        Camera pixel in the sample, µm [default: from DATA].
+    na
+        Numerical aperture of detection [default: from DATA].
+    emission_nm
+        Emission wavelength, nm [default: from DATA].
     json
         Write one JSON document to standard output.
     """
@@ -27,19 +54,42 @@ def check(record: Path, /, *, json: bool = False) -> int:
     report.device(select_device("cpu"))
     found = read_record(record)
     judged = check_record(found, str(record))
+    findings = [check_age(found, datetime.now(UTC).date())]
+    if data:
+        given = {"pixel_um": pixel_um, "na": na, "emission_nm": emission_nm}
+        findings += _compare(found, data, given, dark)
+    verdict = worst(judged.verdict, *(f.verdict for f in findings if f.verdict is not None))
     facts = {
         **summary(found),
         "record": str(record),
         "conditions": dict(found.conditions),
         "record_notes": list(found.notes),
-        "verdict": judged.verdict,
+        "verdict": verdict,
         "notes": list(judged.notes),
+        "checks": [finding.to_dict() for finding in findings],
     }
-    report.finish(facts, to_text(facts, judged))
-    return EXIT_OK if judged.verdict == "ok" else EXIT_QUALITY
+    report.finish(facts, to_text(facts, findings))
+    return EXIT_OK if verdict == "ok" else EXIT_QUALITY
 
 
-def to_text(facts: dict[str, Any], judged: RecordCheck) -> str:
+def _compare(
+    record: CalibrationRecord, data: list[str], given: dict[str, float | None], dark: bool
+) -> list[Finding]:
+    """Everything about the data that the record can be held against."""
+    raw = read_raw(expand_paths(data)[0])
+    stated = {
+        "pixel_um": raw.pixel_um, "dz_um": raw.dz_um, "na": raw.na, "index": raw.index,
+        "emission_nm": raw.emission_nm[0] if raw.emission_nm else None,
+    }  # fmt: skip
+    stated |= {name: value for name, value in given.items() if value is not None}
+    optics = {name: float(value) for name, value in stated.items() if value}
+    findings = check_optics(record, optics)
+    if record.kind == "camera":
+        findings += check_camera(record, stream_frames(data), optics, dark)
+    return findings
+
+
+def to_text(facts: dict[str, Any], findings: list[Finding]) -> str:
     """The record for people."""
     lines = [
         f"{facts['kind']} record: {facts['instrument'] or 'instrument not named'}",
@@ -49,9 +99,11 @@ def to_text(facts: dict[str, Any], judged: RecordCheck) -> str:
         size = " × ".join(map(str, values["shape"]))
         spread = f", {values['p01']:.4g}…{values['p99']:.4g} (1…99 %), {size}" if size else ""
         error = "" if values["sd"] is None else f" ± {values['sd']:.2g}"
-        lines.append(f"{name}: {values['median']:.4g}{error} {values['unit']}{spread}")
+        unit = f" {values['unit']}" if values["unit"] else ""
+        lines.append(f"{name}: {values['median']:.4g}{error}{unit}{spread}")
     lines += [f"{key}: {value}" for key, value in facts["conditions"].items()]
     lines += [f"note: {text}" for text in facts["record_notes"]]
-    lines += [f"check: {text}" for text in judged.notes]
-    lines.append(f"verdict: {judged.verdict}")
+    lines += [f"check: {text}" for text in facts["notes"]]
+    lines += [f"check {f.name}: {f.verdict or 'unknown'}, {f.text}" for f in findings]
+    lines.append(f"verdict: {facts['verdict']}")
     return "\n".join(lines)

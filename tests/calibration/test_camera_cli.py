@@ -189,9 +189,20 @@ def test_options_that_cannot_be_meant(stacks, argv, words, tmp_path, monkeypatch
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_command_without_frames(capsys):
-    assert execute(app, ["camera", "-o", "x.h5"]) == 2
-    assert "--dark FILES" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    "options",
+    [
+        [],
+        ["--dark", "a"],
+        ["--image", "a", "--flat", "b"],
+        ["--image", "a", "--dark", "b"],
+        ["--image", "a", "--exposure-ms", "1"],
+        ["--dark", "a", "--flat", "b", "--na", "1"],
+    ],
+)
+def test_frames_that_do_not_go_together(options, capsys):
+    assert execute(app, ["camera", "-o", "x.h5", *options]) == 2
+    assert "--image" in capsys.readouterr().err
 
 
 def test_an_old_report_does_not_stay_beside_a_new_record(stacks, attempt):
