@@ -453,19 +453,25 @@ class Reconstructor:
         xp = namespace(frames)
         central: Any = 0.0  # orders 0
         upper: Any = 0.0  # orders above 0, without their conjugates
-        # the band matched filter conj(aH)/N is the analysis filter, not the Wiener one
+        # the band matched filter conj(aH)/N is the analysis filter, not the Wiener one; all is
+        # summed in its complex conjugate, which has the same power
         for part in self._all_parts():
-            matched = xp.conj(self._analysis[part.index])
-            matched = part.restored(matched * (self.zoom**2 / self.bands[part.index].noise_e2))
-            one = self._tile_multiply(matched, self._band_spectrum(frames, part))
+            scale = self.zoom**2 / self.bands[part.index].noise_e2
+            spectrum = xp.conj(self._band_spectrum(frames, part)) * scale
+            one = self._tile_multiply(part.displaced(self._analysis[part.index]), spectrum)
             if self.bands[part.index].order == 0:
                 central = central + one
             else:
                 upper = upper + one
         total = central + upper + xp.conj(self._mirrored_device(upper))
-        power = np.abs(to_numpy(total)).astype(np.float64) ** 2 / np.prod(self._padding.padded)
+        half = slice(0, self._padded_sr.shape[1] // 2 + 1)  # the rest repeats it
+        matched = np.abs(to_numpy(total[:, half])).astype(np.float64)
         ky, kx = self._padded_sr.frequencies_per_um()
-        return fit_signal_power(power, self._precision, np.hypot(ky, kx))
+        return fit_signal_power(
+            matched**2 / np.prod(self._padding.padded),
+            self._precision[:, half],
+            np.hypot(ky, kx[:, half]),
+        )
 
     @staticmethod
     def _mirrored_device(spectrum: Array) -> Array:
