@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from simrecon.backend import select_device
 from simrecon.cli.outputs import check_output, split_output, staging
+from simrecon.cli.simulate_camera import simulate_camera_stack
 from simrecon.errors import UsageError
 from simrecon.io import write_image, write_pattern, write_raw
 from simrecon.model.camera import Camera
@@ -23,7 +24,10 @@ from simrecon.shell import Reporter, command_line
 def simulate(
     *,
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
-    kind: Literal["filaments", "rings", "blobs", "beads", "mixed", "lines", "constant"] = "mixed",
+    kind: Literal[
+        "filaments", "rings", "blobs", "beads", "mixed", "lines", "constant", "dark", "flat"
+    ] = "mixed",
+    frames: int = 100,
     size: int = 256,
     pixel_um: float = 0.065,
     na: float = 1.49,
@@ -50,12 +54,18 @@ def simulate(
 ) -> None:
     """Simulate raw 2D-SIM frames; writes OUT, OUT.truth.tif and OUT.pattern.json.
 
+    With --kind dark or flat: frames to calibrate a camera with; writes OUT and OUT.truth.h5. They
+    have the fixed pattern of one camera whatever the seed; of the options only --size, --frames,
+    --peak-e (light of flats), --intensity-jitter, the camera's and --seed matter.
+
     Parameters
     ----------
     output
         Raw frames to write, .ome.tif.
     kind
-        Object.
+        Object; or dark or flat frames.
+    frames
+        Number of dark or flat frames.
     size
         Pixels per side.
     pixel_um
@@ -95,6 +105,14 @@ def simulate(
     report = Reporter(json)
     device = select_device("cpu")
     report.device(device)
+    camera = Camera(gain, offset, read_noise_e, source="simulated")
+    if kind in ("dark", "flat"):
+        light_e = peak_e if kind == "flat" else 0.0
+        simulate_camera_stack(
+            report, device, output, size=size, frames=frames, light_e=light_e,
+            flicker=intensity_jitter, camera=camera, seed=seed,
+        )  # fmt: skip
+        return
     check_output(output, ())
     stem, suffix = split_output(output)
     if not suffix.startswith(".ome"):
@@ -120,7 +138,6 @@ def simulate(
     way = np.linspace(-0.5, 0.5, angles * phases).reshape(angles, phases, 1)
     drift = way * drift_um * np.sqrt([0.5, 0.5]) if drift_um else None
     optics = Optics(na=na, emission_nm=emission_nm, excitation_nm=excitation_nm)
-    camera = Camera(gain, offset, read_noise_e, source="simulated")
     stack, truth = simulate_stack(optics=optics, camera=camera, drift_um=drift, **arguments)
     made = record(
         settings={

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import tifffile
 
 from simrecon.errors import InputError
+from simrecon.io.atomic import atomic_path, to_json
 from simrecon.io.reader import TIFF_SUFFIXES, expand_paths, read_raw
-from simrecon.io.tiff import count_pages, iterate_pages
+from simrecon.io.tiff import PROVENANCE_SCHEMA, count_pages, iterate_pages
 
 
 def stream_frames(
@@ -72,3 +75,41 @@ def _frames(path: Path) -> Iterator[np.ndarray]:
         return
     frames = read_raw(path).frames
     yield from frames.reshape(-1, *frames.shape[-2:])
+
+
+def write_frames(
+    path: str | os.PathLike[str],
+    frames: Iterable[np.ndarray],
+    shape: tuple[int, int, int],
+    *,
+    provenance: Mapping[str, Any],
+) -> None:
+    """Write uint16 frames one by one as a TIFF, atomically.
+
+    Parameters
+    ----------
+    path
+        Name; with ``.ome.tif`` an OME-TIFF with axes TYX.
+    frames
+        As many frames (Y, X) as `shape` says.
+    shape
+        Frames, rows, columns.
+    provenance
+        Goes into the file as JSON.
+
+    Raises
+    ------
+    InputError
+        When the file cannot be written.
+    """
+    text = to_json({PROVENANCE_SCHEMA: dict(provenance)}, indent=None)
+    ome = str(path).lower().endswith((".ome.tif", ".ome.tiff"))
+    facts: dict[str, Any] = {"description": text}
+    if ome:
+        note = {"Namespace": PROVENANCE_SCHEMA, "json": to_json(dict(provenance), indent=None)}
+        facts = {"metadata": {"axes": "TYX", "MapAnnotation": [note]}}
+    with atomic_path(path) as temporary:
+        tifffile.imwrite(
+            temporary, iter(frames), shape=shape, dtype=np.uint16, photometric="minisblack",
+            ome=ome, bigtiff=2 * int(np.prod(shape, dtype=np.int64)) > 2**31, **facts,
+        )  # fmt: skip

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from simrecon.model.camera import Camera
+from simrecon.physics.simulate_camera import Sensor
+
 
 @dataclass
 class SimulatedCamera:
@@ -34,8 +37,6 @@ class SimulatedCamera:
 
     def stack(self, light_e: float, count: int, flicker: float = 0.0) -> np.ndarray:
         """Frames (count, Y, X), uint16; light in mean photo-electrons, flicker relative rms."""
-        lights = light_e * (1 + flicker * self.rng.standard_normal(count))
-        electrons = self.rng.poisson(lights[:, None, None] * self.response).astype(float)
-        electrons += self.read_e * self.rng.standard_normal((count, *self.shape))
-        counts = np.rint(self.offset + self.gain * electrons)
-        return np.clip(counts, 0, self.top).astype(np.uint16)
+        camera = Camera(self.gain, self.offset, self.read_e)
+        chip = Sensor(camera, self.response, self.top)
+        return np.stack(list(chip.frames(light_e, count, self.rng, flicker)))

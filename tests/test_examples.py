@@ -1,0 +1,23 @@
+"""The examples run, and their figures are drawn."""
+
+import runpy
+import sys
+from pathlib import Path
+
+import matplotlib.image
+
+from simrecon.io import read_record
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def test_camera_calibration(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["camera_calibration.py", str(tmp_path)])
+    runpy.run_path(str(EXAMPLES / "camera_calibration.py"), run_name="__main__")
+    said = capsys.readouterr().out
+    assert "verdict     ok" in said
+    assert "later       offset: weak, moved by +3.3" in said
+    assert read_record(tmp_path / "cam.h5").verdict == "ok"
+    figure = matplotlib.image.imread(tmp_path / "camera_calibration.png")
+    assert figure.shape[:2] == (825, 1430)
+    assert figure[..., :3].std() > 0.1
