@@ -152,6 +152,10 @@ class ReconstructionSettings(_Section):
         description="out-of-focus light: off, auto (90 % removed where it is detected), or the "
         "share of it to remove, above 0 and below 1",
     )
+    equalise: bool = Field(
+        default=False,
+        description="even out smooth differences of brightness between the directions",
+    )
     attenuation_fwhm_per_um: float = Field(
         default=0.5, gt=0, description="spectral width of the out-of-focus light, cycles/µm"
     )

@@ -233,6 +233,7 @@ def _channel(
         used = pattern if operator is not None else None
         numbers = picture_numbers(picture, wide, stack.pixel_um, used)
         numbers.update({"time": t, "channel": c, **others.pop(z)})
+        numbers["intensity_variation"] = qc_gates.intensity_variation(pattern)
         if haze is not None:
             numbers["unmodulated_share"] = {"value": haze.share, "sd": haze.sd}
         if others:
@@ -311,6 +312,7 @@ def _pattern(
         gate_pattern(pattern, [*run.stack.notes, *channel.notes], given=given is not None)
     run.note(*pattern.notes)
     qc_gates.gate_pattern(run.gates, pattern, where)
+    qc_gates.gate_intensity(run.gates, pattern, where)
     run.timed("estimate", start)
     return pattern
 
@@ -466,6 +468,7 @@ def _result(
             "values": c.evidence.verdict,
             "noise_measured_over_predicted": c.noise_ratio,
             "offset_known": c.camera.offset_known,
+            "unevenness": None if c.light is None else c.light.to_dict(),
         }
         for c in channels
     ]

@@ -14,6 +14,7 @@ from simrecon.errors import InputError, QualityError, UsageError
 from simrecon.estimate import estimate_pattern
 from simrecon.estimate.drift import correct_drift
 from simrecon.estimate.nominal import nominal_direction
+from simrecon.estimate.unevenness import Unevenness
 from simrecon.model.camera import Camera
 from simrecon.model.optics import Optics
 from simrecon.model.pattern import DirectionPattern, PatternFit
@@ -87,6 +88,7 @@ class Channel:
     notes: tuple[str, ...]
     noise_ratio: float | None = None
     bad: BadPixels | None = None
+    light: Unevenness | None = None
 
     def frames_e(self, counts: np.ndarray) -> np.ndarray:
         """Photo-electrons of counts (..., Y, X), bad pixels filled in."""
@@ -144,6 +146,10 @@ def prepare_channel(
             "neighbours"
         )
     prepared = Channel(channel, chosen, camera, evidence, (*notes, *camera_notes), None, bad)
+    if settings.reconstruction.equalise:
+        light = Unevenness.measure(prepared.frames_e(_middle_counts(stack, channel)))
+        text = f"directions equalised: their light differs by {100 * light.rms:.1f} % rms"
+        prepared = replace(prepared, light=light, notes=(*prepared.notes, text))
     if camera is not stack.camera:
         return prepared
     return replace(prepared, noise_ratio=_noise_ratio(stack, prepared))
@@ -244,6 +250,9 @@ def acquisition(stack: SimStack, channel: Channel, time: int, plane: int) -> Acq
     variance = raw_variance(frames, channel.camera, max(sigma_px, 1.0))
     if channel.bad is not None:
         variance = channel.bad.fill_variance(variance)
+    if channel.light is not None:
+        factors = channel.light.factors(stack.grid.shape)[:, None]
+        frames, variance = frames / factors, variance / factors**2
     floor = 1e-6 * max(float(variance.mean()), 1e-12)
     return Acquisition(frames, np.maximum(variance, np.float32(floor)))
 

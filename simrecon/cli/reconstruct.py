@@ -35,6 +35,7 @@ def reconstruct(
     drift: Literal["auto", "off"] | None = None,
     method: Literal["wiener", "tv", "hessian", "rl"] | None = None,
     attenuation: Literal["off", "auto"] | float | None = None,
+    equalise: bool = False,
     device: str | None = None,
     max_memory: str | None = None,
     variance: bool = False,
@@ -64,6 +65,8 @@ def reconstruct(
     attenuation
         Removal of out-of-focus light (2D of thick samples): off, auto (90 % where it is
         detected), or the share to remove, below 1 [default: off].
+    equalise
+        Even out smooth differences of brightness between the directions.
     device
         auto, cpu or cuda:N [default: auto].
     max_memory
@@ -87,6 +90,7 @@ def reconstruct(
         on_fit_failure=on_fit_failure,
         drift=drift,
         attenuation=attenuation,
+        equalise=equalise or None,
     )
     _check_linear(settings, variance=variance, psf=psf)
     if not variance:

@@ -16,6 +16,8 @@ SATURATION_WEAK, SATURATION_FAILED = 1e-3, 0.05
 NOISE_WEAK, NOISE_FAILED = (0.7, 1.4), (0.4, 2.5)
 FLUX_TOLERANCE = 0.02
 NEGATIVE_WEAK = 0.25
+INTENSITY_WEAK, INTENSITY_FAILED = 0.40, 0.60
+"""Total intensity variation, limits of SIMcheck (Ball et al. 2015, Sci. Rep. 5:15915)."""
 CHI2_OK = (0.85, 1.2)
 
 
@@ -113,6 +115,26 @@ def gate_pattern(gates: Gates, pattern: PatternFit, where: str) -> None:
     ]
     reason = f"pattern ({where}): " + ("; ".join(bad) or f"verdict {pattern.verdict}")
     gates.add("pattern", pattern.verdict, reason)
+
+
+def intensity_variation(pattern: PatternFit) -> float:
+    """Total intensity variation: (largest − smallest) / largest factor of all frames, 0…1."""
+    factors = [g for d in pattern.directions for g in d.intensity]
+    return (max(factors) - min(factors)) / max(factors) if factors and max(factors) > 0 else 0.0
+
+
+def gate_intensity(gates: Gates, pattern: PatternFit, where: str) -> None:
+    """Bleaching and lamp flicker: corrected frame by frame, but the dim frames stay noisy."""
+    variation = intensity_variation(pattern)
+    verdict: Verdict = "ok"
+    for limit, worse in ((INTENSITY_WEAK, "weak"), (INTENSITY_FAILED, "failed")):
+        if variation > limit:
+            verdict = cast(Verdict, worse)
+    text = (
+        f"the frames differ in brightness by {100 * variation:.0f} % ({where}), more than "
+        f"{100 * INTENSITY_WEAK:.0f} %: bleaching, a flickering lamp or missing light"
+    )
+    gates.add("intensity", verdict, text)
 
 
 def gate_flux(gates: Gates, ratio: float, where: str, *, attenuated: bool = False) -> None:
