@@ -108,6 +108,11 @@ class EstimateSettings(_Section):
         default="auto",
         description="auto: motion of the sample between frames is measured and corrected",
     )
+    local: Literal["auto", "off", "on"] = Field(
+        default="auto",
+        description="pattern that varies over the field: auto where it clearly does, off never, "
+        "on always",
+    )
     share_pattern: bool = Field(
         default=False,
         description="one pattern per channel, fitted to the mean of all times and planes",

@@ -307,6 +307,7 @@ def find_pattern(
         expected_angles_rad=settings.estimate.angles_rad,
         fixed_frequencies_per_um=fixed,
         order=stack.order,
+        local=settings.estimate.local,
     )
     fit = fit_to(data.frames_e)
     if settings.estimate.drift == "auto":

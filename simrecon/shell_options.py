@@ -63,6 +63,9 @@ class FileOptions:
     mode
         Kind of illumination: tirf looks for the pattern between the sample's index and the NA, and
         refuses optics that cannot give total reflection [default: 2d].
+    local
+        Pattern that varies over the field: auto uses a local pattern where it clearly does, off
+        never, on always [default: auto].
     config
         Settings file (TOML, or JSON).
     set
@@ -89,6 +92,7 @@ class FileOptions:
     offset_map: str | None = None
     read_noise_map: str | None = None
     mode: Literal["2d", "tirf"] | None = None
+    local: Literal["auto", "off", "on"] | None = None
     config: Path | None = None
     set: Annotated[list[str] | None, Parameter(negative=())] = None
 

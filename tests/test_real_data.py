@@ -74,8 +74,15 @@ def test_tirf_recording_is_resolved_beyond_the_widefield(tmp_path, capsys):
     code, text = run(capsys, "reconstruct", folder, "-o", tmp_path / "p.ome.tif", *options)
     qc = json.loads((tmp_path / "p.qc.json").read_text())
     assert qc["acquisitions"][0]["resolution_um"]["gain"] > 1.6
-    periods = [1e3 * r["period_um"] / 86.67 for r in qc["patterns"][0][0]]
-    assert periods == pytest.approx([2.698, 2.662, 2.662], abs=0.04)
+    rows = qc["patterns"][0][0]
+    periods = [1e3 * r["period_um"] / 86.67 for r in rows]
+    assert periods == pytest.approx([2.698, 2.662, 2.662], abs=0.02)
+    assert [r["angle_deg"] for r in rows] == pytest.approx([-88.8, -28.9, 31.9], abs=0.5)
+    assert rows[0]["local"]["max_phase_deviation_deg"] > 90
+    assert "the pattern varies over the field" in text
+    agreement = qc["acquisitions"][0]["raw_consistency"]
+    assert [r["agreement_modulus"] for r in agreement] == pytest.approx([1.0] * 3, abs=0.1)
+    assert [r["agreement_phase_rad"] for r in agreement] == pytest.approx([0.0] * 3, abs=0.1)
     peaks = qc["acquisitions"][0]["residual_peaks"]
     assert len(peaks) == 6
     honeycomb = any(p["suspicious"] for p in peaks)

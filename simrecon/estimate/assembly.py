@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +17,7 @@ from simrecon.estimate.acceptance import (
     judge,
 )
 from simrecon.estimate.frequency import CarrierPeak, CarrierSearch, SearchRegion
+from simrecon.estimate.local_pattern import Deviation
 from simrecon.estimate.mixing import DirectionState
 from simrecon.estimate.search import RING, Found
 from simrecon.estimate.task import FitTask
@@ -45,6 +47,7 @@ def assemble(
     shared: list[tuple[int, int]],
     order: str,
     notes: list[str],
+    deviations: Mapping[int, Deviation],
 ) -> PatternFit:
     """The fits of all directions, with verdicts, and notes on what is not ok."""
     directions: list[DirectionPattern] = []
@@ -52,6 +55,10 @@ def assemble(
         if d in fits:
             verdict, reasons = judge(evidence[d])
             directions.append(_fitted_pattern(task, one, fits[d], verdict))
+            if d in deviations:
+                local = deviations[d].from_pixel_zero(task.window)
+                directions[d] = replace(directions[d], local=local)
+                notes.append(f"direction {d + 1}: {deviations[d].text}")
         else:
             directions.append(_unfitted_pattern(task, one))
             reasons = [_why_not(one)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +15,7 @@ from simrecon.estimate.coherence import CoherenceTest
 from simrecon.estimate.expectation import Expectation
 from simrecon.estimate.frequency import CarrierSearch
 from simrecon.estimate.joint import JointFit, fit_jointly
+from simrecon.estimate.local_pattern import Correction, Deviation, LocalChoice, find_deviation
 from simrecon.estimate.overlap import mismatch_chi2, overlap
 from simrecon.estimate.search import Found, carrier_at, find_carrier, search_region
 from simrecon.estimate.task import FitTask, checked_angles, checked_frames
@@ -35,6 +36,7 @@ def estimate_pattern(
     expected_angles_rad: Sequence[float] | None = None,
     fixed_frequencies_per_um: Sequence[Sequence[float]] | None = None,
     order: str = "PA",
+    local: LocalChoice = "auto",
 ) -> PatternFit:
     """Frequency, phases, intensities and modulation of every direction, with errors and verdicts.
 
@@ -59,6 +61,9 @@ def estimate_pattern(
         Frequencies that are known: only phases, intensities and modulations are fitted.
     order : str
         Acquisition order of the file, for the record.
+    local : {"auto", "off", "on"}
+        Whether the pattern may vary over the field: where it significantly does, never, or always.
+        See :mod:`.local_pattern` for what frequency, phase and modulation then mean.
 
     Returns
     -------
@@ -83,11 +88,87 @@ def estimate_pattern(
         free = _search(task, search, expected.none, None)
         if sum(map(clear, free[0])) > sum(map(clear, found)):
             found, shared, settled = free
-    fits, evidence = _fit(task, found, fixed is not None, settled)
+    said: list[str] = []
+    fits, evidence = _fit(task, found, fixed is not None, said)
+    deviations: dict[int, Deviation] = {}
+    if local != "off" and fits:
+        insist = dict.fromkeys(fits, local == "on")
+        deviations = _deviations(task, fits, fixed is not None, insist)
+    while deviations:
+        told: list[str] = []
+        again = _fit_locally(task, found, fits, deviations, fixed is not None, told)
+        worse = [d for d in deviations if _rank(again[1][d]) == 2 and _rank(evidence[d]) < 2]
+        if not worse:
+            (fits, evidence, deviations), said = again, told
+            break
+        deviations = {d: one for d, one in deviations.items() if d not in worse}
+        settled += [f"direction {d + 1}: fails with a local pattern: not used" for d in worse]
     if fixed is None:
         good = [d for d in fits if judge(evidence[d])[0] != "failed"]
         notes += expected.corrections({d: fits[d].state.frequency_per_um for d in good})
-    return assemble(task, search, found, fits, evidence, shared, order, notes + settled)
+    notes += settled + said
+    return assemble(task, search, found, fits, evidence, shared, order, notes, deviations)
+
+
+def _deviations(
+    task: FitTask, fits: Mapping[int, Fitted], fixed: bool, insist: Mapping[int, bool]
+) -> dict[int, Deviation]:
+    """Directions whose pattern varies over the field, of those in `insist`."""
+    found = {
+        d: find_deviation(
+            task.images,
+            d,
+            fits[d].state,
+            task.variance_e2[d],
+            insist=always,
+            fit_frequency=not fixed,
+        )
+        for d, always in insist.items()
+    }
+    return {d: one for d, one in found.items() if one is not None}
+
+
+def _fit_locally(
+    task: FitTask,
+    found: list[Found],
+    fits: dict[int, Fitted],
+    deviations: dict[int, Deviation],
+    fixed: bool,
+    notes: list[str],
+) -> tuple[dict[int, Fitted], dict[int, Evidence], dict[int, Deviation]]:
+    """Fit again with the deviations undone, then measure them once more under that fit."""
+    corrections = {d: Correction.of(one, task.images) for d, one in deviations.items()}
+    light = {d: one.light for d, one in corrections.items()}
+    even = replace(task, images=replace(task.images, light=light))
+    start = list(found)
+    for d, one in fits.items():
+        state = deviations[d].state if d in deviations else one.state
+        gain = corrections[d].gain if d in corrections else 1.0
+        state = replace(state, modulation=state.modulation / gain)
+        start[d] = found[d].starting_at(state)
+    again, evidence = _fit(even, start, fixed, notes)
+    for d, correction in corrections.items():
+        if d in again:
+            again[d] = _rescaled(again[d], correction.gain)
+            evidence[d] = replace(
+                evidence[d],
+                modulation=again[d].state.modulation,
+                modulation_sd=again[d].errors.modulation,
+            )
+    deviations = deviations | _deviations(
+        task, again, fixed, {d: True for d in deviations if d in again}
+    )
+    told = {d: replace(again[d], state=one.state) for d, one in deviations.items() if d in again}
+    return again | told, evidence, deviations
+
+
+def _rescaled(fitted: Fitted, gain: float) -> Fitted:
+    """Modulation of the pattern from that of a fit that saw it divided by `gain`."""
+    return replace(
+        fitted,
+        state=replace(fitted.state, modulation=fitted.state.modulation * gain),
+        errors=replace(fitted.errors, modulation=fitted.errors.modulation * gain),
+    )
 
 
 def _search(

@@ -11,7 +11,8 @@ A window does not commute with the OTF: to first order
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -50,6 +51,8 @@ class BandImages:
         The same with the window's correction.
     otf : callable
         H(ky, kx).
+    light : mapping of int to ndarray (MY, MX), complex64
+        Factor on the carrier of a direction whose pattern varies over the field.
     """
 
     field: BandField
@@ -58,6 +61,7 @@ class BandImages:
     zero: np.ndarray
     zero_corrected: np.ndarray
     otf: OtfFunction
+    light: Mapping[int, np.ndarray] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def of(cls, frames: np.ndarray, field: BandField, otf: OtfFunction) -> BandImages:
@@ -82,7 +86,13 @@ class BandImages:
             images=self.images[chosen],
             zero=self.zero[chosen],
             zero_corrected=self.zero_corrected[chosen],
+            light={n: self.light[d] for n, d in enumerate(chosen) if d in self.light},
         )
+
+    def carrier(self, direction: int, state: DirectionState) -> np.ndarray:
+        """What demodulates the frames of a direction, (MY, MX) complex64."""
+        carrier = self.field.carrier(state.frequency_per_um)
+        return carrier * self.light[direction] if direction in self.light else carrier
 
     def rows(self, direction: int, state: DirectionState, corrected: bool = True) -> np.ndarray:
         """Rows of one direction demodulated at `state`, (3P + 4, K) complex64.
@@ -94,7 +104,7 @@ class BandImages:
         field, half = self.field, self.half
         images = self.images[direction]
         phases = images.shape[1]
-        carrier = field.carrier(state.frequency_per_um)
+        carrier = self.carrier(direction, state)
         used = images if corrected else images[:1]
         plus = field.transform(used * carrier)
         c = unmixing(state.parameters, phases)[1].astype(np.complex64)
@@ -121,7 +131,7 @@ class BandImages:
         """Bands 0, +1, −1 in their places, without corrections, (k,) each, at samples `used`."""
         unmix = unmixing(state.parameters, state.phase_rad.size).astype(np.complex64)
         first = np.tensordot(unmix[1], self.images[direction, 0], axes=1)
-        plus = self.field.transform(first * self.field.carrier(state.frequency_per_um))
+        plus = self.field.transform(first * self.carrier(direction, state))
         zero = unmix[0] @ self.zero[direction][:, used]
         half = self.half
         return zero, plus[half.index[used]], np.conj(plus[half.mirrored[used]])

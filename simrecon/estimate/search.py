@@ -111,6 +111,11 @@ class Found:
         others = [c.nats for c in self.candidates[1:]]
         return max(others, default=0.0) / max(self.evidence, 1e-30)
 
+    def starting_at(self, state: DirectionState) -> Found:
+        """The same carrier with other start values for the fit."""
+        first, *others = self.candidates
+        return replace(self, candidates=(replace(first, state=state), *others))
+
 
 def search_region(
     cutoff_per_um: float, expected_frequency_per_um: float | None, angle_rad: float | None

@@ -17,6 +17,12 @@ from scipy.interpolate import RectBivariateSpline
 
 _KEYS = frozenset(("y_um", "x_um", "contrast", "phase_rad", "sd", "tiles_used", "tiles_rejected"))
 
+KNOWN_SD = 0.35
+"""Standard deviation of c up to which a node counts as known in reports."""
+CONTRAST_FLOOR = 0.35
+"""Local contrast, over the direction's modulation, below which a band is not raised any further:
+there its noise would swamp the picture, and its share of the effective OTF falls instead."""
+
 Rows = tuple[tuple[float, ...], ...]
 
 
@@ -33,7 +39,7 @@ class LocalField:
     sd : the same shape
         Standard deviation of the complex c (root of the mean square of its modulus), or empty.
     tiles_used, tiles_rejected : int
-        Tiles with signal behind an estimate, and those left out as outliers.
+        Tiles with signal behind an estimate, and how many of them were left out as outliers.
     """
 
     y_um: tuple[float, ...]
@@ -86,6 +92,25 @@ class LocalField:
         """From a function c(y, x) of broadcast positions in µm, over 0…extent (y, x)."""
         y, x = (np.linspace(0.0, e, nodes) for e in extent_um)
         return cls.of(y, x, np.asarray(function(y[:, None], x[None, :])))
+
+    @property
+    def known(self) -> np.ndarray:
+        """Nodes whose c is known to `KNOWN_SD`, (NY, NX) bool; all of them without `sd`."""
+        if not self.sd:
+            return np.ones((len(self.y_um), len(self.x_um)), dtype=bool)
+        return np.asarray(self.sd) < KNOWN_SD
+
+    def summary(self) -> dict[str, Any]:
+        """How much it varies where it is known; JSON-ready, for reports."""
+        contrast, phase = (np.asarray(rows) for rows in (self.contrast, self.phase_rad))
+        seen = self.known & (contrast > 2.0 * np.asarray(self.sd or 0.0))
+        contrast, phase = contrast[self.known], phase[seen]
+        return {
+            "max_phase_deviation_deg": float(np.degrees(np.abs(phase)).max(initial=0.0)),
+            "contrast_range": [float(contrast.min(initial=1.0)), float(contrast.max(initial=1.0))],
+            "tiles_used": self.tiles_used,
+            "tiles_rejected": self.tiles_rejected,
+        }
 
     @property
     def values(self) -> np.ndarray:
@@ -167,6 +192,13 @@ class LocalField:
             int(data.get("tiles_used", 0)),
             int(data.get("tiles_rejected", 0)),
         )
+
+
+def undone(light: np.ndarray) -> np.ndarray:
+    """1/c, with the modulus of c taken as at least :data:`CONTRAST_FLOOR`."""
+    modulus = np.abs(light)
+    phase = np.conj(light) / np.maximum(modulus, 1e-12)
+    return np.asarray(phase / np.maximum(modulus, CONTRAST_FLOOR))
 
 
 def _rows(values: np.ndarray) -> Rows:

@@ -225,6 +225,7 @@ def pattern_summary(pattern: PatternFit) -> list[Mapping[str, Any]]:
             "drift_um": [list(u) for u in d.drift_um],
             "correlation": list(d.correlation),
             "peak_to_background": d.peak_to_background,
+            "local": None if d.local is None else d.local.summary(),
             "verdict": d.verdict,
         }
         for d in pattern.directions

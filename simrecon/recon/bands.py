@@ -14,16 +14,13 @@ import numpy as np
 
 from simrecon.errors import QualityError, UsageError
 from simrecon.model.grid import Grid
-from simrecon.model.local_field import LocalField
+from simrecon.model.local_field import LocalField, undone
 from simrecon.model.pattern import DirectionPattern, PatternFit
 from simrecon.model.psf import DetectionOTF
 from simrecon.physics.otf import evaluate_otf, open_support
 
 MAX_CONDITION = 50.0
 """Largest accepted condition number of a mixing matrix (equal 3-step patterns have 1)."""
-CONTRAST_FLOOR = 0.35
-"""Local contrast, over the direction's modulation, below which a band is not raised any further:
-there its noise would swamp the picture, and its share of the effective OTF falls instead."""
 
 
 def mixing_matrix(direction: DirectionPattern) -> np.ndarray:
@@ -139,13 +136,6 @@ class Band:
     def light(self, grid: Grid) -> np.ndarray | None:
         """Local deviation of this order on `grid`, (Y, X) complex128; None where there is none."""
         return None if self.local is None else self.local.at(*grid.positions_um(), self.order)
-
-
-def undone(light: np.ndarray) -> np.ndarray:
-    """1/c, with the modulus of c taken as at least :data:`CONTRAST_FLOOR`."""
-    modulus = np.abs(light)
-    phase = np.conj(light) / np.maximum(modulus, 1e-12)
-    return np.asarray(phase / np.maximum(modulus, CONTRAST_FLOOR))
 
 
 def make_bands(pattern: PatternFit, frame_variance_e2: np.ndarray) -> tuple[Band, ...]:

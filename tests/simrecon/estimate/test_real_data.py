@@ -19,19 +19,19 @@ def table(fit, pixel_um):
 
 
 def test_tirfsim_periods_and_angles():
-    """The second and third direction of the data README; the first is doubtful in these data."""
+    """Of the data README; the pattern of all three directions varies over the field."""
     folder = real("tirfsim-mt")
     frames = np.stack([tifffile.imread(folder / f"1_X{i}.tif") for i in range(1, 10)])
     pixel = 0.08667
     otf = theoretical_otf(Optics(na=1.49, emission_nm=660.0), pixel_um=pixel)
     fit = estimate_pattern(frames.reshape(3, 3, 256, 256).astype(np.float32), pixel, otf)
     found = table(fit, pixel)
-    for (period, angle, _), true in zip(found[1:], ((2.662, -28.9), (2.662, 31.9)), strict=True):
+    published = ((2.698, -88.8), (2.662, -28.9), (2.662, 31.9))
+    for (period, angle, verdict), true in zip(found, published, strict=True):
         assert period == pytest.approx(true[0], abs=0.02)
         assert angle == pytest.approx(true[1], abs=0.5)
-    assert found[0][0] == pytest.approx(2.698, abs=0.04)
-    assert found[0][1] == pytest.approx(-88.8, abs=0.5)
-    assert found[0][2] == "weak"
+        assert verdict in ("ok", "weak")
+    assert all(d.local is not None for d in fit.directions)
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -10,8 +10,8 @@ from sim_examples import CUTOFF, ideal_otf, make_pattern
 
 from simrecon.backend import to_numpy
 from simrecon.model.grid import Grid
-from simrecon.model.local_field import LocalField
-from simrecon.recon.bands import CONTRAST_FLOOR, make_bands, undone
+from simrecon.model.local_field import CONTRAST_FLOOR, LocalField, undone
+from simrecon.recon.bands import make_bands
 from simrecon.recon.operator import Reconstructor, Regularization
 
 
