@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from simrecon.channel_split import ChannelSplit, find_channels
 from simrecon.estimate.direction_peaks import direction_peaks
 from simrecon.estimate.order import (
     EXPLAINS,
@@ -52,12 +53,21 @@ class Grouping:
         What is known about the frames.
     notes : tuple of str
         Claims of the file that the frames contradict.
+    channels : ChannelSplit or None
+        Where the channels are, when a plain sequence holds several.
     """
 
     data: Any
     rows: tuple[OrderRow, ...]
     facts: RawFrames
     notes: tuple[str, ...] = ()
+    channels: ChannelSplit | None = None
+
+    @property
+    def order(self) -> str:
+        """Letters of the best order, fastest first, the channel's among them if it was found."""
+        best = self.rows[0].reading
+        return best.name if self.channels is None else self.channels.insert(best.axes)
 
     @property
     def ambiguous_time(self) -> bool:
@@ -138,6 +148,10 @@ def _steps(raw: RawFrames, count: int) -> list[list[tuple[int, int]]]:
 def _judged_frames(raw: RawFrames) -> Grouping:
     """Try every order of every plausible number of directions and phases."""
     frames, raw = _one_sequence(raw)
+    channels = None
+    if raw.channels is not None and raw.channels > 1 and frames.shape[1] == 1:
+        channels = find_channels(frames[0, 0], raw.channels)
+        frames = channels.split(frames[:, 0])
     sequence = frames[0, 0]
     stated = "" if raw.order is None else core_order(raw.order)
     candidates: list[FrameOrder] = []
@@ -148,7 +162,7 @@ def _judged_frames(raw: RawFrames) -> Grouping:
         rows = _rows(sequence, candidates, raw.pixel_um, stated)
         if rows[0].explained >= CONCLUSIVE:
             break
-    return Grouping(_arranged(frames, rows[0].reading), rows, raw)
+    return Grouping(_arranged(frames, rows[0].reading), rows, raw, (), channels)
 
 
 def _outer_letter(raw: RawFrames, angles: int, phases: int, count: int) -> str:
@@ -172,7 +186,7 @@ def _one_sequence(raw: RawFrames) -> tuple[np.ndarray, RawFrames]:
         n_angles, n_phases, planes = (int(n) for n in data.shape[2:5])
         raw = replace(raw, angles=n_angles, phases=n_phases, planes=planes, order=order)
     else:
-        angles, phases = _steps(raw, raw.count)[0][0]
+        angles, phases = _steps(raw, raw.count // (raw.channels or 1))[0][0]
         whole = replace(raw, angles=angles, phases=phases, planes=None, order="PAZ")
         data, order = arrange(whole, plan_layout(whole, None, None, None, "the file")), "PAZ"
     letters = order if "Z" in order else f"{order}Z"

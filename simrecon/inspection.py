@@ -181,8 +181,8 @@ def inspect(
         format=str(raw.metadata.get("format", "array")),
         dtype=np.dtype(data.dtype).name,
         sizes=sizes,
-        order=best.order,
-        order_decided=decided,
+        order=grouping.order,
+        order_decided=decided and (grouping.channels is None or grouping.channels.decided),
         order_sentence=sentence,
         orders=rows,
         orientation="rows turned round on reading (stored bottom-up)"
@@ -195,7 +195,7 @@ def inspect(
         excitation_na=raw.excitation_na,
         emission_nm=raw.emission_nm,
         excitation_nm=raw.excitation_nm,
-        missing=_missing(raw, decided, best),
+        missing=_missing(raw, decided, best, grouping.order),
         counts=counts_evidence(data),
         saturated_fraction=saturation(data)[0],
         brightness=brightness(first_acquisition(data)[:, :, data.shape[4] // 2], _offset(raw)),
@@ -218,6 +218,13 @@ def _notes(grouping: Grouping, decided: bool) -> tuple[str, ...]:
     if decided and facts.order and core_order(facts.order) != best.order:
         notes.append(
             f"The data speak for order {best.order}, not {facts.order}: give --order {best.order}."
+        )
+    if grouping.channels is not None:
+        split = grouping.channels
+        sure = "" if split.decided else ", but that is not certain"
+        notes.append(
+            f"Channels change every {split.stride} frame(s): that separates the pictures best "
+            f"({100 * split.explained:.0f} % of their variation){sure}."
         )
     if grouping.ambiguous_time:
         notes.append(
@@ -285,7 +292,7 @@ def brightness(frames: np.ndarray, offset: float) -> Brightness:
     return Brightness(total, within, grade, tuple(tuple(float(v) for v in row) for row in means))
 
 
-def _missing(raw: RawFrames, decided: bool, best: OrderRow) -> tuple[str, ...]:
+def _missing(raw: RawFrames, decided: bool, best: OrderRow, order: str) -> tuple[str, ...]:
     """Options that :func:`simrecon.read` will ask for, or without which it must assume."""
     missing = []
     if raw.pixel_um is None:
@@ -296,8 +303,8 @@ def _missing(raw: RawFrames, decided: bool, best: OrderRow) -> tuple[str, ...]:
         missing.append("--na")
     if (best.angles, best.phases) != (3, 3) and (raw.angles is None or raw.phases is None):
         missing.append(f"--angles {best.angles} --phases {best.phases}")
-    if raw.order is None and best.order != "PA":
-        missing.append(f"--order {best.order}")
+    if raw.order is None and order != "PA":
+        missing.append(f"--order {order}")
     elif raw.order is None and not decided:
         missing.append("--order")
     if best.planes > 1 and best.times > 1 and raw.planes is None:

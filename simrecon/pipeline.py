@@ -14,6 +14,7 @@ from simrecon.checks import check_frames, saturation
 from simrecon.config import ReconstructionSettings, Settings, as_settings
 from simrecon.errors import QualityError, UsageError
 from simrecon.estimate.out_of_focus import OutOfFocus, out_of_focus
+from simrecon.explanation import explanation, order_hint
 from simrecon.model.grid import Grid
 from simrecon.model.pattern import PatternFit
 from simrecon.model.psf import DetectionOTF
@@ -31,6 +32,7 @@ from simrecon.preparation import (
     preset_pattern,
 )
 from simrecon.qc import gates as qc_gates
+from simrecon.qc.explain import Finding
 from simrecon.qc.picture import picture_numbers
 from simrecon.qc.raw_consistency import RawConsistency, judge
 from simrecon.recon.attenuation import AUTO_STRENGTH, Attenuation
@@ -309,7 +311,9 @@ def _pattern(
         run.kind = "widefield"
         run.note("the pattern fit failed: this is the WIDEFIELD picture, not a SIM picture")
     else:
-        gate_pattern(pattern, [*run.stack.notes, *channel.notes], given=given is not None)
+        failed = pattern.verdict == "failed"
+        hint = order_hint(data, run.stack.pixel_um) if failed else []
+        gate_pattern(pattern, [*hint, *run.stack.notes, *channel.notes], given=given is not None)
     run.note(*pattern.notes)
     qc_gates.gate_pattern(run.gates, pattern, where)
     qc_gates.gate_intensity(run.gates, pattern, where)
@@ -448,6 +452,30 @@ def _psf(operators: Sequence[Reconstructor | None], zoomed: Grid) -> np.ndarray 
     return np.stack([p / p.sum() for p in psfs])
 
 
+def _explanation(
+    run: _Run,
+    arrays: _Arrays,
+    patterns: Sequence[Sequence[PatternFit]],
+    numbers: Sequence[dict[str, Any]],
+    channels: Sequence[Channel],
+) -> list[Finding]:
+    """Likely causes, channel by channel, when a gate was not passed."""
+    if run.gates.summary()["overall"] == "ok" or run.kind == "widefield":
+        return []
+    start = clock.perf_counter()
+    found: list[Finding] = []
+    for channel in channels:
+        c, z = channel.index, int(run.stack.data.shape[4]) // 2
+        own = next(n for n in numbers if (n["time"], n["channel"]) == (0, c))
+        variance = None if arrays.variance is None else arrays.variance[0, c, z]
+        image = arrays.image[0, c, z]
+        causes = explanation(run.stack, run.settings, channel, patterns[0][c], image, variance, own)
+        where = f"channel {c}, " if len(channels) > 1 else ""
+        found += [replace(f, where=f"{where}{f.where}") for f in causes]
+    run.timed("explain", start)
+    return found
+
+
 def _result(
     run: _Run,
     arrays: _Arrays,
@@ -478,6 +506,9 @@ def _result(
         "method": run.settings.reconstruction.method,
         "verdicts": verdicts,
         "reasons": run.gates.reasons,
+        "explanation": [
+            f.to_dict() for f in _explanation(run, arrays, patterns, numbers, channels)
+        ],
         "notes": run.notes,
         "acquisitions": numbers,
         "patterns": [[qc_gates.pattern_summary(p) for p in row] for row in patterns],

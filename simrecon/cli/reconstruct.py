@@ -19,6 +19,7 @@ from simrecon.io.reader import expand_paths
 from simrecon.model.psf import DetectionOTF
 from simrecon.model.stack import SimStack
 from simrecon.provenance import describe_files, peak_memory_gb
+from simrecon.qc.explain import Finding
 from simrecon.result import Result
 from simrecon.shell import EXIT_OK, EXIT_QUALITY, Reporter, command_line
 from simrecon.shell_options import FileOptions, memory_gb, side_inputs
@@ -173,6 +174,7 @@ def summary(result: Result, written: list[Path]) -> str:
         lines.append(direction_line(index, d))
     lines += [f"note: {text}" for text in result.qc["notes"]]
     lines += [f"check: {text}" for text in result.qc["reasons"]]
+    lines += [f"likely cause: {Finding(**f).sentence}" for f in result.qc["explanation"]]
     numbers: dict[str, Any] = result.qc["acquisitions"][0]
     if "iterative" in numbers:
         lines.append(iterative_line(numbers["iterative"]))

@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import shift as moved
 
+from simrecon import pipeline
 from simrecon.config import Settings
+from simrecon.explanation import explanation
 from simrecon.model.camera import Camera
 from simrecon.model.pattern import DirectionPattern, PatternFit
 from simrecon.model.stack import SimStack
 from simrecon.physics.otf import theoretical_otf
 from simrecon.physics.simulate import DEFAULT_OPTICS, fine_field, simulate
+from simrecon.preparation import prepare_channel
 
 SHAPE = (192, 192)
 
@@ -192,3 +195,16 @@ _FAULTS: dict[str, Callable[[int, str], Case]] = {
     "offset too low": _offset(0.0),
 }
 FAULTS = tuple(_FAULTS)
+
+
+def causes(name: str, seed: int, kind: str = "mixed") -> tuple[list[str], bool]:
+    """Causes named for a fault, strongest first, and whether all gates were passed."""
+    case = fault(name, seed, kind)
+    result = pipeline.reconstruct(case.stack, case.settings, otf=case.otf, pattern=case.pattern)
+    channel = prepare_channel(case.stack, 0, case.settings, case.otf)
+    assert result.variance is not None
+    found = explanation(
+        case.stack, case.settings, channel, result.pattern, result.image[0, 0, 0],
+        result.variance[0, 0, 0], result.qc["acquisitions"][0],
+    )  # fmt: skip
+    return [f.cause for f in found], result.passed

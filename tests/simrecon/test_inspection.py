@@ -73,6 +73,29 @@ def test_declared_time_points_leave_no_doubt():
     assert not any("look the same" in note for note in found.notes)
 
 
+@pytest.mark.parametrize("order", ["CPA", "PCA", "PAC", "APC"])
+def test_channels_of_a_plain_sequence(order, tmp_path):
+    """Two channels that show different things; their number is given, their place is found."""
+    frames = np.stack([make_frames(seed=s)[0, :, :, 0] for s in (1, 2)])  # C A P Y X
+    letters = order[::-1]
+    sequence = frames.transpose(*("CAP".index(c) for c in letters), 3, 4).reshape(18, 96, 96)
+    found = inspect(RawFrames(sequence, (("S", 18),), channels=2))
+    assert (found.order, found.order_decided) == (order, True)
+    assert (found.sizes["C"], found.sizes["A"], found.sizes["P"]) == (2, 3, 3)
+    assert f"--order {order}" in found.missing
+    tifffile.imwrite(tmp_path / "a.tif", sequence, photometric="minisblack")
+    stack = read(tmp_path / "a.tif", order=order, channels=2, angles=3, phases=3,
+                 pixel_um=0.065, na=1.4, emission_nm=525.0)  # fmt: skip
+    np.testing.assert_array_equal(stack.data[0, :, :, :, 0], frames)
+
+
+def test_channels_that_look_alike_are_not_certain():
+    frames = np.concatenate([make_frames(seed=1)[0, :, :, 0].reshape(9, 96, 96)] * 2)
+    found = inspect(RawFrames(frames, (("S", 18),), channels=2))
+    assert not found.order_decided
+    assert any("not certain" in note for note in found.notes)
+
+
 def test_single_direction():
     found = inspect(raw_of(make_frames(angles_deg=(25.0,), phases=5, seed=3)))
     assert (found.sizes["A"], found.sizes["P"]) == (1, 5)
