@@ -26,9 +26,13 @@ BACKGROUND_LIMIT = 0.4
 NOISE_LIMITS = (0.8, 1.2)
 NOISE_SHARE_LIMIT = 0.3
 WIDEFIELD_NOISE_LIMIT = 0.1
+HAZE_LIMIT = 0.5
 EDGE_LIMIT, EDGE_LIGHT_LIMIT = 1.6, 1.5
 SATURATED_LIMIT = 1e-3
 ORDER_LEAD = 0.3
+_HIDDEN_BY_RIM = (
+    "otf too wide", "otf too narrow", "flicker", "modulation too low", "modulation too high"
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,9 @@ def explain(found: Symptoms) -> tuple[Finding, ...]:
     if wrong_order:
         return (*wrong_order, *_saturation(found))
     findings = [f for rule in _RULES for f in rule(found)]
+    rim = _border(found)
+    if rim:  # a bright rim alone changes brightness and both bands: they cannot be judged
+        findings = [*rim, *(f for f in findings if f.cause not in _HIDDEN_BY_RIM)]
     if not findings:
         findings = list(_residual(found))
     return tuple(sorted(findings, key=lambda f: -f.weight))
@@ -340,47 +347,53 @@ def _mean_of(values: Sequence[float | None]) -> float | None:
     return float(np.median(known)) if known else None
 
 
-def _optics(found: Symptoms) -> list[Finding]:
-    """OTF too wide or too narrow, and out-of-focus light, which look alike at low frequencies."""
+def _haze(found: Symptoms) -> list[Finding]:
+    values = [d.haze_agreement for d in found.directions if _agreement(d) is not None]
+    share = _mean_of(values)
+    if share is None or share > HAZE_LIMIT or _too_dim(found):
+        return []
+    return [
+        Finding(
+            "out of focus",
+            f"smooth light carries {100 * share:.0f} % of the stripes that the rest has (limit "
+            f"{100 * HAZE_LIMIT:.0f} %), background {100 * found.background_share:.0f} % of the "
+            "mean",
+            "all directions",
+            "out-of-focus light covers the sample",
+            "a thinner sample, TIRF, or 3-D SIM; do not measure brightness in the haze",
+            float(np.log(share) / np.log(HAZE_LIMIT)) + 1.0,
+        )
+    ]
+
+
+def _otf(found: Symptoms) -> list[Finding]:
     usable = [d for d in found.directions if _agreement(d) is not None]
     slope = _mean_of([d.slope for d in usable])
     low = _mean_of([d.low_agreement for d in usable])
-    if slope is None or _too_dim(found):
+    if slope is None or low is None or _too_dim(found):
         return []
-    measured = (
-        f"bands 0 and 1 differ by {slope:+.2f} (log) from one end of their overlap to the other"
-    )
-    otf_action = "check --na, --emission-nm and --pixel-um, or give a measured OTF (--otf)"
-    if slope < SLOPE_WIDE and low is not None and low < LOW_WIDE:
-        return [
-            Finding(
-                "otf too wide",
-                f"{measured} (limit {SLOPE_WIDE:g})",
-                "all directions",
-                "the OTF passes more than the microscope does (NA too high, wavelength too short, "
-                "or the sample is out of focus)",
-                otf_action,
-                slope / SLOPE_WIDE,
-            )
-        ]
-    haze = found.background_share > BACKGROUND_LIMIT
-    narrow = low is not None and low > LOW_NARROW
-    if slope > SLOPE_NARROW and (narrow or haze):
+    if slope < SLOPE_WIDE and low < LOW_WIDE:
+        limit, name = SLOPE_WIDE, "otf too wide"
+        likely = (
+            "the OTF passes more than the microscope does (NA too high or wavelength too short), "
+            "or the sample is slightly out of focus"
+        )
+    elif slope > SLOPE_NARROW and low > LOW_NARROW:
+        limit, name = SLOPE_NARROW, "otf too narrow"
         likely = "the OTF passes less than the microscope does (NA too low or wavelength too long)"
-        if haze:
-            likely = "out-of-focus light covers the sample" + ("; or " + likely if narrow else "")
-        return [
-            Finding(
-                "out of focus" if haze else "otf too narrow",
-                f"{measured} (limit {SLOPE_NARROW:g}), background "
-                f"{100 * found.background_share:.0f} % of the mean",
-                "all directions",
-                likely,
-                "thinner sample, TIRF, or 3-D SIM; " * haze + otf_action,
-                slope / SLOPE_NARROW,
-            )
-        ]
-    return []
+    else:
+        return []
+    return [
+        Finding(
+            name,
+            f"bands 0 and 1 differ by {slope:+.2f} (log) from one end of their overlap to the "
+            f"other (limit {limit:g})",
+            "all directions",
+            likely,
+            "check --na, --emission-nm and --pixel-um, or give a measured OTF (--otf)",
+            slope / limit,
+        )
+    ]
 
 
 def _offset(found: Symptoms) -> list[Finding]:
@@ -427,7 +440,8 @@ def _border(found: Symptoms) -> list[Finding]:
             f"fine structure at the border is {found.edge_ratio:.1f} times as strong as inside "
             f"(limit {EDGE_LIMIT:g}), light there {found.edge_light:.1f} times the mean",
             "within some 10 px of the border",
-            "bright objects are cut by the border of the field",
+            "bright objects are cut by the border of the field (OTF, modulation and flicker cannot "
+            "be judged then)",
             "do not trust the rim; record with a margin or crop so that no bright object is cut",
             found.edge_ratio / EDGE_LIMIT,
         )
@@ -454,5 +468,5 @@ def _residual(found: Symptoms) -> list[Finding]:
 
 _RULES: tuple[Callable[[Symptoms], list[Finding]], ...] = (
     _frequency, _frame_phase, _direction_phase, _modulation, _drift, _brightness, _saturation,
-    _light, _regularization, _optics, _offset, _border,
+    _light, _regularization, _haze, _otf, _offset,
 )  # fmt: skip

@@ -27,7 +27,7 @@ EDGE_PX = 6
 CLEAR_PEAK = 12.0
 """Peak height from which a carrier's place is believed."""
 _LOW_PER_UM = (0.3, 1.0)
-"""Frequencies where out-of-focus light is, cycles/µm."""
+"""Upper limits of the very lowest and of the low frequencies, cycles/µm."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,8 @@ class DirectionSymptoms:
     slope : float or None
         ln |c| where band 0 is at low frequencies less that where band 1 is: 0 for the right OTF,
         negative when the assumed OTF is too wide.
+    haze_agreement : float or None
+        |c| below 0.3 cycles/µm over that elsewhere: smooth light without stripes makes it small.
     carrier_off_samples : float or None
         Distance of the strongest pattern peak from the pattern's frequency, DFT samples.
     frame_turns_rad : tuple of float
@@ -56,6 +58,7 @@ class DirectionSymptoms:
     agreement: complex | None
     low_agreement: float | None
     slope: float | None
+    haze_agreement: float | None
     carrier_off_samples: float | None
     frame_turns_rad: tuple[float, ...]
     frame_brightness: tuple[float, ...]
@@ -195,6 +198,7 @@ def _directions(
                 agreement=overlap.ratio(overlap.everywhere),
                 low_agreement=overlap.low_agreement(),
                 slope=overlap.slope(),
+                haze_agreement=overlap.haze_agreement(),
                 carrier_off_samples=_carrier_off(search, d, one.frequency_per_um),
                 frame_turns_rad=_turns(search, d, one.frequency_per_um, one.phase_rad, window),
                 frame_brightness=tuple(float(b) for b in brightness[d]),
@@ -224,9 +228,7 @@ class Overlap:
         ky, kx = grid.frequencies_per_um()
         near = np.hypot(ky, kx)
         far = np.hypot(ky + one.carrier_per_um[0], kx + one.carrier_per_um[1])
-        both = (np.maximum(near, far) < 0.9 * otf.cutoff_per_um) & (
-            np.minimum(near, far) > _LOW_PER_UM[0]
-        )
+        both = (np.maximum(near, far) < 0.9 * otf.cutoff_per_um) & (near > 0)
         t0, t1 = zero.transfer(otf, grid), one.transfer(otf, grid)
         window = hann_window(*grid.shape)
         norm = float(np.sum(window.astype(np.float64) ** 2))
@@ -247,8 +249,8 @@ class Overlap:
 
     @property
     def everywhere(self) -> np.ndarray:
-        """Mask of the whole overlap."""
-        return np.ones(self.x.shape, bool)
+        """The whole overlap but for the lowest frequencies of either band."""
+        return np.minimum(self.near_per_um, self.far_per_um) > _LOW_PER_UM[0]
 
     def ratio(self, where: np.ndarray) -> complex | None:
         """Band 1 over band 0 there; None without enough signal."""
@@ -261,8 +263,14 @@ class Overlap:
 
     def low_agreement(self) -> float | None:
         """|c| at low frequencies of band 0 over that elsewhere."""
-        low = self.ratio(self.near_per_um < _LOW_PER_UM[1])
+        low = self.ratio(self.everywhere & (self.near_per_um < _LOW_PER_UM[1]))
         rest = self.ratio(self.near_per_um > 2 * _LOW_PER_UM[1])
+        return None if low is None or rest is None else abs(low) / max(abs(rest), 1e-6)
+
+    def haze_agreement(self) -> float | None:
+        """|c| at the very lowest frequencies of band 0 over that elsewhere."""
+        low = self.ratio(self.near_per_um < _LOW_PER_UM[0])
+        rest = self.ratio(self.everywhere)
         return None if low is None or rest is None else abs(low) / max(abs(rest), 1e-6)
 
     def slope(self) -> float | None:

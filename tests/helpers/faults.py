@@ -191,7 +191,7 @@ _FAULTS: dict[str, Callable[[int, str], Case]] = {
     "saturation": _saturation,
     "out of focus": _haze,
     "frame order": _order,
-    "offset too high": _offset(135.0),
+    "offset too high": _offset(145.0),
     "offset too low": _offset(0.0),
 }
 FAULTS = tuple(_FAULTS)
