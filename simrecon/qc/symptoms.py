@@ -250,7 +250,7 @@ class Overlap:
     @property
     def everywhere(self) -> np.ndarray:
         """The whole overlap but for the lowest frequencies of either band."""
-        return np.minimum(self.near_per_um, self.far_per_um) > _LOW_PER_UM[0]
+        return np.asarray(np.minimum(self.near_per_um, self.far_per_um) > _LOW_PER_UM[0])
 
     def ratio(self, where: np.ndarray) -> complex | None:
         """Band 1 over band 0 there; None without enough signal."""

@@ -201,10 +201,12 @@ def causes(name: str, seed: int, kind: str = "mixed") -> tuple[list[str], bool]:
     """Causes named for a fault, strongest first, and whether all gates were passed."""
     case = fault(name, seed, kind)
     result = pipeline.reconstruct(case.stack, case.settings, otf=case.otf, pattern=case.pattern)
+    if not result.passed:
+        return [f["cause"] for f in result.qc["explanation"]], False
     channel = prepare_channel(case.stack, 0, case.settings, case.otf)
     assert result.variance is not None
     found = explanation(
         case.stack, case.settings, channel, result.pattern, result.image[0, 0, 0],
         result.variance[0, 0, 0], result.qc["acquisitions"][0],
     )  # fmt: skip
-    return [f.cause for f in found], result.passed
+    return [f.cause for f in found], True
