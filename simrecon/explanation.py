@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -53,9 +53,36 @@ def symptoms_of(
     )
 
 
-def explanation(*args: Any) -> tuple[Finding, ...]:
-    """Likely causes, strongest first; arguments of :func:`symptoms_of`."""
-    return likely_causes(symptoms_of(*args))
+def explanation(
+    stack: SimStack,
+    settings: Settings,
+    channels: Sequence[Channel],
+    patterns: Sequence[PatternFit],
+    pictures: tuple[np.ndarray, np.ndarray | None],
+    numbers: Sequence[Mapping[str, Any]],
+) -> list[dict[str, Any]]:
+    """Likely causes at the first time point, channel by channel, the strongest first, JSON-ready.
+
+    Parameters
+    ----------
+    patterns
+        One per channel.
+    pictures : (ndarray, ndarray or None), shape (T, C, Z, qY, qX)
+        Reconstruction and variance.
+    numbers
+        "acquisitions" of ``qc.json``.
+    """
+    found: list[Finding] = []
+    plane = int(stack.data.shape[4]) // 2
+    for channel, pattern in zip(channels, patterns, strict=True):
+        c = channel.index
+        image, variance = (None if p is None else p[0, c, plane] for p in pictures)
+        own = next(n for n in numbers if (n["time"], n["channel"]) == (0, c))
+        assert image is not None
+        causes = likely_causes(symptoms_of(stack, settings, channel, pattern, image, variance, own))
+        where = f"channel {c}, " if len(channels) > 1 else ""
+        found += [replace(f, where=f"{where}{f.where}") for f in causes]
+    return [f.to_dict() for f in found]
 
 
 def order_hint(data: Acquisition, pixel_um: float) -> list[str]:

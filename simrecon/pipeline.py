@@ -32,7 +32,6 @@ from simrecon.preparation import (
     preset_pattern,
 )
 from simrecon.qc import gates as qc_gates
-from simrecon.qc.explain import Finding
 from simrecon.qc.picture import picture_numbers
 from simrecon.qc.raw_consistency import RawConsistency, judge
 from simrecon.recon.attenuation import AUTO_STRENGTH, Attenuation
@@ -452,30 +451,6 @@ def _psf(operators: Sequence[Reconstructor | None], zoomed: Grid) -> np.ndarray 
     return np.stack([p / p.sum() for p in psfs])
 
 
-def _explanation(
-    run: _Run,
-    arrays: _Arrays,
-    patterns: Sequence[Sequence[PatternFit]],
-    numbers: Sequence[dict[str, Any]],
-    channels: Sequence[Channel],
-) -> list[Finding]:
-    """Likely causes, channel by channel, when a gate was not passed."""
-    if run.gates.summary()["overall"] == "ok" or run.kind == "widefield":
-        return []
-    start = clock.perf_counter()
-    found: list[Finding] = []
-    for channel in channels:
-        c, z = channel.index, int(run.stack.data.shape[4]) // 2
-        own = next(n for n in numbers if (n["time"], n["channel"]) == (0, c))
-        variance = None if arrays.variance is None else arrays.variance[0, c, z]
-        image = arrays.image[0, c, z]
-        causes = explanation(run.stack, run.settings, channel, patterns[0][c], image, variance, own)
-        where = f"channel {c}, " if len(channels) > 1 else ""
-        found += [replace(f, where=f"{where}{f.where}") for f in causes]
-    run.timed("explain", start)
-    return found
-
-
 def _result(
     run: _Run,
     arrays: _Arrays,
@@ -487,6 +462,10 @@ def _result(
 ) -> Result:
     """Assemble verdicts, numbers and provenance."""
     verdicts = run.gates.summary()
+    why: list[dict[str, Any]] = []
+    if verdicts["overall"] != "ok" and run.kind != "widefield":
+        pictures = (arrays.image, arrays.variance)
+        why = explanation(run.stack, run.settings, channels, patterns[0], pictures, numbers)
     cameras = [
         {
             **c.camera.summary(),
@@ -506,9 +485,7 @@ def _result(
         "method": run.settings.reconstruction.method,
         "verdicts": verdicts,
         "reasons": run.gates.reasons,
-        "explanation": [
-            f.to_dict() for f in _explanation(run, arrays, patterns, numbers, channels)
-        ],
+        "explanation": why,
         "notes": run.notes,
         "acquisitions": numbers,
         "patterns": [[qc_gates.pattern_summary(p) for p in row] for row in patterns],

@@ -204,9 +204,8 @@ def causes(name: str, seed: int, kind: str = "mixed") -> tuple[list[str], bool]:
     if not result.passed:
         return [f["cause"] for f in result.qc["explanation"]], False
     channel = prepare_channel(case.stack, 0, case.settings, case.otf)
-    assert result.variance is not None
     found = explanation(
-        case.stack, case.settings, channel, result.pattern, result.image[0, 0, 0],
-        result.variance[0, 0, 0], result.qc["acquisitions"][0],
+        case.stack, case.settings, [channel], result.patterns[0],
+        (result.image, result.variance), result.qc["acquisitions"],
     )  # fmt: skip
-    return [f.cause for f in found], True
+    return [f["cause"] for f in found], True
