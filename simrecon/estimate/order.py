@@ -5,7 +5,10 @@ plane; under a wrong one the frames of several directions, or of several phases,
 wrong order often keeps strong peaks, so peak heights do not decide: the share of the marks' power
 (:mod:`.frame_marks`) that an order explains does. No OTF is needed.
 
-Thresholds were set on `benchmarks/bench_order.py` (results/order.json).
+Thresholds were set on `benchmarks/bench_order.py`. One plane, numbers of directions and phases not
+told, four objects (a quarter of them beads that show no pattern), 40 stacks per light level at
+1000, 100, 30 and 20 e: right 35, 35, 32 and 31; called certain 29, 25, 21 and 21, of these wrong
+0, 1, 1 and 1.
 """
 
 from __future__ import annotations
