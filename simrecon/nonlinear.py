@@ -73,6 +73,7 @@ class NonLinearPicture:
             "method": self._solver.method,
             "strength_auto": strength.value,
             "strength_factor": self._solver.factor,
+            "misfit": round(strength.misfit, 4),
             "held_out_chi2": [list(pair) for pair in strength.tried],
             "degrees_of_freedom": round(strength.degrees_of_freedom, 5),
             "chi2": round(solution.chi2, 4),

@@ -26,7 +26,7 @@ SECONDS_PER_BAND_SAMPLE = {"build": 1.2e-7, "apply": 1.5e-8, "variance": 6e-8}
 SECONDS_PER_ITERATION = 4e-8
 """Per band and padded SR sample: one forward model and its transpose (measured)."""
 ITERATIONS = {"tv": 150, "hessian": 150, "rl": 40}
-TUNING_ITERATIONS = {"tv": 300, "hessian": 300, "rl": 40}
+TUNING_ITERATIONS = {"tv": 200, "hessian": 200, "rl": 40}
 """Typical numbers for a picture, and for choosing the strength on a part of it."""
 SECONDS_PER_RAW_SAMPLE = {"estimate": 1.2e-6, "qc": 1.2e-7}
 """Seconds on ordinary cores (measured, rounded up)."""

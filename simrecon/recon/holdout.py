@@ -60,6 +60,13 @@ class HeldOut:
         total = float(xp.sum(self.weights * off * off, dtype=xp.float64))
         return total / (1.0 + ALPHA**-2) / float(np.prod(expected.shape))
 
+    def fit_error(self, expected: Array) -> float:
+        """χ² of the copy to fit against frames predicted from it, per pixel."""
+        xp = namespace(expected)
+        off = expected - self.fit
+        total = float(xp.sum(self.fit_weights * off * off, dtype=xp.float64))
+        return total / float(np.prod(expected.shape))
+
     def degrees_of_freedom(self, expected: Array, reference: Array) -> float:
         """Effective parameters of the estimator per raw pixel, tr(∂ expected/∂ frames)/M.
 

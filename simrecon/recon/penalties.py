@@ -11,6 +11,7 @@ Differences are per SR pixel and zero across the border of the field.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from simrecon.backend import Array, device_of, namespace
@@ -123,7 +124,7 @@ class Proximal:
 
     def __call__(self, v: Array, dual: Array) -> tuple[Array, Array]:
         """Proximal point of v, shape (Y, X), and the new dual, shape (n, Y, X)."""
-        step = 1.0 / (self.penalty.bound * _largest_neighbour(1.0 / self.metric))
+        step = self._step
         point, t = dual, 1.0
         for _ in range(self.iterations):
             ascent = point + step * self.penalty.apply(self._primal(v, point))
@@ -132,6 +133,10 @@ class Proximal:
             point = new + ((t - 1.0) / t_new) * (new - dual)
             dual, t = new, t_new
         return self._primal(v, dual), dual
+
+    @cached_property
+    def _step(self) -> Array:
+        return 1.0 / (self.penalty.bound * _largest_neighbour(1.0 / self.metric))
 
     def feasible(self, dual: Array) -> Array:
         """The nearest dual variable of length λ or less at every pixel."""

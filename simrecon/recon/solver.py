@@ -24,12 +24,13 @@ from simrecon.recon.richardson_lucy import RichardsonLucy
 IterativeMethod = Literal["tv", "hessian", "rl"]
 
 TUNING_SIDE_PX = 160
-TUNING_ITERATIONS = 80
+TUNING_ITERATIONS = 60
 FIRST_ITERATIONS = 15
 """Iterations before the weights are taken from the prediction itself."""
+MISFIT_NOTED = 1.2
 _DECADES = (-4.0, 0.0)
 _FIRST_DECADE = -2.0
-_STEP_DECADES = 0.5
+_STEP_DECADES = 1.0
 _PATIENCE = 8
 _LEAST_VARIANCE = 0.25
 
@@ -46,11 +47,16 @@ class Strength:
         Held-out χ² per pixel of every strength that was tried.
     degrees_of_freedom : float
         Effective parameters per raw pixel at `value`.
+    misfit : float
+        Reduced χ² on the part where the strength was chosen. Above :data:`MISFIT_NOTED` the model
+        (pattern, OTF, camera) misses more than noise: what it misses is in both copies, so that
+        fitting it would seem to pay. It was then counted as noise, σ² × misfit.
     """
 
     value: float
     tried: tuple[tuple[float, float], ...]
     degrees_of_freedom: float
+    misfit: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -124,14 +130,22 @@ class IterativeSolver:
         part = (slice(None), slice(None), rows, columns)
         frames, variance, read = (a[part] for a in (frames, variance_e2, read_variance_e2))
         operator = _sharp(self.operator, (rows, columns))
-        held = HeldOut.of(frames, variance)
+        reference = operator.forward(_positive(operator.reconstruct(frames)))
+        found = self._tune(operator, HeldOut.of(frames, variance), read, reference)
+        if found.misfit <= MISFIT_NOTED:
+            return found
+        again = HeldOut.of(frames, variance * found.misfit)
+        return replace(self._tune(operator, again, read, reference), misfit=found.misfit)
+
+    def _tune(
+        self, operator: Reconstructor, held: HeldOut, read: Array, reference: Array
+    ) -> Strength:
         if self.method == "rl":
             value, tried, expected = _tune_iterations(operator, held, read, self.max_iterations)
         else:
             value, tried, expected = _tune_weight(operator, held, Penalty(self.method))
-        reference = operator.forward(_positive(operator.reconstruct(frames)))
-        freedom = held.degrees_of_freedom(expected, reference)
-        return Strength(value, tried, min(max(freedom, 0.0), 0.9))
+        freedom = min(max(held.degrees_of_freedom(expected, reference), 0.0), 0.9)
+        return Strength(value, tried, freedom, held.fit_error(expected) / (1.0 - freedom))
 
     def solve(
         self, frames: Array, variance_e2: Array, read_variance_e2: Array, strength: Strength
@@ -143,7 +157,8 @@ class IterativeSolver:
             why = "limit of" if iterations == self.max_iterations else "held-out frames say"
             found = replace(found, reason=f"{why} {iterations} iterations")
         else:
-            value = strength.value * self.factor
+            noise = strength.misfit**0.5 if strength.misfit > MISFIT_NOTED else 1.0
+            value = strength.value * self.factor * noise  # λ ∝ 1/σ, in units of 1/σ of the frames
             found = self._penalised(frames, variance_e2, read_variance_e2, value)
         xp = namespace(frames)
         off = found.expected - frames
@@ -224,7 +239,7 @@ def _tune_weight(
 ) -> tuple[float, tuple[tuple[float, float], ...], Array]:
     """λ, in units of the precision, whose prediction of the held-out copy is best.
 
-    Steps of half a decade downhill from 0.01, each started from its neighbour, then a parabola.
+    Decades downhill from 0.01, each started from its neighbour, then a parabola in log λ.
     """
     data = LeastSquares(operator, held.fit, held.fit_weights)
     found: dict[float, tuple[float, Estimate]] = {}

@@ -1,5 +1,7 @@
 """The iterative methods: optimality, monotone objectives, strengths chosen by held-out frames."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sim_examples import ideal_otf, make_pattern
@@ -182,6 +184,26 @@ def test_strength_is_chosen_on_a_part_of_a_large_field(monkeypatch):
     op, _, frames, variance = scene((64, 80))
     strength = IterativeSolver(op, "rl").tune(frames, variance, read_of(frames))
     assert 2 < strength.value < 100
+
+
+def test_what_the_model_misses_is_not_fitted(monkeypatch):
+    """A modulation that is far too small: the misfit counts as noise, and rl stops earlier."""
+    op, _, frames, variance = scene(brightness=1e5)
+    lower = [replace(d, modulation=(0.3 * d.modulation[0],)) for d in op.pattern.directions]
+    wrong = Reconstructor(
+        replace(op.pattern, directions=tuple(lower)),
+        op.otf,
+        op.grid,
+        frame_variance_e2=op.frame_variance_e2,
+        regularization=op.regularization,
+        margin_um=op.margin_um,
+    )
+    counted = IterativeSolver(wrong, "rl").tune(frames, variance, read_of(frames))
+    monkeypatch.setattr("simrecon.recon.solver.MISFIT_NOTED", 1e9)
+    fitted = IterativeSolver(wrong, "rl").tune(frames, variance, read_of(frames))
+    assert counted.misfit == pytest.approx(fitted.misfit)
+    assert counted.misfit > 1.2
+    assert counted.value < 0.8 * fitted.value
 
 
 def test_part_of_the_field_predicts_the_same_frames():
