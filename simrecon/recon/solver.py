@@ -30,7 +30,7 @@ FIRST_ITERATIONS = 15
 MISFIT_NOTED = 1.2
 _DECADES = (-4.0, 0.0)
 _FIRST_DECADE = -2.0
-_STEP_DECADES = 1.0
+_STEP_DECADES, _FINE_DECADES = 1.0, 0.5
 _PATIENCE = 8
 _LEAST_VARIANCE = 0.25
 
@@ -239,7 +239,9 @@ def _tune_weight(
 ) -> tuple[float, tuple[tuple[float, float], ...], Array]:
     """λ, in units of the precision, whose prediction of the held-out copy is best.
 
-    Decades downhill from 0.01, each started from its neighbour, then a parabola in log λ.
+    Decades downhill from 0.01, each started from its neighbour, then half decades, then a parabola
+    in log λ. Less than converged pictures predict better than converged ones where λ is too small:
+    after a walk down, larger λ are tried again from where it ended.
     """
     data = LeastSquares(operator, held.fit, held.fit_weights)
     found: dict[float, tuple[float, Estimate]] = {}
@@ -264,6 +266,11 @@ def _tune_weight(
         here += step
     while _DECADES[0] <= here + step <= _DECADES[1] and error(here + step, here) < found[here][0]:
         here += step
+    while step < 0 and here - step <= _DECADES[1] and error(here - step, here) < found[here][0]:
+        here -= step
+    for side in (here - _FINE_DECADES, here + _FINE_DECADES):
+        error(side, here)
+    here = min(found, key=lambda d: found[d][0])
     decade = _parabola(sorted((d, e) for d, (e, _) in found.items()), here)
     tried = tuple((10.0**d, found[d][0]) for d in sorted(found))
     return 10.0**decade, tried, found[here][1].expected
@@ -272,8 +279,8 @@ def _tune_weight(
 def _parabola(points: list[tuple[float, float]], best: float) -> float:
     """Minimum of the parabola through the best of equidistant points and its neighbours."""
     values = dict(points)
-    left, right = values.get(best - _STEP_DECADES), values.get(best + _STEP_DECADES)
+    left, right = values.get(best - _FINE_DECADES), values.get(best + _FINE_DECADES)
     if left is None or right is None:
         return best
     bend = left - 2.0 * values[best] + right
-    return best if bend <= 0 else best + 0.5 * _STEP_DECADES * (left - right) / bend
+    return best if bend <= 0 else best + 0.5 * _FINE_DECADES * (left - right) / bend
