@@ -126,6 +126,7 @@ def row(
         "kind": kind, "peak_e": peak_e, "size": size, "pattern": how,
         **compare(pictures, reference),
         **compare(pictures, reference_image(truth), "_at_sim"),
+        "held_out_gain": found["held_out_gain"], "held_out_gain_sd": found["held_out_gain_sd"],
         "psnr_rl_image": single[0], "rl_image_iterations": single[1],
         "psnr_rl_joint": joint[0], "rl_joint_iterations": joint[1],
         "chi2": found["chi2"], "flux_ratio": found["flux_ratio"],

@@ -37,7 +37,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "width 48": {"width": 48},
     "mu 0.3": {"mu": 0.3},
     "alpha 0.5-1.5": {"alpha": (0.5, 1.5)},
+    "Adam throughout": {"inner_lr": 0.0},
+    "float32": {"precision": "float32"},
+    "one view": {"self_ensemble": False},
     "paper U-Net": {"network": "unet_paper", "lr": 2e-4},
+    "paper U-Net, Adam": {"network": "unet_paper", "lr": 2e-4, "inner_lr": 0.0},
 }
 
 
@@ -84,7 +88,7 @@ def main(argv: list[str] | None = None) -> None:
     if a.quick:
         a.size, a.iterations, a.kinds, a.peaks = 128, 10, ["rings"], [50.0]
         a.variants = ["default", "loss l2"]
-    base = {"iterations": a.iterations, "uncertainty_draws": 0}
+    base = {"iterations": a.iterations, "uncertainty_draws": 0, "held_out_draws": 0}
     name = a.name or ("networks_quick" if a.quick else "networks")
     rows: list[dict[str, Any]] = []
     for kind in a.kinds:

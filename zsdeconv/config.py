@@ -87,7 +87,9 @@ class ZsSettings(BaseModel):
     self_ensemble: bool = Field(
         default=True, description="mean over the field's allowed turns and mirror images"
     )
-    uncertainty_draws: int = Field(default=4, ge=0, description="simulated repeats; 0: no map")
+    uncertainty_draws: int = Field(
+        default=3, ge=0, description="simulated repeats in each of two rounds; 0: no map"
+    )
     held_out_draws: int = Field(
         default=2,
         ge=0,

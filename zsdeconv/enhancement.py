@@ -34,7 +34,7 @@ from zsdeconv.selection import select_acquisition
 from zsdeconv.train import fit
 from zsdeconv.training import Training, prepare
 from zsdeconv.training_state import restore_state
-from zsdeconv.uncertainty import bootstrap_uncertainty
+from zsdeconv.uncertainty import estimated_uncertainty
 
 
 @dataclass(frozen=True)
@@ -242,7 +242,7 @@ def _assemble(
     objects = (factor * objects).astype(np.float32)
     uncertainty = None
     if s.uncertainty_draws > 0:
-        uncertainty = bootstrap_uncertainty(
+        uncertainty = estimated_uncertainty(
             m, objects, lambda frames: factor * method(frames), s.uncertainty_draws, rng, progress
         )
     consistency = raw_consistency(m, objects)

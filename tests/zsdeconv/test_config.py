@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from simrecon.errors import DeviceError, UsageError
-from zsdeconv.bridge import select_device
+from zsdeconv import bridge
+from zsdeconv.bridge import select_device, select_precision
 from zsdeconv.config import ZsSettings, build_settings, parse_duration_s
 
 
@@ -28,6 +30,7 @@ def test_bad_durations_are_usage_errors(text):
         ({"margin": 70, "patch": 128}, "margin"),
         ({"upsample": True}, "unet_paper"),
         ({"loss": "l1"}, "raw"),
+        ({"held_out_draws": 1}, "held_out_draws"),
     ],
 )
 def test_bad_settings_name_the_problem(values, word):
@@ -51,3 +54,22 @@ def test_absent_gpu_is_a_device_error(monkeypatch):
     fallback = select_device("auto")
     assert fallback.kind == "cpu"
     assert "no GPU" in fallback.reason
+
+
+@pytest.mark.parametrize(
+    "text, request_, wanted",
+    [
+        ("flags\t\t: fpu sse2 avx512_bf16\n", "auto", torch.bfloat16),
+        ("flags\t\t: fpu sse2 avx512f\n", "auto", torch.float32),
+        ("model name : avx512_bf16\nflags : fpu\n", "auto", torch.float32),
+        (None, "auto", torch.float32),
+        (None, "bfloat16", torch.bfloat16),
+        ("flags : amx_bf16\n", "float32", torch.float32),
+    ],
+)
+def test_bfloat16_only_where_the_processor_has_it(text, request_, wanted, tmp_path, monkeypatch):
+    path = tmp_path / "cpuinfo"
+    if text is not None:
+        path.write_text(text)
+    monkeypatch.setattr(bridge, "_CPUINFO", path)
+    assert select_precision(request_, torch.device("cpu")) == wanted

@@ -1,15 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from zsdeconv import qc
+from zsdeconv import qc, uncertainty
 from zsdeconv.baselines.richardson_lucy import richardson_lucy
 from zsdeconv.consistency import flux_factor, raw_consistency
+from zsdeconv.held_out import HeldOut
 from zsdeconv.pairs_image import image_measurement
-from zsdeconv.uncertainty import bootstrap_uncertainty
 
 
 def test_the_truth_is_consistent_and_errors_are_seen(scene):
@@ -25,14 +26,23 @@ def test_the_truth_is_consistent_and_errors_are_seen(scene):
     assert bad.chi2_map[45:, :12].mean() == pytest.approx(good.chi2_map[45:, :12].mean(), rel=0.1)
 
 
+def test_the_held_out_comparison_gates_the_training(scene):
+    good = replace(raw_consistency(scene[3], scene[1].object_e), chi2=1.0)
+    for gain, verdict in ((0.01, "ok"), (-0.01, "weak")):
+        held_out = HeldOut(gain, 0.001)
+        verdicts = qc.judge(good, 1.0, held_out)
+        assert verdicts["training"] == verdicts["overall"] == verdict
+        lines = qc.sentences(qc.numbers(good, 1.0, scene[1].object_e, None, held_out), verdicts)
+        assert ("is the classical start" in lines[2]) == (verdict == "weak")
+        assert f"{gain:.4f} ± 0.0010" in lines[2]
+
+
 @pytest.mark.parametrize(
     "chi2, flux, verdict",
     [(1.0, 1.0, "ok"), (1.15, 1.0, "weak"), (1.6, 1.0, "failed"), (0.7, 1.0, "failed"),
      (1.0, 1.015, "ok"), (1.0, 1.03, "weak"), (1.0, 0.97, "weak"), (1.0, 0.5, "failed")],
 )  # fmt: skip
 def test_verdicts(scene, chi2, flux, verdict):
-    from dataclasses import replace
-
     found = replace(raw_consistency(scene[3], scene[1].object_e), chi2=chi2)
     verdicts = qc.judge(found, flux)
     assert verdicts["overall"] == verdict
@@ -45,12 +55,13 @@ def test_verdicts(scene, chi2, flux, verdict):
     assert lines[-1] == f"verdict: {verdict}"
 
 
-def test_uncertainty_of_a_linear_enhancer_is_the_propagated_noise(scene):
+def test_uncertainty_of_a_linear_enhancer_is_the_propagated_noise(scene, monkeypatch):
     """With enhance = identity on the lift, the spread is the reconstruction's own sigma."""
+    monkeypatch.setattr(uncertainty, "EXTRAPOLATION_ERROR", 0.0)
     _, truth, result, measurement = scene
     blurred = measurement.lift(truth.expected_e.reshape(measurement.frames_e.shape))
     offset = blurred - measurement.lift(measurement.predict(blurred))
-    sigma = bootstrap_uncertainty(
+    sigma = uncertainty.estimated_uncertainty(
         measurement,
         blurred,
         lambda frames: measurement.lift(frames) + offset,
@@ -60,6 +71,40 @@ def test_uncertainty_of_a_linear_enhancer_is_the_propagated_noise(scene):
     expected = np.sqrt(result.variance[0, 0, 0])
     ratio = (sigma / expected)[16:-16, 16:-16]
     assert np.median(ratio) == pytest.approx(1.0, abs=0.1)
+
+
+def _point_like():
+    psf = np.zeros((3, 3))
+    psf[1, 1] = 1.0
+    return psf
+
+
+def test_uncertainty_contains_what_the_enhancer_takes_away():
+    """An enhancer that keeps 70 %: of 1.3 times its result it loses 0.39 times the result."""
+    picture = np.full((40, 40), 100.0)
+    measurement = image_measurement(picture, 4.0, _point_like(), 0.1)
+    sigma = uncertainty.estimated_uncertainty(
+        measurement, 0.7 * picture, lambda f: 0.7 * f[0], 4, np.random.default_rng(0)
+    )
+    assert np.mean(sigma) == pytest.approx(np.hypot(0.39 * 70.0, 0.7 * 2.0), rel=0.02)
+
+
+def test_uncertainty_contains_a_part_of_what_is_finer_than_the_picture():
+    psf = _psf()
+    measurement = image_measurement(np.ones((40, 40)), 1.0, psf, 0.1)
+    flat = np.full((40, 40), 7.0)
+    np.testing.assert_allclose(uncertainty.extrapolated(measurement, flat), 0.0, atol=1e-5)
+    point = np.zeros((40, 40))
+    point[20, 18] = 1.0
+    found = uncertainty.extrapolated(measurement, point)
+    expected = point.copy()
+    expected[15:26, 14:23] -= psf
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    sigma = uncertainty.estimated_uncertainty(
+        measurement, point, lambda f: point, 1, np.random.default_rng(0)
+    )
+    part = uncertainty.EXTRAPOLATION_ERROR * expected
+    assert np.sum(sigma**2) == pytest.approx(np.sum(part**2), rel=1e-4)
 
 
 def _psf(shape=(11, 9)):

@@ -13,7 +13,9 @@ from simrecon.physics.simulate import simulate
 from simrecon.pipeline import reconstruct
 from zsdeconv import checkpoint, train
 from zsdeconv.config import ZsSettings
+from zsdeconv.infer import apply_network
 from zsdeconv.pairs_sim import sim_measurement
+from zsdeconv.restore import by_network
 from zsdeconv.training import prepare
 from zsdeconv.training_state import restore_state, save_state
 
@@ -169,3 +171,40 @@ def test_divergence_is_reported(measurement):
         next(run.network.parameters()).fill_(float("nan"))
     with pytest.raises(InputError, match="not finite"):
         train.step(run)
+
+
+def test_every_draw_comes_with_its_mirror_image(measurement):
+    run = _run(measurement, iterations=1, bank=2)
+    bank, batch = run.bank, run.sampler.pairs()
+    (y, x), again = batch.origins
+    assert (y, x) == again
+    assert batch.operations[0] == batch.operations[1]
+    oy, ox = bank.padding.origin
+    n = run.sampler.patch
+    crop = bank.image[y - oy : y - oy + n, x - ox : x - ox + n]
+    np.testing.assert_allclose(batch.image.mean(dim=(0, 1)), crop, atol=1e-4)
+    np.testing.assert_allclose(batch.target.mean(dim=(0, 1)), crop, atol=1e-4)
+    assert float((batch.raw_target[0] - batch.raw_target[1]).std()) > 1.0
+    by_sign = [(b[0] - b[1]).flatten() for b in (batch.image, batch.start)]
+    assert float(torch.corrcoef(torch.stack(by_sign))[0, 1]) > 0.2  # each copy with its own start
+    frames, noise = (bank.padding.crop_frames(t.numpy()) for t in (bank.frames, bank.raw_noise[1]))
+    for index, sign in enumerate((1, -1)):
+        start = bank.classical(frames + np.float32(sign * bank.alphas[1]) * noise)
+        np.testing.assert_allclose(bank.starts[1, index], start, rtol=1e-3, atol=1e-3)
+
+
+def test_the_result_is_the_mean_over_the_allowed_views(measurement):
+    run = _run(measurement, iterations=1)
+    with torch.no_grad():
+        for p in run.mean.parameters():
+            p.add_(0.02 * torch.randn(p.shape, generator=torch.Generator().manual_seed(1)))
+    run.sampler.operations = (0, 2)
+    found = by_network(run, measurement.frames_e)
+    total = [0.0, 0.0]
+    for turns in (0, 2):
+        seen, begun = (torch.rot90(t, turns, (0, 1)) for t in (run.bank.image, run.bank.start))
+        made = apply_network(run.mean, seen, begun, run.bank.scale)
+        total = [t + torch.rot90(m, turns, (0, 1)) / 2 for t, m in zip(total, made, strict=True)]
+    for picture, wanted in zip(found, total, strict=True):
+        inner = run.bank.padding.crop_image(wanted.numpy())
+        np.testing.assert_allclose(picture, inner, rtol=1e-3, atol=1e-3)
