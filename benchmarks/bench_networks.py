@@ -15,7 +15,7 @@ import json
 import time
 from typing import Any
 
-from common import save, table
+from common import RESULTS, save, table
 
 from simrecon.physics.simulate import simulate
 from simrecon.qc.metrics import psnr
@@ -54,7 +54,8 @@ def row(
     start = time.perf_counter()
     done = enhance(stack, ZsSettings(**{**base, **VARIANTS[name]}), pattern=truth.pattern)
     found = {
-        "kind": kind, "peak_e": peak_e, "variant": name,
+        "kind": kind, "peak_e": peak_e, "variant": name, "size": size, "seed": seed,
+        "steps": done.provenance["iterations"],
         "psnr_sim": float(psnr(done.image, reference)),
         "psnr_denoised": float(psnr(done.denoised, reference)),
         "psnr_enhanced": float(psnr(done.deconvolved, reference)),
@@ -64,6 +65,12 @@ def row(
     }  # fmt: skip
     found["gain"] = found["psnr_enhanced"] - found["psnr_sim"]
     return found
+
+
+def earlier_rows(name: str) -> list[dict[str, Any]]:
+    """Rows of an earlier run; each says its own size, seed and steps."""
+    path = RESULTS / f"{name}.json"
+    return list(json.loads(path.read_text())["results"]["rows"]) if path.exists() else []
 
 
 COLUMNS = {
@@ -83,6 +90,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--peaks", nargs="*", type=float, default=[50.0, 10.0])
     parser.add_argument("--variants", nargs="*", default=list(VARIANTS), choices=list(VARIANTS))
     parser.add_argument("--quick", action="store_true", help="one small scene, 10 steps")
+    parser.add_argument("--append", action="store_true", help="keep the rows of an earlier run")
     parser.add_argument("--name", help="results/NAME.json [networks, or networks_quick]")
     a = parser.parse_args(argv)
     if a.quick:
@@ -90,7 +98,7 @@ def main(argv: list[str] | None = None) -> None:
         a.variants = ["default", "loss l2"]
     base = {"iterations": a.iterations, "uncertainty_draws": 0, "held_out_draws": 0}
     name = a.name or ("networks_quick" if a.quick else "networks")
-    rows: list[dict[str, Any]] = []
+    rows = earlier_rows(name) if a.append else []
     for kind in a.kinds:
         for peak in a.peaks:
             for variant in a.variants:
