@@ -329,7 +329,7 @@ def _out_of_focus(
         removed = run.settings.reconstruction.attenuation != "off"
         run.note(
             f"out-of-focus light: {100 * found.share:.0f} % of the light at low frequencies does "
-            "not follow the pattern; "
+            "not follow the pattern (or the OTF is wrong at the pattern's frequency); "
             + ("it is attenuated" if removed else "it stays in (attenuation=auto removes it)")
         )
     return found

@@ -103,6 +103,8 @@ def correct_drift(
             break
         if step < REFIT_PX * fit.pixel_um:
             again = refit(frames_at_rest(frames_e, current))
+            if again.verdict == "failed":
+                return _judged(current, found, settled=False)
             current, refitted = _attached(_of_instrument(again, current), found), refitted + 1
     return _judged(current, found, settled)
 
