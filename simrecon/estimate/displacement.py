@@ -55,7 +55,10 @@ class Scores:
         """Covariance of `shift_um`, (2, 2)."""
         flat = self.blocks.reshape(2, -1)
         inverse = np.linalg.pinv(self.matrix, hermitian=True)
-        return np.asarray(inverse @ (flat @ flat.T) @ inverse)
+        square = flat**2
+        count = float(np.min(square.sum(1) ** 2 / np.maximum((square**2).sum(1), 1e-300)))
+        few = count / max(count - 2.0, 0.5)  # blocks that matter; some beads are few
+        return np.asarray(few * inverse @ (flat @ flat.T) @ inverse)
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,8 @@ SYSTEMATIC_PX = 0.01
 """What an imperfect OTF or pattern leaves; added to every standard deviation in quadrature."""
 EVIDENCE = 20.0
 """Smallest evidence for drift."""
-LEAST_PX = 0.03
-"""Smallest rms displacement that is corrected; less costs nothing."""
+LEAST_PX = 0.06
+"""Smallest rms displacement that is corrected; half a pixel between directions costs 0.1 dB."""
 REFIT_PX, SETTLED_PX, ROUNDS = 0.2, 0.03, 8
 """Steps below the first bring a new fit of the pattern, steps below the second the end."""
 LARGE_PX = 3.0
