@@ -72,8 +72,8 @@ def fourier_shift(data: np.ndarray, shift: Sequence[float]) -> np.ndarray:
 
 
 def _inner(data: np.ndarray) -> np.ndarray:
-    m = MARGIN_PX
-    return data[..., m:-m, m:-m]
+    m, deep = MARGIN_PX, slice(1, -1) if data.shape[-3] > 1 else slice(None)
+    return data[..., deep, m:-m, m:-m]
 
 
 def _slopes(mean: np.ndarray) -> list[np.ndarray]:

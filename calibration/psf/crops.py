@@ -11,7 +11,7 @@ from calibration.psf.expected import Expected
 from calibration.psf.settings import BeadSetup, PsfSettings
 
 MARGIN_PX = 3
-"""Pixels kept around the window, lost again after sub-pixel shifts."""
+"""Pixels kept around the window, lost again after sub-pixel shifts; of planes one is kept."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ class Crop:
     spot : Spot
     corner : (int, int, int)
         Plane, row and column of the first voxel.
-    counts : ndarray, (2·planes + 1, 2·(pixels + MARGIN_PX) + 1, same), float64
+    counts : ndarray, (2·(planes + 1) + 1, 2·(pixels + MARGIN_PX) + 1, same), float64
+        With their margins; single planes have none in z.
     background : float
         Counts at the rim of the planes in focus.
     """
@@ -62,12 +63,13 @@ def axial_half(data: np.ndarray, setup: BeadSetup, expected: Expected, spots: li
     room: int = min(min(round(s.position_px[0]), data.shape[0] - 1 - round(s.position_px[0]))
                for s in spots)  # fmt: skip
     wanted = int(2.0 * expected.axial_um / setup.dz_um) + 1
-    return max(1, min(room, wanted))
+    return max(1, min(room - 1, wanted))
 
 
 def cut(data: np.ndarray, spot: Spot, window: Window) -> Crop | None:
     """Voxels around a spot; None when the window does not fit into the stack."""
-    halves = (window.planes, window.pixels + MARGIN_PX, window.pixels + MARGIN_PX)
+    deep = window.planes + 1 if window.planes else 0
+    halves = (deep, window.pixels + MARGIN_PX, window.pixels + MARGIN_PX)
     centre = [round(p) for p in spot.position_px]
     if any(c - h < 0 or c + h >= n for c, h, n in zip(centre, halves, data.shape, strict=True)):
         return None

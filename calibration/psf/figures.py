@@ -22,13 +22,10 @@ def sections_figure(found: PsfMeasurement) -> Figure:
     mean = found.aligned.mean
     names = [("mean bead", mean), ("bead size taken out", found.compensated)]
     if found.fit is not None:
-        model = found.fit.model - found.fit.values["background"]
-        names = [names[0], ("fitted model", model), names[1]]
+        names = [names[0], ("fitted model", found.fit.model), names[1]]
     residual = None
     if found.fit is not None:
-        residual = (mean - (found.fit.model - found.fit.values["background"])) / (
-            found.aligned.standard_error
-        )
+        residual = (mean - found.fit.model) / found.aligned.standard_error
     rows = 2 if mean.shape[0] > 1 else 1
     columns = len(names) + (residual is not None)
     figure = new_figure(2.6 * columns + 0.8, 2.7 * rows + 0.2)
@@ -89,7 +86,7 @@ def profiles_figure(found: PsfMeasurement) -> Figure:
         plot.errorbar(place, mean[line] / top, error[line] / top, fmt="o", ms=3, lw=1,
                       color="#1f4e79", label="mean bead")  # fmt: skip
         if found.fit is not None:
-            model = (found.fit.model - found.fit.values["background"]) / top
+            model = found.fit.model / top
             plot.plot(place, model[line], color="#c0392b", lw=1, label="fit")
         width, sd = found.widths.gaussian[axis], found.width_sd_um[axis]
         error_text = f" ± {1e3 * sd:.0f}" if np.isfinite(sd) else ""

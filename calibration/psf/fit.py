@@ -2,9 +2,10 @@
 
 Weighted least squares (maximum likelihood for Gaussian noise of known variance) of
 
-    flux · bead_image(z, y, x, W, a, NA, depth) + background
+    flux · bead_image(z, y, x, W, a, NA, depth) + background of the plane
 
-with the derivatives of :mod:`simrecon.physics.bead_image`; NA and depth by differences. Standard
+with the derivatives of :mod:`simrecon.physics.bead_image`; NA and depth by differences. Each plane
+has its background, for the light of beads around, which differs from plane to plane. Standard
 deviations are those of the Fisher information, times the root of the reduced χ² where that
 exceeds 1. Phase retrieval from bead stacks: Hanser et al., J. Microsc. 216, 32 (2004).
 """
@@ -23,9 +24,13 @@ from simrecon.physics.pupil import PupilModel
 from simrecon.physics.zernike import NAMES, noll_to_nm
 
 CHI2_OK = 1.3
-"""Reduced χ² up to which the pupil explains the beads. Simulated beads give 0.8 to 1.1; a tenth of
-a wave of an aberration that is not fitted gives more than 2 (tests/calibration/psf)."""
+"""Reduced χ² up to which the pupil explains the beads. Nine simulated beads of 1000 photo-electrons
+at the peak give 0.93 to 1.01, and 48 where 0.1 wave of spherical aberration is not fitted
+(benchmarks/bench_psf.py)."""
 LEAST_EXPLAINED = 0.95
+NOTABLE = 25.0
+"""Fall of χ², in units of the reduced χ², for which apodisation and blur are kept: noise alone
+gives more than that in 1 of 10⁵ fits (two parameters)."""
 _NA_STEP, _DEPTH_STEP_UM = 1e-3, 0.02
 
 
@@ -36,16 +41,18 @@ class PupilFit:
     Attributes
     ----------
     values, sd : dict of str to float
-        flux and background (counts), z_um, y_um, x_um (of the bead against the window's middle),
-        and where fitted apodisation, na, depth_um.
+        flux (counts), z_um, y_um, x_um (of the bead against the window's middle),
+        and where fitted apodisation, blur_um2, na, depth_um.
     aberrations_nm, aberrations_sd_nm : dict of int to float
         Noll index → rms wavefront, nm.
+    background : ndarray, shape (Z,)
+        What the mean still had, per plane, counts.
     chi2 : float
         Reduced χ².
     explained : float
         Part of the variance of the voxels that the model explains.
     model : ndarray, shape (Z, Y, X)
-        The fitted picture (bead, pixel and background included), counts.
+        The fitted picture (bead and pixel included, background not), counts.
     setup : BeadSetup
         With the fitted NA and depth.
     verdict, note
@@ -56,6 +63,7 @@ class PupilFit:
     sd: dict[str, float]
     aberrations_nm: dict[int, float]
     aberrations_sd_nm: dict[int, float]
+    background: np.ndarray
     chi2: float
     explained: float
     model: np.ndarray
@@ -101,7 +109,8 @@ class PupilFit:
                           self.setup.optics.pixel_integration)  # fmt: skip
         return camera.image(
             self.setup.optics, aberrations_nm=self.aberrations_nm,
-            apodisation=self.values.get("apodisation", 0.0), model=model,
+            apodisation=self.values.get("apodisation", 0.0),
+            blur_um2=self.values.get("blur_um2", 0.0), model=model,
         )  # fmt: skip
 
 
@@ -124,26 +133,27 @@ class _Problem:
 
     @property
     def names(self) -> tuple[str, ...]:
-        return ("flux", "background", "z_um", "y_um", "x_um", *self.extra)
+        return ("flux", "z_um", "y_um", "x_um", *self.extra)
 
     def start(self) -> np.ndarray:
         optics = self.setup.optics
         first = {"flux": float(self.data[self.data.shape[0] // 2].sum()),
                  "na": optics.na, "depth_um": optics.depth_um}  # fmt: skip
         values = [first.get(name, 0.0) for name in self.names]
-        return np.array(values + [0.0] * len(self.settings.terms))
+        return np.array(values + [0.0] * (len(self.settings.terms) + len(self.data)))
 
     def scale(self) -> np.ndarray:
-        sizes = {"flux": float(np.abs(self.start()[0])), "background": float(self.error.mean()),
-                 "z_um": 0.1, "y_um": 0.02, "x_um": 0.02, "apodisation": 0.3, "na": 0.03,
+        sizes = {"flux": float(np.abs(self.start()[0])), "z_um": 0.1, "y_um": 0.02,
+                 "x_um": 0.02, "apodisation": 0.3, "blur_um2": 1e-3, "na": 0.03,
                  "depth_um": 1.0}  # fmt: skip
-        return np.array([sizes[n] for n in self.names] + [20.0] * len(self.settings.terms))
+        named = [sizes[n] for n in self.names] + [20.0] * len(self.settings.terms)
+        return np.array(named + [float(self.error.mean())] * len(self.data))
 
-    def unpack(self, p: np.ndarray) -> tuple[dict[str, float], dict[int, float]]:
-        n = len(self.names)
-        return dict(zip(self.names, map(float, p[:n]), strict=True)), dict(
-            zip(self.settings.terms, map(float, p[n:]), strict=True)
-        )
+    def unpack(self, p: np.ndarray) -> tuple[dict[str, float], dict[int, float], np.ndarray]:
+        """Named values, aberrations by Noll index, background per plane."""
+        n, m = len(self.names), len(self.names) + len(self.settings.terms)
+        values = dict(zip(self.names, map(float, p[:n]), strict=True))
+        return values, dict(zip(self.settings.terms, map(float, p[n:m]), strict=True)), p[m:]
 
     def tuned(self, values: dict[str, float]) -> BeadSetup:
         """The set-up with NA and depth of `values`, kept within what optics allow."""
@@ -153,7 +163,7 @@ class _Problem:
         return replace(self.setup, optics=replace(optics, na=na, depth_um=depth))
 
     def picture(self, p: np.ndarray, slopes: bool) -> tuple[np.ndarray, np.ndarray]:
-        values, waves = self.unpack(p)
+        values, waves, _ = self.unpack(p)
         setup = self.tuned(values)
         camera = Camera3D(
             (self.data.shape[1], self.data.shape[2]), setup.pixel_um,
@@ -162,6 +172,7 @@ class _Problem:
         )  # fmt: skip
         given = {"position_um": (values["z_um"], values["y_um"], values["x_um"]),
                  "aberrations_nm": waves, "apodisation": values.get("apodisation", 0.0),
+                 "blur_um2": values.get("blur_um2", 0.0),
                  "model": self.settings.model}  # fmt: skip
         if not slopes:
             return camera.image(setup.optics, **given), np.empty(0)  # type: ignore[arg-type]
@@ -169,21 +180,24 @@ class _Problem:
 
     def residual(self, p: np.ndarray) -> np.ndarray:
         image, _ = self.picture(p, slopes=False)
-        return np.asarray((p[0] * image + p[1] - self.data) / self.error).ravel()
+        level = self.unpack(p)[2][:, None, None]
+        return np.asarray((p[0] * image + level - self.data) / self.error).ravel()
 
     def jacobian(self, p: np.ndarray) -> np.ndarray:
         image, slopes = self.picture(p, slopes=True)
         flux = p[0]
-        by_name = {"flux": image, "background": np.ones_like(image), "z_um": flux * slopes[0],
+        by_name = {"flux": image, "z_um": flux * slopes[0],
                    "y_um": flux * slopes[1], "x_um": flux * slopes[2],
-                   "apodisation": flux * slopes[3]}  # fmt: skip
+                   "apodisation": flux * slopes[3], "blur_um2": flux * slopes[4]}  # fmt: skip
         for name, step in (("na", _NA_STEP), ("depth_um", _DEPTH_STEP_UM)):
             if name in self.extra:
                 moved = p.copy()
                 moved[self.names.index(name)] += step
                 by_name[name] = flux * (self.picture(moved, slopes=False)[0] - image) / step
-        columns = [by_name[n] for n in self.names] + list(flux * slopes[4:])
-        return np.stack([(c / self.error).ravel() for c in columns], axis=1)
+        columns = [by_name[n] for n in self.names] + list(flux * slopes[5:])
+        planes = np.eye(len(image))[:, :, None, None] / self.error
+        rows = [(c / self.error).ravel() for c in columns] + [p.ravel() for p in planes]
+        return np.stack(rows, axis=1)
 
 
 def fit_pupil(
@@ -201,25 +215,29 @@ def fit_pupil(
     Returns
     -------
     PupilFit
-        Where χ² stays bad, the mirrored start (even aberrations turned over) and an apodised
-        amplitude have been tried; the apodisation is kept when it lowers χ² beyond its noise.
+        Where χ² stays bad, an apodised amplitude with a Gaussian blur, and then the start with
+        even aberrations turned over, have been tried, and kept when they lower χ².
     """
     extra = (*(("na",) if settings.fit_na else ()), *(("depth_um",) if settings.fit_depth else ()))
     problem = _Problem(mean, error, setup, settings, extra)
     best = _solve(problem, problem.start())
     if _reduced(best, problem) > CHI2_OK:
-        n = len(problem.names)
-        turned = best.x.copy()
-        even = [noll_to_nm(j)[1] % 2 == 0 for j in settings.terms]
-        turned[n:] = np.where(even, -turned[n:], turned[n:])
-        other = _solve(problem, turned)
+        wider = replace(problem, extra=("apodisation", "blur_um2", *extra))
+        freer = _solve(wider, np.insert(best.x, 4, [0.0, 0.0]))
+        if 2.0 * (best.cost - freer.cost) > NOTABLE * _reduced(best, problem):
+            problem, best = wider, freer
+    if _reduced(best, problem) > CHI2_OK:
+        other = _solve(problem, _turned(problem, best.x))
         best = other if other.cost < best.cost else best
-        wider = replace(problem, extra=("apodisation", *extra))
-        start = np.insert(best.x, 5, 0.0)
-        apodised = _solve(wider, start)
-        if 2.0 * (best.cost - apodised.cost) > 25.0 * _reduced(best, problem):
-            problem, best = wider, apodised
     return _finish(problem, best.x, best.jac)
+
+
+def _turned(problem: _Problem, p: np.ndarray) -> np.ndarray:
+    """The same start with all even aberrations (those a reversed z would turn) of other sign."""
+    odd = [noll_to_nm(j)[1] % 2 == 1 for j in problem.settings.terms]
+    before, after = len(problem.names), len(problem.data)
+    sign = np.where(np.pad(odd, (before, after), constant_values=True), 1.0, -1.0)
+    return np.asarray(sign * p)
 
 
 def _solve(problem: _Problem, start: np.ndarray) -> OptimizeResult:
@@ -234,17 +252,17 @@ def _reduced(found: OptimizeResult, problem: _Problem) -> float:
 
 
 def _finish(problem: _Problem, p: np.ndarray, jacobian: np.ndarray) -> PupilFit:
-    values, waves = problem.unpack(p)
-    model = p[0] * problem.picture(p, slopes=False)[0] + p[1]
-    residual = (problem.data - model) / problem.error
+    values, waves, level = problem.unpack(p)
+    model = p[0] * problem.picture(p, slopes=False)[0]
+    data = problem.data - level[:, None, None]
+    residual = (data - model) / problem.error
     chi2 = float(np.sum(residual**2) / (residual.size - p.size))
     scaled = jacobian * problem.scale()
     sd = problem.scale() * np.sqrt(np.diag(np.linalg.pinv(scaled.T @ scaled)) * max(1.0, chi2))
-    spread = float(np.sum((problem.data - problem.data.mean()) ** 2))
-    explained = 1.0 - float(np.sum((problem.data - model) ** 2)) / spread
+    explained = 1.0 - float(np.sum((data - model) ** 2) / np.sum((data - data.mean()) ** 2))
     verdict, note = _judge(chi2, explained)
-    named_sd, waves_sd = problem.unpack(sd)
-    return PupilFit(values, named_sd, waves, waves_sd, chi2, explained, model,
+    named_sd, waves_sd, _ = problem.unpack(sd)
+    return PupilFit(values, named_sd, waves, waves_sd, level, chi2, explained, model,
                     problem.tuned(values), verdict, note)  # fmt: skip
 
 
@@ -257,6 +275,7 @@ def _judge(chi2: float, explained: float) -> tuple[Verdict, str]:
     if chi2 > CHI2_OK:
         return "weak", (
             f"χ² {chi2:.2f}: the beads have structure beyond the fitted pupil "
-            f"({100 * explained:.1f} % explained); errors are widened by its root."
+            f"({100 * explained:.1f} % explained); errors are widened by its root. More --terms "
+            "(12 to 15, 22) or another --bead-nm may explain it."
         )
     return "ok", f"χ² {chi2:.2f}, {100 * explained:.1f} % of the structure explained."

@@ -250,7 +250,7 @@ def _summarise(
     fit = None
     if settings.terms and aligned.mean.shape[0] >= LEAST_PLANES_FOR_FIT:
         fit = fit_pupil(aligned.mean, aligned.standard_error, setup, settings)
-        aligned = replace(aligned, mean=aligned.mean - fit.values["background"])
+        aligned = replace(aligned, mean=aligned.mean - fit.background[:, None, None])
     compensated = compensate(aligned.mean, aligned.standard_error, setup)
     fit_widths = None
     if fit is not None:

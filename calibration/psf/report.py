@@ -154,9 +154,9 @@ def to_text(found: PsfMeasurement) -> str:
         for name, value in found.fit.named().items():
             lines.append(f"  {name}: {value['rms_nm']:+.1f} ± {value['sd_nm']:.1f} nm "
                          f"({value['rms_rad']:+.3f} ± {value['sd_rad']:.3f} rad)")  # fmt: skip
-        for name in ("na", "depth_um", "apodisation"):
+        for name in ("na", "depth_um", "apodisation", "blur_um2"):
             if name in found.fit.values:
-                lines.append(f"  {name}: {found.fit.values[name]:.3f} ± {found.fit.sd[name]:.3f}")
+                lines.append(f"  {name}: {found.fit.values[name]:.4g} ± {found.fit.sd[name]:.2g}")
     lines += [f"note: {text}" for text in found.notes]
     lines += [f"field: {text}" for text in field_texts(found)]
     lines.append(f"verdict: {found.verdict}")

@@ -71,6 +71,7 @@ class Camera3D:
         position_um: tuple[float, float, float] = (0.0, 0.0, 0.0),
         aberrations_nm: Mapping[int, float] | None = None,
         apodisation: float = 0.0,
+        blur_um2: float = 0.0,
         model: PupilModel = "auto",
     ) -> np.ndarray:
         """Picture of a bead of flux 1.
@@ -81,6 +82,8 @@ class Camera3D:
             (z, y, x) of the bead relative to the window's origin, at most some pixels and planes.
         aberrations_nm, apodisation, model, optics
             See :func:`simrecon.physics.sampled_pupil.sample_pupil`.
+        blur_um2
+            Variance of a further lateral Gaussian blur (vibration, crosstalk of the camera), µm².
 
         Returns
         -------
@@ -88,7 +91,7 @@ class Camera3D:
             Each plane would sum to 1 over an infinite window.
         """
         pupil = self._pupil(optics, aberrations_nm, apodisation, model)
-        return self._render(pupil, optics, position_um, None)[0]
+        return self._render(pupil, optics, position_um, blur_um2, None)[0]
 
     def image_and_slopes(
         self,
@@ -98,6 +101,7 @@ class Camera3D:
         position_um: tuple[float, float, float] = (0.0, 0.0, 0.0),
         aberrations_nm: Mapping[int, float] | None = None,
         apodisation: float = 0.0,
+        blur_um2: float = 0.0,
         model: PupilModel = "auto",
     ) -> tuple[np.ndarray, np.ndarray]:
         """The picture, and its derivatives.
@@ -105,8 +109,9 @@ class Camera3D:
         Returns
         -------
         image : ndarray, shape (Z, Y, X)
-        slopes : ndarray, shape (4 + len(terms), Z, Y, X)
-            By z, y, x of the bead (per µm), the apodisation, and each Zernike term (per nm).
+        slopes : ndarray, shape (5 + len(terms), Z, Y, X)
+            By z, y, x of the bead (per µm), the apodisation, the variance of the blur (per µm²),
+            and each Zernike term (per nm).
         """
         pupil = self._pupil(optics, aberrations_nm, apodisation, model)
         ky, kx = pupil.k_per_um[:, None], pupil.k_per_um[None, :]
@@ -114,9 +119,11 @@ class Camera3D:
         waves = [zernike(j, pupil.rho, pupil.azimuth_rad) / optics.emission_nm for j in terms]
         factors = [2j * np.pi * p for p in phases] + [-(pupil.rho**2) + 0j]
         factors += [2j * np.pi * w for w in waves]
-        image, slopes = self._render(pupil, optics, position_um, np.stack(factors))
+        image, (blurring,), slopes = self._render(
+            pupil, optics, position_um, blur_um2, np.stack(factors)
+        )
         slopes[3] += 2.0 * pupil.mean_rho2 * image  # the flux stays 1 under apodisation
-        return image, slopes
+        return image, np.insert(slopes, 4, blurring, axis=0)
 
     def _pupil(
         self,
@@ -137,9 +144,11 @@ class Camera3D:
         pupil: SampledPupil,
         optics: Optics,
         position_um: tuple[float, float, float],
+        blur_um2: float,
         factors: np.ndarray | None,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        blurred = self.pixel_integration or self.bead_um > 0
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The picture, its derivative by `blur_um2`, and those by the exponents `factors`."""
+        blurred = self.pixel_integration or self.bead_um > 0 or blur_um2 != 0 or factors is not None
         fold = int(np.ceil(2.0 * optics.cutoff_per_um * self.pixel_um)) if blurred else 1
         margin = _MARGIN_PX if blurred else 0
         pitch = self.pixel_um / fold
@@ -148,9 +157,11 @@ class Camera3D:
             for n in self.shape
         )
         heights, radii, weights = _slices(self.bead_um)
-        kernels = [w * self._kernel(y_um.size, x_um.size, pitch, r)
+        frequencies = np.fft.fftfreq(y_um.size, pitch)[:, None], np.fft.rfftfreq(x_um.size, pitch)
+        kernels = [w * self._kernel(*frequencies, r, blur_um2)
                    for w, r in zip(weights, radii, strict=True)]  # fmt: skip
-        count = 0 if factors is None else len(factors)
+        by_blur = -2.0 * np.pi**2 * (frequencies[0] ** 2 + frequencies[1] ** 2)
+        count = 0 if factors is None else 1 + len(factors)
         out = np.empty((1 + count, len(self.z_um), *self.shape))
         scale = self.pixel_um**2 / pupil.energy
         for i, plane in enumerate(self.z_um):
@@ -161,19 +172,22 @@ class Camera3D:
                     pupil, y_um - position_um[1], x_um - position_um[2], depth, factors
                 )
                 total = total + (np.fft.rfft2(intensity) * kernel if blurred else intensity)
+            if factors is not None:
+                total = np.insert(total, 1, by_blur * total[0], axis=0)  # type: ignore[index]
             if blurred:
                 total = np.fft.irfft2(total, (y_um.size, x_um.size))
                 rows, columns = (slice(fold * margin, fold * (margin + n), fold)
                                  for n in self.shape)  # fmt: skip
                 total = total[:, rows, columns]
             out[:, i] = scale * total
-        return out[0], out[1:]
+        return out[0], out[1:2], out[2:]
 
-    def _kernel(self, rows: int, columns: int, pitch: float, disc_um: float) -> np.ndarray:
-        ky, kx = np.fft.fftfreq(rows, pitch)[:, None], np.fft.rfftfreq(columns, pitch)[None, :]
-        kernel = np.ones((rows, kx.size))
+    def _kernel(
+        self, ky: np.ndarray, kx: np.ndarray, disc_um: float, blur_um2: float
+    ) -> np.ndarray:
+        kernel = np.exp(-2.0 * np.pi**2 * blur_um2 * (ky**2 + kx**2))
         if self.pixel_integration:
-            kernel = np.sinc(ky * self.pixel_um) * np.sinc(kx * self.pixel_um)
+            kernel = kernel * np.sinc(ky * self.pixel_um) * np.sinc(kx * self.pixel_um)
         if disc_um > 0:
             v = 2.0 * np.pi * disc_um * np.hypot(ky, kx)
             kernel = kernel * np.where(v > 1e-6, 2.0 * j1(v) / np.where(v > 1e-6, v, 1.0), 1.0)

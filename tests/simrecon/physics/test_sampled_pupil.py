@@ -69,7 +69,7 @@ def test_slopes_equal_differences(optics):
     camera = Camera3D((11, 12), 0.1, (-0.4, 0.3), bead_um=0.1)
     terms = (6, 7, 11)
     base = {"position_um": (0.05, 0.02, -0.03), "aberrations_nm": {6: 20.0, 7: -15.0, 11: 10.0},
-            "apodisation": 0.2}  # fmt: skip
+            "apodisation": 0.2, "blur_um2": 0.001}  # fmt: skip
     image, slopes = camera.image_and_slopes(optics, terms, **base)
     np.testing.assert_allclose(image, camera.image(optics, **base), rtol=1e-12, atol=1e-15)
     changes = []
@@ -79,6 +79,7 @@ def test_slopes_equal_differences(optics):
         moved[1][axis] -= 1e-4
         changes.append((1e-4, [{**base, "position_um": tuple(m)} for m in moved]))
     changes.append((1e-4, [{**base, "apodisation": 0.2 + s} for s in (1e-4, -1e-4)]))
+    changes.append((1e-5, [{**base, "blur_um2": 0.001 + s} for s in (1e-5, -1e-5)]))
     for j in terms:
         parts = [{**base["aberrations_nm"]} for _ in range(2)]
         parts[0][j] += 0.01
