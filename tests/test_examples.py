@@ -21,3 +21,16 @@ def test_camera_calibration(tmp_path, monkeypatch, capsys):
     figure = matplotlib.image.imread(tmp_path / "camera_calibration.png")
     assert figure.shape[:2] == (825, 1430)
     assert figure[..., :3].std() > 0.1
+
+
+def test_psf_calibration(tmp_path, monkeypatch, capsys):
+    target = tmp_path / "psf.png"
+    monkeypatch.setattr(sys, "argv", ["psf_calibration.py", str(target)])
+    runpy.run_path(str(EXAMPLES / "psf_calibration.py"), run_name="__main__")
+    said = capsys.readouterr().out
+    assert "verdict: ok" in said
+    assert "saturated" in said
+    assert said.count("touching") == 2
+    figure = matplotlib.image.imread(target)
+    assert figure.shape[:2] == (936, 1430)
+    assert figure[..., :3].std() > 0.1

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from simrecon.backend import select_device
 from simrecon.cli.outputs import check_output, split_output, staging
+from simrecon.cli.simulate_beads import aberrations_of, simulate_bead_stack
 from simrecon.cli.simulate_camera import simulate_camera_stack
 from simrecon.errors import UsageError
 from simrecon.io import write_image, write_pattern, write_raw
@@ -25,9 +26,23 @@ def simulate(
     *,
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
     kind: Literal[
-        "filaments", "rings", "blobs", "beads", "mixed", "lines", "constant", "dark", "flat"
+        "filaments",
+        "rings",
+        "blobs",
+        "beads",
+        "mixed",
+        "lines",
+        "constant",
+        "dark",
+        "flat",
+        "bead-stack",
     ] = "mixed",
     frames: int = 100,
+    planes: int = 17,
+    dz_um: float = 0.2,
+    bead_nm: float = 100.0,
+    aberration: list[str] | None = None,
+    index: float = 1.515,
     size: int = 256,
     pixel_um: float = 0.065,
     na: float = 1.49,
@@ -58,14 +73,22 @@ def simulate(
     have the fixed pattern of one camera whatever the seed; of the options only --size, --frames,
     --peak-e (light of flats), --intensity-jitter, the camera's and --seed matter.
 
+    With --kind bead-stack: a z-stack of beads to measure a PSF with; writes OUT and OUT.truth.json.
+
     Parameters
     ----------
     output
         Raw frames to write, .ome.tif.
     kind
-        Object; or dark or flat frames.
+        Object; or dark or flat frames, or a bead-stack.
     frames
         Number of dark or flat frames.
+    planes, dz_um, bead_nm
+        Of a bead stack: planes, their distance in µm, diameter of the beads in nm.
+    aberration
+        Of a bead stack: Noll index and rms wavefront in nm, e.g. --aberration 11=30; repeat it.
+    index
+        Refractive index of the immersion.
     size
         Pixels per side.
     pixel_um
@@ -113,6 +136,14 @@ def simulate(
             flicker=intensity_jitter, camera=camera, seed=seed,
         )  # fmt: skip
         return
+    if kind == "bead-stack":
+        simulate_bead_stack(
+            report, device, output, size=size, planes=planes, pixel_um=pixel_um, dz_um=dz_um,
+            optics=Optics(na=na, emission_nm=emission_nm, immersion_index=index),
+            bead_um=1e-3 * bead_nm, peak_e=peak_e, background_e=background_e,
+            aberrations_nm=aberrations_of(aberration), camera=camera, seed=seed,
+        )  # fmt: skip
+        return
     check_output(output, ())
     stem, suffix = split_output(output)
     if not suffix.startswith(".ome"):
@@ -137,7 +168,9 @@ def simulate(
     }
     way = np.linspace(-0.5, 0.5, angles * phases).reshape(angles, phases, 1)
     drift = way * drift_um * np.sqrt([0.5, 0.5]) if drift_um else None
-    optics = Optics(na=na, emission_nm=emission_nm, excitation_nm=excitation_nm)
+    optics = Optics(
+        na=na, emission_nm=emission_nm, immersion_index=index, excitation_nm=excitation_nm
+    )
     stack, truth = simulate_stack(optics=optics, camera=camera, drift_um=drift, **arguments)
     made = record(
         settings={

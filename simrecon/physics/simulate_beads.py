@@ -37,6 +37,48 @@ class Bead:
     diameter_um: float | None = None
 
 
+def scattered_beads(
+    shape: tuple[int, int, int],
+    *,
+    pixel_um: float,
+    dz_um: float,
+    optics: Optics,
+    bead_um: float,
+    peak_e: float,
+    aberrations_nm: Mapping[int, float] | None = None,
+    spacing_um: float = 3.0,
+    seed: int = 0,
+) -> list[Bead]:
+    """Beads on a jittered lattice near the middle plane.
+
+    Parameters
+    ----------
+    shape
+        (planes, rows, columns) of the stack.
+    peak_e
+        Photo-electrons of the median bead in its brightest pixel, in focus.
+    spacing_um
+        Distance between beads; they lie within a sixth of it from their lattice points, within half
+        a plane from the middle, and vary by 10 % in brightness.
+    """
+    rng = np.random.default_rng(seed)
+    camera = Camera3D((5, 5), pixel_um, (0.0,), optics.pixel_integration, bead_um)
+    flux = peak_e / float(camera.image(optics, aberrations_nm=aberrations_nm).max())
+    middle = 0.5 * (shape[0] - 1) * dz_um
+    places = [np.arange(0.75 * spacing_um, n * pixel_um - 0.5 * spacing_um, spacing_um)
+              for n in shape[1:]]  # fmt: skip
+    if min(p.size for p in places) == 0:
+        raise UsageError("The field is too small for a bead.", got=f"{shape[1:]} pixels",
+                         expected=f"more than {1.25 * spacing_um:g} µm")  # fmt: skip
+    beads = []
+    for y in places[0]:
+        for x in places[1]:
+            jitter = rng.uniform(-0.5, 0.5, 3) * (dz_um, spacing_um / 3.0, spacing_um / 3.0)
+            z_um, y_um, x_um = (float(v) for v in np.add((middle, y, x), jitter))
+            beads.append(Bead((z_um, y_um, x_um), flux * float(rng.normal(1.0, 0.1))))
+    return beads
+
+
 def simulate_beads(
     beads: Sequence[Bead],
     *,

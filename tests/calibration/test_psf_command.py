@@ -10,6 +10,7 @@ from bead_field import ABERRATIONS, DZ_UM, OPTICS, PIXEL_UM
 
 from calibration.cli import app
 from simrecon import reconstruct, simulate
+from simrecon.cli.main import app as simrecon_app
 from simrecon.io import read_otf, read_provenance, read_record
 from simrecon.model.optics import Optics
 from simrecon.model.psf import GridOTF
@@ -158,6 +159,22 @@ def test_impossible_options(attempt, tmp_path):
     assert (
         execute(app, ["psf", path, "-o", str(tmp_path / "a.h5"), "--psf-tiff", path, *OPTIONS]) == 2
     )
+
+
+def test_simulated_stack_is_measured_with_what_its_file_says(tmp_path):
+    beads, truth = tmp_path / "b.ome.tif", tmp_path / "b.truth.json"
+    made = ["simulate", "-o", str(beads), "--kind", "bead-stack", "--size", "100", "--planes", "11",
+            "--pixel-um", "0.1", "--dz-um", "0.25", "--na", "1.2", "--index", "1.33",
+            "--emission-nm", "520", "--peak-e", "1000", "--aberration", "7=25"]  # fmt: skip
+    assert execute(simrecon_app, made) == 0
+    assert execute(simrecon_app, [*made, "--aberration", "coma"]) == 2
+    known = json.loads(truth.read_text())
+    argv = ["psf", str(beads), "-o", str(tmp_path / "p.h5"), *OPTIONS[4:], "--window-um", "1.7",
+            "--terms", "7", "--terms", "11"]  # fmt: skip
+    assert execute(app, argv) == 0
+    record = read_record(tmp_path / "p.h5")
+    assert record.results["beads_used"] == len(known["beads"])
+    assert record.quantities["aberrations_nm"].value == pytest.approx([25.0, 0.0], abs=1.0)
 
 
 def test_one_bead_is_weak_and_json_is_one_document(tmp_path, capsys):
