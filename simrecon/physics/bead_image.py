@@ -191,7 +191,7 @@ class Camera3D:
         if disc_um > 0:
             v = 2.0 * np.pi * disc_um * np.hypot(ky, kx)
             kernel = kernel * np.where(v > 1e-6, 2.0 * j1(v) / np.where(v > 1e-6, v, 1.0), 1.0)
-        return kernel
+        return np.asarray(kernel)
 
 
 def _intensities(
