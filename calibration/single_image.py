@@ -26,7 +26,8 @@ sampled with at least 2.5 pixels per period of the finest detail."""
 EDGE_PER_PX = 0.08
 """Width of the filter's edge: a sharp one would carry the noise of bright places far around."""
 MIN_SHARE, MIN_BLOCKS = 0.05, 30
-HOT_SIGMA = 8.0
+HOT_SIGMA, LONELY = 8.0, 0.2
+_RING = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], dtype=bool)
 MAX_RELATIVE_SD = 0.3
 BOOTSTRAPS = 100
 ROUNDING_ADU2 = 1.0 / 12.0
@@ -109,7 +110,7 @@ def block_noise(frames: Iterable[np.ndarray], cutoff_per_px: float) -> BlockNois
                 hint="take dark and flat frames: --dark, --flat",
             )
         noise = _filtered(counts, passed)
-        hot = _hot(noise)
+        hot = _hot(counts, noise)
         if hot.any():
             counts = np.where(hot, median_filter(counts, size=3, mode="mirror"), counts)
             noise = _filtered(counts, passed)
@@ -130,13 +131,20 @@ def _filtered(counts: np.ndarray, passed: np.ndarray) -> np.ndarray:
     return np.asarray(idctn(passed * dctn(counts, norm="ortho"), norm="ortho"))
 
 
-def _hot(noise: np.ndarray) -> np.ndarray:
-    """Peaks of the filtered frame beyond eight robust sigma of their block: hot pixels."""
+def _hot(counts: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """Hot pixels: beyond eight robust sigma of their block, and alone.
+
+    The neighbours of the brightest pixel of a bead have a third of its height or more, in any
+    frame that the optics fill; those of a hot pixel have none.
+    """
+    around = median_filter(counts, footprint=_RING, mode="mirror")
+    far = median_filter(counts, size=7, mode="mirror")
+    alone = (around - far) < LONELY * (counts - far)
     size = np.abs(noise)
     ny, nx = (n // BLOCK_PX for n in noise.shape)
     typical = np.median(size.reshape(ny, BLOCK_PX, nx, BLOCK_PX), axis=(1, 3)) / 0.6745
     limit = HOT_SIGMA * np.kron(typical, np.ones((BLOCK_PX, BLOCK_PX)))
-    return np.asarray((size > limit) & (size == maximum_filter(size, size=3)))
+    return np.asarray(alone & (size > limit) & (size == maximum_filter(size, size=3)))
 
 
 def _blocks(image: np.ndarray) -> np.ndarray:

@@ -213,5 +213,5 @@ def _store(file: h5py.File, name: str, value: float | np.ndarray) -> h5py.Datase
     array = np.asarray(value)
     filters: dict[str, Any] = {}
     if array.ndim:
-        filters = {"compression": "gzip", "shuffle": True, "fletcher32": True}
+        filters = {"compression": "gzip", "shuffle": True}  # zlib has a checksum
     return file.create_dataset(name, data=array, **filters)

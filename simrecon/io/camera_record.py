@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,16 @@ class CameraRecord:
             if value.ndim:
                 return int(value.shape[0]), int(value.shape[1])
         return None
+
+    def doubts(self, today: date) -> tuple[str, ...]:
+        """Why the record should not be trusted blindly: weak, or past its end; for the user."""
+        record = self.record
+        found = []
+        if record.verdict != "ok":
+            found.append(f"The camera record is {record.verdict}: {' '.join(record.notes)}".strip())
+        if record.expires and today > date.fromisoformat(record.expires[:10]):
+            found.append(f"The camera record expired on {record.expires[:10]}: measure again.")
+        return tuple(found)
 
     @property
     def usable(self) -> Camera:

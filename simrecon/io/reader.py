@@ -7,6 +7,7 @@ import inspect
 import os
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -371,6 +372,7 @@ def _camera(
                 where=str(record),
                 hint="make the record with the same camera window (ROI) and binning",
             )
+        notes += found.doubts(datetime.now(UTC).date())
         return found.usable
     read_maps, source_of_maps = read_camera_maps(maps, data.shape[-2:])
     chosen.update(read_maps)

@@ -90,6 +90,7 @@ def bad(kind: str, stacks: Path, folder: Path) -> tuple[Path, list[Path]]:
     camera = SimulatedCamera(seed=3, prnu=0.02)
     array = {
         "lit dark": lambda: camera.stack(40, 60),
+        "dark between the flats": lambda: camera.stack(200, 60),
         "light in some dark frames": lambda: np.r_[camera.stack(0, 40), camera.stack(30, 20)],
         "dark cut off": lambda: np.maximum(camera.stack(0, 60), 100) - 100,
         "copies": lambda: np.repeat(camera.stack(0, 1), 20, axis=0),
@@ -133,6 +134,7 @@ def bad(kind: str, stacks: Path, folder: Path) -> tuple[Path, list[Path]]:
         ("few darks", "too few frames"),
         ("NaN", "frame 7"),
         ("exchanged", "exchanged"),
+        ("dark between the flats", "not brighter than the dark stack"),
         ("one level", "one level of light only"),
         ("same level twice", "one level of light only"),
         ("saturated", "saturated"),

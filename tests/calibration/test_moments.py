@@ -70,6 +70,8 @@ def test_saturation_is_seen(top, level, clipped):
 def test_pile_below_the_full_scale_is_saturation():
     found = measure(SimulatedCamera(top=3000, seed=2).stack(1350.0, 20))
     assert found.saturated_fraction > 0.2
+    steps = measure([np.full((2, 2), 5.0), np.full((2, 2), 6.0)])
+    assert (steps.top, steps.at_top, steps.below_top) == (6.0, 4, 4)
     rising = Moments()
     for frame in np.arange(12.0).reshape(3, 2, 2):
         rising.add(frame)

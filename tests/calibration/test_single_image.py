@@ -86,6 +86,13 @@ def test_block_variance_is_unbiased():
     assert spread == pytest.approx(np.sqrt(2 / found.freedom), rel=0.25)
 
 
+def test_the_median_over_blocks_is_unbiased():
+    light = 100.0 - 60.0 * np.cos(np.pi * (np.arange(256) + 0.5) / 256)
+    frames = np.random.default_rng(2).poisson(light, (50, 256, 256)) * 2.0 + 100
+    found = camera_from_images(frames, cutoff_per_px=0.3, offset=100.0, read_noise_e=0.0)
+    assert found.gain == pytest.approx(2.0, rel=0.005)  # without the correction: 0.990 * 2
+
+
 def test_lines():
     x = np.linspace(100, 900, 81)
     y = 5 + 2 * (x - 100)

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from datetime import date
 
 import h5py
 import numpy as np
@@ -59,6 +60,15 @@ def test_camera_of_a_record_names_file_and_hash(tmp_path):
     assert found.camera.source == f"record cam.h5 sha256 {sha256_file(path)}"
     assert found.map_shape == (6, 5)
     assert found.record.instrument == FULL.instrument
+
+
+def test_doubtful_records_say_so(tmp_path):
+    write_record(tmp_path / "cam.h5", FULL)
+    doubts = read_camera_record(tmp_path / "cam.h5").doubts
+    assert doubts(date(2027, 11, 22)) == ("The camera record is weak: a note",)
+    assert "expired on 2027-11-22" in doubts(date(2027, 11, 23))[1]
+    write_record(tmp_path / "cam.h5", replace(FULL, verdict="ok", expires=""))
+    assert read_camera_record(tmp_path / "cam.h5").doubts(date(2099, 1, 1)) == ()
 
 
 def test_rewriting_keeps_the_old_record_until_the_new_one_stands(tmp_path, monkeypatch):

@@ -3,7 +3,15 @@ import pytest
 import tifffile
 
 from simrecon.errors import InputError, MetadataError, UsageError
-from simrecon.io import read, read_raw, write_camera_record, write_raw
+from simrecon.io import (
+    CalibrationRecord,
+    read,
+    read_raw,
+    write_camera_record,
+    write_raw,
+    write_record,
+)
+from simrecon.io.camera_record import camera_quantities
 from simrecon.model.camera import Camera
 from simrecon.model.optics import Optics
 from simrecon.model.stack import SimStack
@@ -215,6 +223,16 @@ class TestCamera:
         expected = (np.asarray(stack.data[0, 0, :, :, 0], np.float64) - maps) / 2.0
         np.testing.assert_allclose(stack.frames_e(), expected, rtol=1e-5)
         assert "cam.h5" in stack.camera.source
+
+    def test_weak_and_expired_records_are_noted(self, path, tmp_path):
+        quantities = camera_quantities(Camera(2.0, 100.0, 1.5))
+        weak = CalibrationRecord(
+            "camera", quantities, expires="2020-01-01", notes=("from pictures",), verdict="weak"
+        )
+        write_record(tmp_path / "cam.h5", weak)
+        notes = read(path, camera=tmp_path / "cam.h5", **GIVEN).notes
+        assert "The camera record is weak: from pictures" in notes
+        assert any("expired on 2020-01-01" in note for note in notes)
 
     def test_record_of_another_size(self, path, tmp_path):
         record = tmp_path / "cam.h5"
