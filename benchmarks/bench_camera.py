@@ -101,10 +101,10 @@ def pictures() -> list[dict[str, object]]:
             optics = stack.optics[0]
             cutoff = 2 * optics.na * stack.pixel_um / (optics.emission_nm / 1000)
             frames = np.asarray(stack.data).reshape(-1, 128, 128)
-            for offset in (None, 100.0):
-                found = camera_from_images(frames, cutoff_per_px=cutoff, offset=offset)
+            for known in ({}, {"offset": 100.0, "read_noise_e": 1.5}):
+                found = camera_from_images(frames, cutoff_per_px=cutoff, **known)
                 rows.append({
-                    "object": kind, "peak_e": peak, "offset_given": offset is not None,
+                    "object": kind, "peak_e": peak, "others_known": bool(known),
                     "gain_error_percent": 100 * (found.gain / 2.2 - 1),
                     "gain_sd_percent": 100 * found.gain_sd / 2.2,
                 })  # fmt: skip
