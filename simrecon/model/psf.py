@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from simrecon.errors import UsageError
+
 
 @dataclass(frozen=True)
 class RadialOTF:
@@ -59,3 +61,21 @@ class GridOTF:
 
 
 DetectionOTF = RadialOTF | GridOTF
+
+
+def centred_crop(psf: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """The middle of a PSF (Y, X): pixel N//2 stays pixel N//2.
+
+    Raises
+    ------
+    UsageError
+        When `shape` is larger than the PSF.
+    """
+    y0, x0 = (n // 2 - m // 2 for n, m in zip(psf.shape, shape, strict=True))
+    if y0 < 0 or x0 < 0:
+        raise UsageError(
+            "The PSF crop is larger than the field.",
+            expected=f"at most {psf.shape}",
+            got=str(shape),
+        )
+    return psf[y0 : y0 + shape[0], x0 : x0 + shape[1]]

@@ -23,14 +23,15 @@ from simrecon.backend import Array, fft2, ifft2, like, namespace, to_numpy
 from simrecon.errors import InputError, UsageError
 from simrecon.model.grid import Grid
 from simrecon.model.pattern import PatternFit
-from simrecon.model.psf import DetectionOTF
+from simrecon.model.psf import DetectionOTF, centred_crop
 from simrecon.recon.apodization import Apodization, apodization
 from simrecon.recon.attenuation import Attenuation, CentreWeight
 from simrecon.recon.bands import Band, make_bands
+from simrecon.recon.folding import Folding, mirrored
 from simrecon.recon.padding import MirrorPadding
 from simrecon.recon.propagate import moment_terms
 from simrecon.recon.regularization import Regularization
-from simrecon.recon.shift import BandPart, FrameGroup, frame_groups
+from simrecon.recon.shift import BandPart, band_parts, frame_groups
 from simrecon.recon.spectrum import SignalPower, fit_signal_power
 
 __all__ = ["Reconstructor", "Regularization"]
@@ -122,6 +123,7 @@ class Reconstructor:
         self.bands: tuple[Band, ...] = make_bands(pattern, variance)
         self._padding = MirrorPadding.around(grid.shape, int(np.ceil(margin_um / grid.pixel_um)))
         self._sr_padding = self._padding.zoomed(zoom)
+        self._folding = Folding(zoom, self._padding.padded)
         self._padded_sr = Grid(self._sr_padding.padded, self.sr_grid.pixel_um)
         self._filters: list[Array] = []
         self._build_analysis()
@@ -187,39 +189,20 @@ class Reconstructor:
             analysis = np.zeros((ny, nx), np.complex64)
             ramp = ramp_y[rows] * ramp_x[:, columns] / self.zoom**2
             analysis[np.ix_(rows, columns)] = transfer * ramp
-            self._analysis.append(self._device(analysis, self._c64))
+            self._analysis.append(self._complex(analysis))
         self._precision = precision
         self._demodulation, self._carrier = [], []
         self._light: list[Array | None] = []
         for band in self.bands:
-            self._demodulation.append(self._device(band.demodulation(self.grid), self._c64))
-            self._carrier.append(self._device(band.carrier(self.grid), self._c64))
+            self._demodulation.append(self._complex(band.demodulation(self.grid)))
+            self._carrier.append(self._complex(band.carrier(self.grid)))
             light = band.light(self.sr_grid)
-            self._light.append(None if light is None else self._device(light, self._c64))
+            self._light.append(None if light is None else self._complex(light))
         self._groups = [
-            self._parts(group)
+            band_parts(group, direction, self.bands, self._padded_sr, self._complex)
             for d, direction in enumerate(self.pattern.directions)
             for group in frame_groups(d, direction)
         ]
-
-    def _parts(self, group: FrameGroup) -> list[BandPart]:
-        """All bands of the direction as the frames of `group` show them, order 0 first."""
-        direction = self.pattern.directions[group.direction]
-        intensity, phase = np.asarray(direction.intensity), np.asarray(direction.phase_rad)
-        ramp = None
-        if not group.still:
-            ey, ex = (self._device(e, self._c64) for e in group.ramp(self._padded_sr))
-            ramp = (ey, ex)
-        parts = []
-        for index, band in enumerate(self.bands):
-            if band.direction == group.direction:
-                mixing = band.multiplicity * intensity * np.exp(1j * band.order * phase)
-                weights, made = (
-                    self._device((group.member * row)[:, None, None], self._c64)
-                    for row in (band.weights, mixing)
-                )
-                parts.append(BandPart(index, weights, made, ramp))
-        return parts
 
     def _build_synthesis(self) -> None:
         """Wiener filters G of all bands and the effective OTF, for the present Γ."""
@@ -240,14 +223,13 @@ class Reconstructor:
         )
         self._effective_otf = precision * inverse
         self._unmodulated = centre.unmodulated_response(self.bands, inverse)
-        real = namespace(self._reference).float32
-        shared = self._device(self.zoom**4 * inverse, real)
+        shared = self._real(self.zoom**4 * inverse)
         xp = namespace(shared)
         self._filters = []
         for band, analysis in zip(self.bands, self._analysis, strict=True):
             weight = shared * (band.multiplicity / band.noise_e2)
             if centre.excess > 0:
-                weight = weight * self._device(centre.of_band(band, grid), real)
+                weight = weight * self._real(centre.of_band(band, grid))
             self._filters.append(xp.conj(analysis) * weight)
 
     @property
@@ -265,29 +247,11 @@ class Reconstructor:
         """An array of the library and device on which the operator lives."""
         return self._reference
 
-    @property
-    def _c64(self) -> Any:
-        return namespace(self._reference).complex64
+    def _complex(self, values: np.ndarray) -> Array:
+        return like(values, self._reference, namespace(self._reference).complex64)
 
-    def _device(self, values: np.ndarray, dtype: Any) -> Array:
-        return like(values, self._reference, dtype)
-
-    # -- spectra on the raw grid, periodic over the SR frequencies ---------------------------
-
-    def _tile_multiply(self, transfer: Array, spectrum: Array) -> Array:
-        """``transfer(k) · spectrum(k mod raw sampling)`` on the padded SR frequencies."""
-        xp = namespace(spectrum)
-        q = self.zoom
-        py, px = self._padding.padded
-        tiled = xp.reshape(transfer, (q, py, q, px)) * xp.reshape(spectrum, (1, py, 1, px))
-        return xp.reshape(tiled, (q * py, q * px))
-
-    def _fold(self, spectrum: Array) -> Array:
-        """Sum the q × q aliases: the transpose of periodic tiling (= decimation in space)."""
-        xp = namespace(spectrum)
-        q = self.zoom
-        py, px = self._padding.padded
-        return xp.sum(xp.reshape(spectrum, (q, py, q, px)), axis=(0, 2))
+    def _real(self, values: np.ndarray) -> Array:
+        return like(values, self._reference, namespace(self._reference).float32)
 
     def _band_spectrum(self, frames: Array, part: BandPart) -> Array:
         """Spectrum of one separated, demodulated, mirror-extended band; padded raw size."""
@@ -326,7 +290,7 @@ class Reconstructor:
         total = None
         for part in self._all_parts():
             synthesis = part.restored(self._synthesis[part.index])
-            one = self._tile_multiply(synthesis, self._band_spectrum(frames, part))
+            one = self._folding.multiply(synthesis, self._band_spectrum(frames, part))
             total = one if total is None else total + one
         xp = namespace(frames)
         image = self._sr_padding.crop(xp.real(ifft2(total)))
@@ -343,7 +307,7 @@ class Reconstructor:
         frames: list[Array] = [None] * self.frames_shape[0]
         for part in self._all_parts():
             synthesis = part.restored(self._synthesis[part.index])
-            back = self._fold(xp.conj(synthesis) * spectrum) / q2
+            back = self._folding.fold(xp.conj(synthesis) * spectrum) / q2
             field = self._padding.gather(ifft2(back)) * xp.conj(self._demodulation[part.index])
             one = xp.real(xp.conj(part.weights) * field[None, ...])
             d = self.bands[part.index].direction
@@ -371,7 +335,7 @@ class Reconstructor:
             light = self._light[part.index]
             lit = even if light is None else fft2(self._sr_padding.extend(image * light))
             transfer = part.displaced(self._analysis[part.index])
-            field = self._padding.crop(ifft2(self._fold(transfer * lit)))
+            field = self._padding.crop(ifft2(self._folding.fold(transfer * lit)))
             field = field * self._carrier[part.index]
             one = xp.real(part.mixing * field[None, ...])
             d = self.bands[part.index].direction
@@ -400,7 +364,7 @@ class Reconstructor:
             field = xp.sum(xp.conj(part.mixing) * frames[direction, ...], axis=0)
             spectrum = fft2(self._padding.embed(field * xp.conj(self._carrier[part.index])))
             transfer = xp.conj(part.displaced(self._analysis[part.index]))
-            one = self._tile_multiply(transfer, spectrum)
+            one = self._folding.multiply(transfer, spectrum)
             light = self._light[part.index]
             if light is None:
                 total = one if total is None else total + one
@@ -442,7 +406,9 @@ class Reconstructor:
                 moment = xp.sum(first.weights * weight * frames, axis=0)
                 carrier = self._demodulation[first.index] * carrier
                 source = fft2(self._padding.extend(moment * carrier))
-                part = term.factor * self._tile_multiply(fft2(kernels[term.first] * other), source)
+                part = term.factor * self._folding.multiply(
+                    fft2(kernels[term.first] * other), source
+                )
                 total = part if total is None else total + part
         image = self._sr_padding.crop(xp.real(ifft2(total)))
         return xp.asarray(image, dtype=xp.float32, copy=True)
@@ -458,12 +424,12 @@ class Reconstructor:
         for part in self._all_parts():
             scale = self.zoom**2 / self.bands[part.index].noise_e2
             spectrum = xp.conj(self._band_spectrum(frames, part)) * scale
-            one = self._tile_multiply(part.displaced(self._analysis[part.index]), spectrum)
+            one = self._folding.multiply(part.displaced(self._analysis[part.index]), spectrum)
             if self.bands[part.index].order == 0:
                 central = central + one
             else:
                 upper = upper + one
-        total = central + upper + xp.conj(self._mirrored_device(upper))
+        total = central + upper + xp.conj(mirrored(upper))
         half = slice(0, self._padded_sr.shape[1] // 2 + 1)  # the rest repeats it
         matched = np.abs(to_numpy(total[:, half])).astype(np.float64)
         ky, kx = self._padded_sr.frequencies_per_um()
@@ -472,11 +438,6 @@ class Reconstructor:
             self._precision[:, half],
             np.hypot(ky, kx[:, half]),
         )
-
-    @staticmethod
-    def _mirrored_device(spectrum: Array) -> Array:
-        xp = namespace(spectrum)
-        return xp.roll(xp.flip(spectrum, axis=(-2, -1)), (1, 1), axis=(-2, -1))
 
     # -- effective optics --------------------------------------------------------------------
 
@@ -520,14 +481,6 @@ class Reconstructor:
         """
         psf = np.fft.fftshift(np.real(np.fft.ifft2(self.effective_otf())))
         if shape is not None:
-            cy, cx = psf.shape[0] // 2, psf.shape[1] // 2
-            y0, x0 = cy - shape[0] // 2, cx - shape[1] // 2
-            if y0 < 0 or x0 < 0:
-                raise UsageError(
-                    "The PSF crop is larger than the field.",
-                    expected=f"at most {psf.shape}",
-                    got=str(shape),
-                )
-            psf = psf[y0 : y0 + shape[0], x0 : x0 + shape[1]]
+            psf = centred_crop(psf, shape)
         result: np.ndarray = psf.astype(np.float32)
         return result

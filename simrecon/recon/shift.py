@@ -7,6 +7,7 @@ band n of D is band n of D' displaced by u, times ``exp(-2πi n p·u)``.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ import scipy.fft
 from simrecon.backend import Array, namespace, usable_cores
 from simrecon.model.grid import Grid
 from simrecon.model.pattern import DirectionPattern, PatternFit
+from simrecon.recon.bands import Band
 from simrecon.recon.padding import MirrorPadding
 
 BORDER_PX = 16
@@ -123,3 +125,39 @@ def frames_at_rest(frames: np.ndarray, pattern: PatternFit) -> np.ndarray:
             image = scipy.fft.irfft2(spectrum, s=grid.shape, workers=usable_cores())
             moved[d, j] = padding.crop(image)
     return moved
+
+
+def band_parts(
+    group: FrameGroup,
+    direction: DirectionPattern,
+    bands: Sequence[Band],
+    padded_sr: Grid,
+    to_device: Callable[[np.ndarray], Array],
+) -> list[BandPart]:
+    """All bands of a direction as the frames of `group` show them, order 0 first.
+
+    Parameters
+    ----------
+    group, direction
+        Frames, and the pattern of their direction.
+    bands : sequence of Band
+        Of all directions; parts name them by their index.
+    padded_sr : Grid
+        Where the filters live.
+    to_device : callable
+        Host array to a complex64 one of the operator's library and device.
+    """
+    intensity, phase = np.asarray(direction.intensity), np.asarray(direction.phase_rad)
+    ramp = None
+    if not group.still:
+        ey, ex = (to_device(e) for e in group.ramp(padded_sr))
+        ramp = (ey, ex)
+    parts = []
+    for index, band in enumerate(bands):
+        if band.direction == group.direction:
+            mixing = band.multiplicity * intensity * np.exp(1j * band.order * phase)
+            weights, made = (
+                to_device((group.member * row)[:, None, None]) for row in (band.weights, mixing)
+            )
+            parts.append(BandPart(index, weights, made, ramp))
+    return parts
