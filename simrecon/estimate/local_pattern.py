@@ -34,7 +34,7 @@ LocalChoice = Literal["auto", "off", "on"]
 GAIN = 60.0
 LEAST_RMS = 0.05
 """A field is used when twice its log likelihood exceeds a constant's by `GAIN` and the carrier
-deviates by `LEAST_RMS` (rms, relative); less costs the picture nothing. Of 120 fits to
+deviates by `LEAST_RMS` (rms, relative); less costs the picture nothing. Of some 120 fits to
 even patterns (filaments, rings, blobs, beads, mixed; 192 to 256 px; 30 to 5000 e; half of them
 with haze) one exceeded both, in beads of 100 e under haze that were judged weak anyway."""
 REACH_SAMPLES = 3.0
