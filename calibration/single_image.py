@@ -26,6 +26,7 @@ sampled with at least 2.5 pixels per period of the finest detail."""
 EDGE_PER_PX = 0.08
 """Width of the filter's edge: a sharp one would carry the noise of bright places far around."""
 MIN_SHARE, MIN_BLOCKS = 0.05, 30
+CONTRADICTION_SIGMA = 5.0
 HOT_SIGMA, LONELY = 8.0, 0.2
 _RING = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], dtype=bool)
 MAX_RELATIVE_SD = 0.3
@@ -234,6 +235,8 @@ def camera_from_images(
             hint="give more frames, with bright and dark places; better: --dark and --flat",
         )
     notes = _notes(gain, found_offset, offset, read_noise_e, cutoff_per_px)
+    if offset is not None and read_noise_e is not None:
+        notes += _contradiction(mean, variance, gain, rng)
     return ImageCamera(
         gain, float(sds[0]), found_offset, float(sds[1]), read, float(sds[2]), blocks, notes
     )
@@ -253,6 +256,21 @@ def _solve(
         return gain, offset, float(read)
     known = read_e or 0.0
     return gain, (gain**2 * known**2 - intercept) / gain, known
+
+
+def _contradiction(
+    mean: np.ndarray, variance: np.ndarray, gain: float, rng: np.random.Generator
+) -> tuple[str, ...]:
+    """A note when the blocks' own line says another gain than the given offset and read noise."""
+    chosen = rng.integers(0, mean.size, (BOOTSTRAPS // 3, mean.size))
+    sd = float(np.std([line_of_least_absolutes(mean[c], variance[c])[1] for c in chosen]))
+    free = line_of_least_absolutes(mean, variance)[1]
+    if abs(free - gain) < CONTRADICTION_SIGMA * sd:
+        return ()
+    return (
+        f"The given offset and read noise do not fit: without them the gain is {free:.4g} ± "
+        f"{sd:.2g} ADU/e. Another read-out mode, or no raw counts?",
+    )
 
 
 def _notes(

@@ -93,6 +93,13 @@ def test_the_median_over_blocks_is_unbiased():
     assert found.gain == pytest.approx(2.0, rel=0.005)  # without the correction: 0.990 * 2
 
 
+def test_given_numbers_that_contradict_the_pictures_are_noted(frames):
+    known = {"cutoff_per_px": CUTOFF, "read_noise_e": 1.5}
+    assert len(camera_from_images(frames, offset=100.0, **known).notes) == 1
+    wrong = camera_from_images(frames, offset=20.0, **known)
+    assert "do not fit" in wrong.notes[-1]
+
+
 def test_lines():
     x = np.linspace(100, 900, 81)
     y = 5 + 2 * (x - 100)
