@@ -129,7 +129,7 @@ def still(size: int, _pictures: Pictures) -> list[dict[str, Any]]:
         tried, alarms, failed = 0, 0, 0
         for kind in (*KINDS, "blobs", "beads"):
             for seed in range(6):
-                stack, truth = made(size // 2, kind, peak, seed=100 + seed)
+                stack, truth = made(size, kind, peak, seed=100 + seed)
                 fit = estimate_pattern(stack, truth.otf)
                 failed += fit.verdict == "failed"
                 tried += fit.verdict != "failed"
