@@ -98,6 +98,8 @@ def _fitted_pattern(
         correlation=(float(fitted.correlation),),
         verdict=verdict,
         peak_to_background=float(found.peak.peak_to_background),
+        evidence_nats=float(found.evidence),
+        rivalry=float(found.rivalry),
     )
 
 
@@ -118,6 +120,8 @@ def _unfitted_pattern(task: FitTask, found: Found) -> DirectionPattern:
         correlation=(0.0,),
         verdict="failed",
         peak_to_background=float(found.peak.peak_to_background),
+        evidence_nats=float(found.evidence),
+        rivalry=float(found.rivalry),
     )
 
 

@@ -34,6 +34,8 @@ _DIRECTION_KEYS = frozenset(
         "intensity_sd",
         "correlation",
         "peak_to_background",
+        "evidence_nats",
+        "rivalry",
         "drift_um",
         "drift_sd_um",
         "local",
@@ -78,6 +80,10 @@ class DirectionPattern:
     verdict : {"ok", "weak", "failed"}
     peak_to_background : float or None
         Height of the carrier peak over the search ring's background, in its robust sigmas.
+    evidence_nats : float or None
+        Likelihood ratio with which the overlapping bands speak for the carrier.
+    rivalry : float or None
+        Evidence for the best other carrier over that for this one.
     drift_um, drift_sd_um : tuple of (float, float), one per frame, or empty
         Displacement (y, x) of the sample in each frame from its mean place, µm; empty: none.
     local : LocalField or None
@@ -95,6 +101,8 @@ class DirectionPattern:
     correlation: tuple[float, ...] = ()
     verdict: Verdict = "ok"
     peak_to_background: float | None = None
+    evidence_nats: float | None = None
+    rivalry: float | None = None
     drift_um: tuple[tuple[float, float], ...] = ()
     drift_sd_um: tuple[tuple[float, float], ...] = ()
 
@@ -188,6 +196,8 @@ class PatternFit:
                     "intensity_sd": list(d.intensity_sd),
                     "correlation": list(d.correlation),
                     "peak_to_background": d.peak_to_background,
+                    "evidence_nats": d.evidence_nats,
+                    "rivalry": d.rivalry,
                     "period_um": d.period_um,
                     "angle_rad": d.angle_rad,
                     "verdict": d.verdict,
@@ -296,7 +306,10 @@ def _direction_from_dict(d: dict[str, Any]) -> DirectionPattern:
     modulation = tuple(_finite(v) for v in d.get("modulation") or ())
     if bool(phase) != bool(modulation):
         raise ValueError("phase_rad and modulation belong together")
-    ratio = d.get("peak_to_background")
+
+    def maybe(key: str) -> float | None:
+        return None if d.get(key) is None else _finite(d[key])
+
     verdict = _verdict(d)
     return DirectionPattern(
         frequency_per_um=(fy, fx),
@@ -309,7 +322,9 @@ def _direction_from_dict(d: dict[str, Any]) -> DirectionPattern:
         intensity_sd=floats("intensity_sd"),
         correlation=floats("correlation"),
         verdict=verdict,
-        peak_to_background=None if ratio is None else _finite(ratio),
+        peak_to_background=maybe("peak_to_background"),
+        evidence_nats=maybe("evidence_nats"),
+        rivalry=maybe("rivalry"),
         drift_um=_vectors(d.get("drift_um", ())),
         drift_sd_um=_vectors(d.get("drift_sd_um", ())),
         local=LocalField.from_dict(d["local"]) if d.get("local") else None,
