@@ -1,6 +1,6 @@
 """Are the verdicts of the pattern fit right? Thousands of directions with known truth.
 
-Run: ``python benchmarks/bench_verdicts.py --sets 500 --rows rows.jsonl`` (two to three seconds per set
+Run: ``python benchmarks/bench_verdicts.py --sets 500 --rows rows.jsonl`` (two seconds per set
 on one core; own simulator, see `verdict_sets.py`). Rows are appended, so that several runs with
 different ``--first`` add up; ``--sets 0`` only evaluates them. ``--figure`` draws the curves of
 docs/verdicts.md.

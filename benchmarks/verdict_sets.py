@@ -54,7 +54,7 @@ def draw(seed: int) -> VerdictSet:
     """Data set number `seed`."""
     rng = np.random.default_rng([20, seed])
     kind = str(rng.choice(KINDS, p=(0.24, 0.14, 0.14, 0.14, 0.14, 0.1, 0.1)))
-    size = int(rng.choice([128, 160, 192, 256], p=(0.4, 0.25, 0.2, 0.15)))
+    size = int(rng.choice([128, 160, 192, 256]))
     pixel_um = float(rng.choice([0.065, 0.08]))
     optics = Optics(na=float(rng.uniform(1.2, 1.45)), emission_nm=float(rng.uniform(500, 620)))
     cutoff = 2e3 * optics.na / optics.emission_nm

@@ -117,6 +117,10 @@ class EstimateSettings(_Section):
         default=False,
         description="one pattern per channel, fitted to the mean of all times and planes",
     )
+    share_channels: bool = Field(
+        default=False,
+        description="one pattern geometry for all channels, periods as the excitation wavelengths",
+    )
 
 
 class ReconstructionSettings(_Section):

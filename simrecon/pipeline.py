@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from simrecon import backend, provenance
+from simrecon.channel_sharing import shared_patterns
 from simrecon.checks import check_frames, saturation
 from simrecon.config import ReconstructionSettings, Settings, as_settings
 from simrecon.errors import QualityError, UsageError
@@ -114,7 +115,10 @@ def reconstruct(
         qc_gates.gate_counts(run.gates, channel.evidence)
         qc_gates.gate_camera(run.gates, channel.noise_ratio, channel.camera.offset_known)
     arrays = _allocate(stack, settings)
-    grids = [_channel(run, channel, pattern, arrays) for channel in channels]
+    known = shared_patterns(stack, settings, channels, pattern)
+    if settings.estimate.share_channels and known[0] is not None:
+        run.note(*known[0].notes)
+    grids = [_channel(run, c, p, arrays) for c, p in zip(channels, known, strict=True)]
     patterns = tuple(zip(*(g.patterns for g in grids), strict=True))
     operators = tuple(zip(*(g.operators for g in grids), strict=True))
     numbers = [n for g in grids for n in g.numbers]
@@ -165,6 +169,9 @@ def estimate_pattern(
     data = mean_acquisition(stack, prepared) if shared else None
     if data is None:
         data = acquisition(stack, prepared, time, middle)
+    if settings.estimate.share_channels:
+        every = [prepare_channel(stack, c, settings, otf) for c in range(stack.data.shape[1])]
+        pattern = shared_patterns(stack, settings, every, pattern, time)[channel]
     fit = find_pattern(stack, settings, prepared, data, pattern)
     return replace(fit, notes=(*fit.notes, *notes, *prepared.notes))
 

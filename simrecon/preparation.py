@@ -312,7 +312,13 @@ def find_pattern(
     fit = fit_to(data.frames_e)
     if settings.estimate.drift == "auto":
         fit = correct_drift(data.frames_e, data.variance_e2, fit, channel.otf, fit_to)
-    return fit if given is None else insisted(fit, data, channel.otf)
+    if given is None:
+        return fit
+    known = [
+        replace(d, frequency_sd_per_um=g.frequency_sd_per_um)
+        for d, g in zip(fit.directions, given.directions, strict=True)
+    ]
+    return insisted(replace(fit, directions=tuple(known)), data, channel.otf)
 
 
 def tirf_frequencies(optics: Optics) -> tuple[float, float]:

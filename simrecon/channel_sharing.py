@@ -1,0 +1,60 @@
+"""The pattern geometry that all channels of a stack share, before any of them is reconstructed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from simrecon.config import Settings
+from simrecon.errors import InputError, UsageError
+from simrecon.estimate.sharing import share_geometry
+from simrecon.model.pattern import PatternFit
+from simrecon.model.stack import SimStack
+from simrecon.preparation import Channel, acquisition, find_pattern, mean_acquisition
+
+
+def shared_patterns(
+    stack: SimStack,
+    settings: Settings,
+    channels: Sequence[Channel],
+    given: PatternFit | None,
+    time: int = 0,
+) -> list[PatternFit | None]:
+    """What every channel is told of its pattern: `given`, or the geometry of all channels.
+
+    Raises
+    ------
+    UsageError
+        When a pattern is given and sharing is asked for as well.
+    InputError
+        When an excitation wavelength is not known.
+    QualityError
+        When the channels' patterns do not scale with the wavelength.
+    """
+    if not settings.estimate.share_channels or len(channels) < 2:
+        return [given] * len(channels)
+    if given is not None:
+        raise UsageError(
+            "A given pattern belongs to one wavelength; channels cannot share it.",
+            expected="--pattern or share_channels, not both",
+            where="estimate.share_channels",
+        )
+    wavelengths = []
+    for channel in channels:
+        nm = stack.optics[channel.index].excitation_nm
+        if nm is None:
+            raise InputError(
+                "Channels share a geometry only with their excitation wavelengths.",
+                expected="an excitation wavelength for every channel",
+                got=f"none for channel {channel.index}",
+                where="--excitation-nm",
+            )
+        wavelengths.append(nm)
+    middle = int(stack.data.shape[4]) // 2
+    fits = []
+    for channel in channels:
+        if settings.estimate.share_pattern:
+            data = mean_acquisition(stack, channel)
+        else:
+            data = acquisition(stack, channel, time, middle)
+        fits.append(find_pattern(stack, settings, channel, data, None))
+    return share_geometry(fits, wavelengths)
