@@ -125,15 +125,17 @@ def minimise(
     ]
 
 
-def safe_matrix(gram: Gram, coefficients: np.ndarray) -> np.ndarray:
-    """J's matrix with slightly less noise subtracted than expected.
+def safe_matrix(gram: Gram, coefficients: np.ndarray, margin: bool = True) -> np.ndarray:
+    """J's matrix with no more noise subtracted than there is, and with `margin` slightly less.
 
     Were more subtracted than there is, mixing that amplifies the noise without bound would seem
-    to be the best. The share follows the data when they are quieter than predicted, less the
-    scatter of a noise estimate from this many samples.
+    to be the best. The share follows the data when they are quieter than predicted; the margin is
+    the scatter of a noise estimate from this many samples. Errors are taken without it: the noise
+    that it leaves looks like knowledge of the frequency.
     """
-    samples = max(gram.bands.shape[1], 1)
-    share = min(1.0, mismatch_chi2(gram, coefficients)) - max(0.02, 4.0 / np.sqrt(samples))
+    share = min(1.0, mismatch_chi2(gram, coefficients))
+    if margin:
+        share -= max(0.02, 4.0 / np.sqrt(max(gram.bands.shape[1], 1)))
     safe: np.ndarray = gram.matrix + (1.0 - max(share, 0.0)) * gram.noise
     return safe
 

@@ -63,7 +63,8 @@ def covariance(
     phases, count = gram.model.phases, gram.model.count
     c = gram.model.of_states(states)
     jac = gram.model.jacobian_of_states(states)
-    hessian = 2 * np.real(np.conj(jac) @ safe_matrix(gram, c) @ jac.T)
+    matrix = safe_matrix(gram, c, margin=False)
+    hessian = 2 * np.real(np.conj(jac) @ matrix @ jac.T)
     blocks = Blocks.on(images)
     scores = _block_scores(gram, images, jac, blocks)
     noise = 2 * np.real(np.conj(jac) @ (gram.noise @ c))
