@@ -1,6 +1,6 @@
 """Verdicts: is the fitted pattern of a direction to be trusted?
 
-Thresholds (measured on simulations and on the real sets named in docs; see `benchmarks`):
+Thresholds (`benchmarks/bench_verdicts.py`; curves in docs/verdicts.md):
 
 ==================  =======  =======  ==========================================================
 figure              ok from  weak     meaning
@@ -12,7 +12,7 @@ rivalry             0.7      0.9      at most: evidence of the next candidate ov
                                       no failure when the other directions settle it
 correlation         0.6      0.3      noise-corrected agreement of the bands
 modulation          0.10     0.02     and at least 3 (weak: 1) of its own standard deviations
-frequency sd        0.022    0.5      at most, DFT samples
+frequency sd        0.02     0.5      at most, DFT samples
 ==================  =======  =======  ==========================================================
 
 A direction takes its worst figure. The whole fit takes the worst direction, or ``failed`` when
@@ -37,7 +37,7 @@ RIVALRY_OK, RIVALRY_WEAK = 0.7, 0.9
 PEAK_CLEAR = 9.0
 CORRELATION_OK, CORRELATION_WEAK = 0.6, 0.3
 MODULATION_OK, MODULATION_WEAK = 0.10, 0.02
-FREQUENCY_SD_OK_PX, FREQUENCY_SD_WEAK_PX = 0.022, 0.5
+FREQUENCY_SD_OK_PX, FREQUENCY_SD_WEAK_PX = 0.02, 0.5
 MOVED_PX = 2.5
 """A fit that ends farther than this from the peak of the search has lost it."""
 MAX_OVER_CUTOFF = 1.4

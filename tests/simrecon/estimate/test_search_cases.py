@@ -99,7 +99,7 @@ def test_pattern_near_the_cut_off(peak_e):
     optics = Optics(na=1.49, emission_nm=525.0, excitation_nm=488.0, excitation_na=1.47)
     data = acquire(192, optics=optics, peak_e=peak_e)
     fit = fitted(data)
-    assert fit.verdict == "ok"
+    assert fit.verdict == ("ok" if peak_e > 500 else "weak")
     assert worst_px(fit, data[2]) < 0.05
 
 
