@@ -101,8 +101,6 @@ class DirectionPattern:
     correlation: tuple[float, ...] = ()
     verdict: Verdict = "ok"
     peak_to_background: float | None = None
-    evidence_nats: float | None = None
-    rivalry: float | None = None
     drift_um: tuple[tuple[float, float], ...] = ()
     drift_sd_um: tuple[tuple[float, float], ...] = ()
 
@@ -128,6 +126,8 @@ class DirectionPattern:
         return replace(self, phase_rad=self.sample_phase_rad, drift_um=(), drift_sd_um=())
 
     local: LocalField | None = None
+    evidence_nats: float | None = None
+    rivalry: float | None = None
 
     @property
     def period_um(self) -> float:
