@@ -57,7 +57,7 @@ def test_verdicts(scene, chi2, flux, verdict):
 
 def test_uncertainty_of_a_linear_enhancer_is_the_propagated_noise(scene, monkeypatch):
     """With enhance = identity on the lift, the spread is the reconstruction's own sigma."""
-    monkeypatch.setattr(uncertainty, "EXTRAPOLATION_ERROR", 0.0)
+    monkeypatch.setattr(uncertainty, "EXTRAPOLATION_FACTOR", 0.0)
     _, truth, result, measurement = scene
     blurred = measurement.lift(truth.expected_e.reshape(measurement.frames_e.shape))
     offset = blurred - measurement.lift(measurement.predict(blurred))
@@ -100,11 +100,26 @@ def test_uncertainty_contains_a_part_of_what_is_finer_than_the_picture():
     expected = point.copy()
     expected[15:26, 14:23] -= psf
     np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("kept", [0.8, 0.3])
+def test_the_extrapolated_part_counts_by_what_simulation_says_of_it(kept, monkeypatch):
+    """An enhancer that answers the same whatever it is shown; at most everything is wrong."""
+    monkeypatch.setattr(uncertainty, "SMOOTHING_PX", 0.0)
+    measurement = image_measurement(np.ones((40, 40)), 1.0, _psf(), 0.1)
+    point = np.zeros((40, 40))
+    point[20, 18] = 1.0
     sigma = uncertainty.estimated_uncertainty(
-        measurement, point, lambda f: point, 1, np.random.default_rng(0)
+        measurement, point, lambda f: kept * point + 0.2, 1, np.random.default_rng(0)
     )
-    part = uncertainty.EXTRAPOLATION_ERROR * expected
-    assert np.sum(sigma**2) == pytest.approx(np.sum(part**2), rel=1e-4)
+    fine = uncertainty.extrapolated(measurement, point)
+    truth = np.maximum(2.0 * point - (kept * point + 0.2), 0.0)
+    off = kept * point + 0.2 - truth
+    wrong, size = (uncertainty.extrapolated(measurement, p) for p in (off, truth))
+    share = uncertainty.EXTRAPOLATION_FACTOR**2 * np.sum(wrong**2) / np.sum(size**2)
+    assert (share < 1.0) == (kept == 0.8)
+    expected = off**2 + min(share, 1.0) * fine**2
+    np.testing.assert_allclose(sigma**2, expected, rtol=1e-3, atol=1e-7)
 
 
 def _psf(shape=(11, 9)):
