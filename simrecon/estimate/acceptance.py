@@ -124,7 +124,8 @@ def judge(evidence: Evidence) -> tuple[Verdict, list[str]]:
         -evidence.frequency_sd_px,
         -FREQUENCY_SD_OK_PX,
         -FREQUENCY_SD_WEAK_PX,
-        f"frequency uncertain by {evidence.frequency_sd_px:.2f} DFT samples",
+        f"frequency uncertain by {evidence.frequency_sd_px:.3f} DFT samples "
+        f"(ok to {FREQUENCY_SD_OK_PX:g})",
     )
     if evidence.moved_px > MOVED_PX:
         verdicts.append("failed")
