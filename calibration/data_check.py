@@ -142,7 +142,13 @@ def _dark(stack: Moments, camera: Camera, good: np.ndarray) -> list[Finding]:
     moved = float(np.median(drift))
     pattern = 1.4826 * float(np.median(np.abs(drift - moved)))
     noise = float(np.sqrt(max(float(np.median(stack.variance[good])) - 1 / 12, 0.0)))
-    ratio = noise / typical if typical else np.inf
+    if typical <= 0:
+        raise InputError(
+            "The record has no read noise to measure drift with.",
+            expected="a read noise above 0", got=f"{typical:g} ADU",
+            hint="measure the camera with dark and flat stacks (simcal camera)",
+        )  # fmt: skip
+    ratio = noise / typical
     change = max(ratio, 1.0 / ratio) if ratio else np.inf
     return [
         Finding(
@@ -192,8 +198,10 @@ def _noise_ratio(frame: np.ndarray, camera: Camera, optics: Optics) -> float | N
     weight = hann_window(*frame.shape) ** 2
     rounding = 1.0 / 12.0 if frame.dtype.kind in "ui" else 0.0
     read = np.asarray(camera.read_noise_e, np.float64) ** 2
-    predicted = np.maximum(light, 0.0) + read + rounding / np.asarray(camera.gain, np.float64) ** 2
-    return measured / float(np.mean(predicted * weight) / np.mean(weight))
+    own = read + rounding / np.asarray(camera.gain, np.float64) ** 2
+    # the mean light is clipped, not the pixels: noise around zero would count as light
+    shot = max(float(np.mean(light * weight)), 0.0)
+    return measured * float(np.mean(weight)) / (shot + float(np.mean(own * weight)))
 
 
 def _noise(ratios: list[float | None], missing: list[str]) -> Finding:

@@ -99,7 +99,9 @@ class Channel:
     def read_variance_e2(self) -> np.ndarray:
         """Read-noise variance, a number or a map (Y, X), e²."""
         variance = np.asarray(self.camera.read_noise_e, dtype=np.float64) ** 2
-        return variance if self.bad is None or not variance.ndim else self.bad.fill(variance)
+        if self.bad is None or not variance.ndim:
+            return variance
+        return self.bad.fill_variance(variance)
 
 
 def prepare_channel(

@@ -53,8 +53,14 @@ class BadPixels:
         return self._replaced(frames, self.weights)
 
     def fill_variance(self, variance_e2: np.ndarray) -> np.ndarray:
-        """Variances (..., Y, X) that go with :meth:`fill`; a copy."""
-        return self._replaced(variance_e2, self.weights**2 + 2.0 * self.weights)
+        """Variances (..., Y, X) that go with :meth:`fill`; a copy.
+
+        At least the filled pixel's own: next to a noisy pixel of negative weight the sum that
+        accounts for the correlations can be negative, which is no noise to weigh a pixel with.
+        """
+        own = self._replaced(variance_e2, self.weights**2)
+        with_neighbours = self._replaced(variance_e2, self.weights**2 + 2.0 * self.weights)
+        return np.asarray(np.maximum(own, with_neighbours))
 
     def _replaced(self, images: np.ndarray, weights: np.ndarray) -> np.ndarray:
         flat = np.array(images).reshape(-1, images.shape[-2] * images.shape[-1])

@@ -142,6 +142,20 @@ def test_variance_with_maps_is_that_of_many_draws(scene):
     assert np.median(ratio[near]) == pytest.approx(1.0, abs=0.15)
 
 
+def test_variance_of_a_filled_pixel_beside_a_noisy_one_is_its_own_at_least():
+    otf = theoretical_otf(DEFAULT_OPTICS, pixel_um=0.065)
+    mask = np.zeros((24, 24), bool)
+    mask[12, 12] = True
+    noisy = np.ones(mask.shape, np.float32)
+    noisy[:, 10] = noisy[:, 14] = 100.0  # columns of negative kriging weights
+    found = bad_pixels(mask, otf, 0.065, 1e-3)
+    with_correlations = found.weights**2 + 2.0 * found.weights
+    assert np.sum(with_correlations * noisy.ravel()[found.neighbours]) < 0
+    own = np.sum(found.weights**2 * noisy.ravel()[found.neighbours])
+    assert found.fill_variance(noisy)[12, 12] == pytest.approx(own, rel=1e-5)
+    assert found.fill_variance(np.ones_like(noisy))[12, 12] > 2.0
+
+
 def test_maps_from_tiff_files(tmp_path):
     camera = scmos((40, 36))
     frames = np.random.default_rng(0).poisson(200.0, (9, 40, 36)).astype(np.uint16)
