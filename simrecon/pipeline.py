@@ -98,7 +98,8 @@ def reconstruct(
     for channel in channels:
         run.note(*channel.notes)
         qc_gates.gate_counts(run.gates, channel.evidence)
-        qc_gates.gate_camera(run.gates, channel.noise_ratio, channel.camera.offset_known)
+        camera = channel.camera
+        qc_gates.gate_camera(run.gates, channel.noise_ratio, camera.offset_known, camera.doubts)
     arrays = allocate(stack, settings)
     known = shared_patterns(stack, settings, channels, pattern)
     if settings.estimate.share_channels and known[0] is not None:

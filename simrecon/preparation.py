@@ -15,6 +15,7 @@ from simrecon.estimate import estimate_pattern
 from simrecon.estimate.drift import correct_drift
 from simrecon.estimate.nominal import nominal_direction
 from simrecon.estimate.unevenness import Unevenness
+from simrecon.given_pattern import as_given
 from simrecon.model.camera import Camera
 from simrecon.model.optics import Optics
 from simrecon.model.pattern import DirectionPattern, PatternFit
@@ -289,9 +290,7 @@ def find_pattern(
     if given is not None:
         check_pattern(given, stack, channel.otf)
         if given.complete:
-            return replace(
-                given, notes=tuple(f"from the pattern file: {text}" for text in given.notes)
-            )
+            return as_given(given, settings.estimate)
     period = settings.estimate.period_um
     expected = 1.0 / period if period is not None else optics.pattern_frequency_per_um
     if settings.reconstruction.mode == "tirf":

@@ -259,6 +259,28 @@ def test_camera_record_of_another_size(frames, attempt, tmp_path):
     assert_refused(attempt(frames, *KNOWN, "--camera", str(record)), 3, "32", "96")
 
 
+@pytest.mark.parametrize(
+    "verdict, expires, code, text",
+    [("weak", "", 4, "is weak: few frames"), ("ok", "2020-01-01", 4, "expired on 2020-01-01"),
+     ("failed", "", 3, "failed calibration")],
+)  # fmt: skip
+def test_doubtful_camera_record(frames, attempt, tmp_path, verdict, expires, code, text):
+    from simrecon.io.calibration_record import CalibrationRecord, write_record
+    from simrecon.io.camera_record import camera_quantities
+    from simrecon.model.camera import Camera
+
+    quantities = camera_quantities(Camera(2.0, 100.0, 1.5))
+    notes = ("few frames",) if verdict == "weak" else ()
+    record = CalibrationRecord("camera", quantities, expires=expires, verdict=verdict, notes=notes)
+    write_record(tmp_path / "camera.h5", record)
+    got, message, _ = attempt(frames, *KNOWN, "--camera", str(tmp_path / "camera.h5"))
+    assert got == code, message
+    assert text in message
+    if code == 4:
+        found = next((tmp_path / "out").glob("*.qc.json"))
+        assert json.loads(found.read_text())["verdicts"]["noise_model"] == "weak"
+
+
 def test_more_otfs_than_channels(frames, attempt):
     outcome = attempt(frames, *KNOWN, "--otf", "a.tif", "--otf", "b.tif")
     assert_refused(outcome, 2, "one per channel")

@@ -41,6 +41,10 @@ _TILES = 3
 Refit = Callable[[np.ndarray], PatternFit]
 
 
+DRIFT_NOTE = "the sample moved during the acquisition"
+"""How the note on a corrected drift begins."""
+
+
 @dataclass(frozen=True)
 class Drift:
     """Displacements of all frames.
@@ -214,7 +218,7 @@ def _judged(pattern: PatternFit, found: Drift, settled: bool) -> PatternFit:
     pixel = pattern.pixel_um
     size = float(np.hypot(found.drift_um[..., 0], found.drift_um[..., 1]).max())
     note = (
-        f"the sample moved during the acquisition: up to {1e3 * size:.0f} nm ({size / pixel:.2f} "
+        f"{DRIFT_NOTE}: up to {1e3 * size:.0f} nm ({size / pixel:.2f} "
         "px) from its mean place; corrected frame by frame"
     )
     doubts = []

@@ -31,6 +31,9 @@ from simrecon.model.local_field import LocalField, undone
 
 LocalChoice = Literal["auto", "off", "on"]
 
+LOCAL_NOTE = "the local pattern is used"
+"""What every note on a local pattern holds."""
+
 GAIN = 150.0
 LEAST_RMS = 0.05
 """A field is used when twice its log likelihood exceeds a constant's by `GAIN` and the carrier
@@ -53,10 +56,13 @@ class Deviation:
         The fitted one with its frequency, phase and modulation as defined above.
     local : LocalField
         Positions from the centre of the field.
+    clear : bool
+        False for a field that is taken only because it was insisted on.
     """
 
     state: DirectionState
     local: LocalField
+    clear: bool
 
     def from_pixel_zero(self, window: FieldWindow) -> LocalField:
         """The field with positions from the centre of pixel (0, 0)."""
@@ -69,9 +75,10 @@ class Deviation:
         found, left = self.local.summary(), self.local.tiles_rejected
         low, high = found["contrast_range"]
         return (
-            "the pattern varies over the field (phase up to "
-            f"{found['max_phase_deviation_deg']:.0f}°, contrast {low:.2f} to {high:.2f} of its "
-            f"rms): the local pattern is used, from {self.local.tiles_used - left} tiles"
+            ("the pattern varies" if self.clear else "the pattern does not vary clearly")
+            + f" over the field (phase up to {found['max_phase_deviation_deg']:.0f}°, contrast "
+            f"{low:.2f} to {high:.2f} of its rms): {LOCAL_NOTE}, "
+            f"from {self.local.tiles_used - left} tiles"
             + (f", {left} more left out as outliers" if left else "")
         )
 
@@ -106,9 +113,10 @@ def find_deviation(
     field = None if tiles is None else smooth_field(tiles)
     if tiles is None or field is None:
         return None
-    if not insist and (field.gain < GAIN or field.rms < LEAST_RMS):
+    clear = field.gain >= GAIN and field.rms >= LEAST_RMS
+    if not insist and not clear:
         return None
-    return _told(tiles, field, state, images.field.window, fit_frequency)
+    return _told(tiles, field, state, images.field.window, fit_frequency, clear=clear)
 
 
 def _told(
@@ -117,6 +125,8 @@ def _told(
     state: DirectionState,
     window: FieldWindow,
     fit_frequency: bool,
+    *,
+    clear: bool,
 ) -> Deviation:
     """Move ramp, mean phase and rms contrast of the field into the state."""
     local = LocalField.of(tiles.y_um, tiles.x_um, field.values)
@@ -145,6 +155,7 @@ def _told(
         LocalField.of(
             tiles.y_um, tiles.x_um, deviation, field.sd / rms, field.used, field.rejected
         ),
+        clear,
     )
 
 

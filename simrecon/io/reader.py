@@ -363,6 +363,14 @@ def _camera(
         )
     if record is not None:
         found = read_camera_record(record)
+        if found.record.verdict == "failed":
+            raise InputError(
+                "The camera record is a failed calibration.",
+                expected="a record with verdict ok or weak",
+                got=" ".join(["verdict failed:", *found.record.notes]),
+                where=str(record),
+                hint="measure the camera again, or give --gain, --offset and --read-noise-e",
+            )
         shape = found.map_shape
         if shape is not None and shape != data.shape[-2:]:
             raise InputError(
@@ -372,8 +380,9 @@ def _camera(
                 where=str(record),
                 hint="make the record with the same camera window (ROI) and binning",
             )
-        notes += found.doubts(datetime.now(UTC).date())
-        return found.usable
+        doubts = found.doubts(datetime.now(UTC).date())
+        notes += doubts
+        return replace(found.usable, doubts=doubts)
     read_maps, source_of_maps = read_camera_maps(maps, data.shape[-2:])
     chosen.update(read_maps)
     base = raw.camera

@@ -33,6 +33,8 @@ class Camera:
     offset_known : bool
         False when the offset is a mere assumption: zero light and, with an estimated gain, the
         scale of the photo-electrons are then unknown.
+    doubts : tuple of str
+        Why its numbers are not to be trusted blindly: the record is weak or expired.
     """
 
     gain: ScalarOrMap = 1.0
@@ -40,6 +42,7 @@ class Camera:
     read_noise_e: ScalarOrMap = 0.0
     source: str = "given"
     offset_known: bool = True
+    doubts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not np.nanmin(self.gain) > 0:

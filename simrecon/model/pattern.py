@@ -107,8 +107,11 @@ class DirectionPattern:
     def __post_init__(self) -> None:
         for name in ("drift_um", "drift_sd_um"):
             values = getattr(self, name)
+            if values and not self.phase_rad:
+                raise ValueError(f"{name} without phase_rad: drift belongs to a complete pattern")
             if values and len(values) != len(self.phase_rad):
-                raise ValueError(f"{name} needs one (y, x) per frame")
+                frames = len(self.phase_rad)
+                raise ValueError(f"{name} has {len(values)} entries (y, x) for {frames} frames")
 
     @property
     def sample_phase_rad(self) -> tuple[float, ...]:
@@ -238,7 +241,9 @@ class PatternFit:
             )
         try:
             _refuse_unknown(data, _KEYS)
-            directions = tuple(_direction_from_dict(d) for d in data["directions"])
+            directions = tuple(
+                _direction_from_dict(number, d) for number, d in enumerate(data["directions"], 1)
+            )
             shape = tuple(int(n) for n in data["shape"])
             if len(shape) != 2 or not directions:
                 raise ValueError("shape needs two sizes and directions must not be empty")
@@ -291,11 +296,28 @@ def _drift_to_dict(d: DirectionPattern) -> dict[str, Any]:
     return found
 
 
-def _vectors(values: Sequence[Sequence[Any]]) -> tuple[tuple[float, float], ...]:
-    return tuple((_finite(y), _finite(x)) for y, x in values)
+def _vectors(key: str, values: Sequence[Sequence[Any]]) -> tuple[tuple[float, float], ...]:
+    """One (y, x) per frame; `key` names them in what is raised."""
+    found = []
+    for vector in values:
+        numbers = [float(v) for v in vector]
+        if len(numbers) != 2 or not all(map(math.isfinite, numbers)):
+            raise ValueError(f"{key} needs one finite (y, x) per frame, not {vector}")
+        found.append((numbers[0], numbers[1]))
+    return tuple(found)
 
 
-def _direction_from_dict(d: dict[str, Any]) -> DirectionPattern:
+def _direction_from_dict(number: int, d: dict[str, Any]) -> DirectionPattern:
+    """Direction `number` (from 1), which the errors name."""
+    try:
+        return _direction(d)
+    except KeyError as error:
+        raise ValueError(f"direction {number}: {error.args[0]} is missing") from error
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"direction {number}: {error}") from error
+
+
+def _direction(d: dict[str, Any]) -> DirectionPattern:
     def floats(key: str, default: Sequence[float] = ()) -> tuple[float, ...]:
         return tuple(_finite(v) for v in d.get(key, default))
 
@@ -325,7 +347,7 @@ def _direction_from_dict(d: dict[str, Any]) -> DirectionPattern:
         peak_to_background=maybe("peak_to_background"),
         evidence_nats=maybe("evidence_nats"),
         rivalry=maybe("rivalry"),
-        drift_um=_vectors(d.get("drift_um", ())),
-        drift_sd_um=_vectors(d.get("drift_sd_um", ())),
+        drift_um=_vectors("drift_um", d.get("drift_um", ())),
+        drift_sd_um=_vectors("drift_sd_um", d.get("drift_sd_um", ())),
         local=LocalField.from_dict(d["local"]) if d.get("local") else None,
     )

@@ -57,8 +57,10 @@ def gate_counts(gates: Gates, evidence: CountsEvidence) -> None:
         gates.add("noise_model", "ok")
 
 
-def gate_camera(gates: Gates, noise_ratio: float | None, offset_known: bool) -> None:
-    """Camera numbers that the noise contradicts, and an offset that nobody knows.
+def gate_camera(
+    gates: Gates, noise_ratio: float | None, offset_known: bool, doubts: Sequence[str] = ()
+) -> None:
+    """Camera numbers that the noise contradicts, an offset that nobody knows, a doubtful record.
 
     Parameters
     ----------
@@ -66,7 +68,11 @@ def gate_camera(gates: Gates, noise_ratio: float | None, offset_known: bool) -> 
         Noise variance beyond the optical cut-off, measured over predicted; None: not known.
     offset_known
         False when 0 was assumed.
+    doubts
+        Of the camera's record: weak or expired.
     """
+    for doubt in doubts:
+        gates.add("noise_model", "weak", doubt)
     if not offset_known:
         gates.add(
             "noise_model",

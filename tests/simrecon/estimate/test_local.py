@@ -170,6 +170,8 @@ def test_an_even_pattern_stays_global_unless_told_otherwise():
     )
     assert auto == off
     assert all(d.local is not None for d in on.directions)
+    assert any("does not vary clearly over the field" in note for note in on.notes)
+    assert not any("the pattern varies" in note for note in on.notes)
     assert (
         max(error(*pair) for pair in zip(on.directions, truth.pattern.directions, strict=True))
         < 0.08

@@ -39,6 +39,29 @@ def test_bad_pattern_files(tmp_path, text):
 
 
 @pytest.mark.parametrize(
+    "change, text",
+    [
+        ({"drift_um": [[0.0, 0.1]]}, "direction 2: drift_um without phase_rad"),
+        (
+            {"modulation": [0.5], "phase_rad": [0, 1, 2], "drift_um": [[0.0, 0.1]]},
+            "direction 2: drift_um has 1 entries (y, x) for 3 frames",
+        ),
+        (
+            {"modulation": [0.5], "phase_rad": [0, 1], "drift_um": [[0, 0], ["NaN", 0]]},
+            "direction 2: drift_um needs one finite (y, x) per frame",
+        ),
+        ({"frequency_per_um": None}, "direction 2"),
+    ],
+)
+def test_mistakes_are_told_with_direction_and_key(change, text):
+    data = {"schema": "simrecon/pattern/1", "pixel_um": 0.065, "shape": [64, 64]}
+    good = {"frequency_per_um": [0.0, 4.7]}
+    with pytest.raises(InputError) as info:
+        PatternFit.from_dict({**data, "directions": [good, {**good, **change}]})
+    assert text in str(info.value)
+
+
+@pytest.mark.parametrize(
     "change",
     [
         {"modulatoin": [0.5]},

@@ -126,6 +126,13 @@ def test_camera_that_the_noise_contradicts(ratio, known, verdict):
     assert bool(gates.reasons) == (verdict != "ok")
 
 
+def test_doubts_about_the_camera_make_the_noise_model_weak():
+    gates = Gates()
+    gate_camera(gates, 1.0, True, ("The camera record expired on 2020-01-01: measure again.",))
+    assert gates.verdicts["noise_model"] == "weak"
+    assert "expired" in gates.reasons[0]
+
+
 @pytest.mark.parametrize("fraction, verdict", [(0.2, "ok"), (0.3, "weak")])
 def test_much_negative_light(fraction, verdict):
     gates = Gates()
