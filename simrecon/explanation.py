@@ -16,7 +16,7 @@ from simrecon.model.stack import SimStack
 from simrecon.preparation import Acquisition, Channel, acquisition
 from simrecon.qc.explain import Finding
 from simrecon.qc.explain import explain as likely_causes
-from simrecon.qc.symptoms import Symptoms, measure
+from simrecon.qc.symptoms import PatternSource, Symptoms, measure
 
 
 def symptoms_of(
@@ -27,6 +27,7 @@ def symptoms_of(
     image: np.ndarray,
     image_variance: np.ndarray | None,
     numbers: Mapping[str, Any],
+    source: PatternSource,
 ) -> Symptoms:
     """Symptoms of the first time point's middle plane.
 
@@ -36,6 +37,8 @@ def symptoms_of(
         That plane's picture and variance.
     numbers
         Its entry under "acquisitions" in ``qc.json``.
+    source
+        Where the pattern is from: what can be advised depends on it.
     """
     data = acquisition(stack, channel, 0, int(stack.data.shape[4]) // 2)
     chosen = settings.reconstruction
@@ -45,6 +48,8 @@ def symptoms_of(
     residual = [p for p in numbers.get("residual_peaks", ()) if p["suspicious"]]
     return replace(
         found,
+        pattern_source=source,
+        drift_corrected=source != "complete" and settings.estimate.drift == "auto",
         noise_ratio=channel.noise_ratio,
         saturated=saturation(stack.data)[0],
         regularization=chosen.regularization,
@@ -60,6 +65,7 @@ def explanation(
     patterns: Sequence[PatternFit],
     pictures: tuple[np.ndarray, np.ndarray | None],
     numbers: Sequence[Mapping[str, Any]],
+    source: PatternSource,
 ) -> list[dict[str, Any]]:
     """Likely causes at the first time point, channel by channel, the strongest first, JSON-ready.
 
@@ -71,6 +77,8 @@ def explanation(
         Reconstruction and variance.
     numbers
         "acquisitions" of ``qc.json``.
+    source
+        Where the patterns are from.
     """
     found: list[Finding] = []
     plane = int(stack.data.shape[4]) // 2
@@ -79,7 +87,8 @@ def explanation(
         image, variance = (None if p is None else p[0, c, plane] for p in pictures)
         own = next(n for n in numbers if (n["time"], n["channel"]) == (0, c))
         assert image is not None
-        causes = likely_causes(symptoms_of(stack, settings, channel, pattern, image, variance, own))
+        symptoms = symptoms_of(stack, settings, channel, pattern, image, variance, own, source)
+        causes = likely_causes(symptoms)
         where = f"channel {c}, " if len(channels) > 1 else ""
         found += [replace(f, where=f"{where}{f.where}") for f in causes]
     return [f.to_dict() for f in found]

@@ -90,7 +90,8 @@ def reconstruct(
     settings = as_settings(settings)
     device = backend.select_device(settings.reconstruction.device)
     run = Run(stack, settings, device, progress or no_progress)
-    run.given = pattern is not None and pattern.complete
+    if pattern is not None:
+        run.pattern_source = "complete" if pattern.complete else "frequencies"
     expected_cost = plan(stack, settings)
     run.note(*stack.notes, *check_frames(stack.data))
     qc_gates.gate_saturation(run.gates, *saturation(stack.data))
@@ -254,7 +255,9 @@ def _result(
     why: list[dict[str, Any]] = []
     if verdicts["overall"] != "ok" and run.kind != "widefield":
         pictures = (arrays.image, arrays.variance)
-        why = explanation(run.stack, run.settings, channels, patterns[0], pictures, numbers)
+        why = explanation(
+            run.stack, run.settings, channels, patterns[0], pictures, numbers, run.pattern_source
+        )
     cameras = [
         {
             **c.camera.summary(),

@@ -11,6 +11,7 @@ from simrecon import backend
 from simrecon.config import Settings
 from simrecon.model.stack import SimStack
 from simrecon.qc.gates import Gates
+from simrecon.qc.symptoms import PatternSource
 from simrecon.result import Progress
 
 
@@ -26,7 +27,7 @@ class Run:
     notes: list[str] = field(default_factory=list)
     timings: dict[str, float] = field(default_factory=dict)
     kind: str = "sim"
-    given: bool = False
+    pattern_source: PatternSource = "fitted"
 
     def timed(self, stage: str, start: float) -> None:
         """Add the time since `start` (``perf_counter``) to a stage."""

@@ -70,7 +70,9 @@ def judge_plane(
     if check is not None:
         found = check(data.frames_e, data.variance_e2)
         numbers["raw_consistency"] = [d.to_dict() for d in found]
-        verdict, text = judge(found, pattern, to_confirm=run.given and z == planes // 2)
+        verdict, text = judge(
+            found, pattern, to_confirm=run.pattern_source == "complete" and z == planes // 2
+        )
         qc_gates.gate_raw_consistency(run.gates, verdict, text, name)
     run.timed("qc", start)
     return numbers

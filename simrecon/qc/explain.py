@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from simrecon.qc.symptoms import DirectionSymptoms, Symptoms
+from simrecon.qc.symptoms import DirectionSymptoms, PatternSource, Symptoms
 
 MODULATION_LIMITS = (0.75, 1.33)
 TURN_LIMIT_RAD = np.radians(17.0)
@@ -30,6 +30,13 @@ HAZE_LIMIT = 0.5
 EDGE_LIMIT, EDGE_LIGHT_LIMIT = 1.6, 1.5
 SATURATED_LIMIT = 1e-3
 ORDER_LEAD = 0.3
+FAR_SAMPLES = 1.5
+"""From here bands that agree refute another carrier: phases would turn over the field."""
+CARRIER_ERRORS = 5.0
+"""A fitted frequency is not off by more than so many of its standard deviations."""
+RIVALRY_LIMIT = 0.7
+"""Evidence of another carrier that counts: the limit of a fit that is ok."""
+CONTRAST_LIMIT, CONTRAST_ERRORS = 0.2, 3.0
 _HIDDEN_BY_RIM = (
     "otf too wide", "otf too narrow", "flicker", "modulation too low", "modulation too high"
 )  # fmt: skip
@@ -82,6 +89,8 @@ def explain(found: Symptoms) -> tuple[Finding, ...]:
     rim = _border(found)
     if rim:  # a bright rim alone changes brightness and both bands: they cannot be judged
         findings = [*rim, *(f for f in findings if f.cause not in _HIDDEN_BY_RIM)]
+    if any(f.cause == "drift" for f in findings):  # motion through the field's border, not light
+        findings = [f for f in findings if f.cause != "flicker"]
     if not findings:
         findings = list(_residual(found))
     return tuple(sorted(findings, key=lambda f: -f.weight))
@@ -99,6 +108,15 @@ def _which(
     pairs = [(i, test(d)) for i, d in enumerate(found.directions, 1)]
     hit = [(i, v) for i, v in pairs if v is not None]
     return [i for i, _ in hit], [v for _, v in hit]
+
+
+_LEAVE_AWAY = "leave --pattern away so that it is fitted"
+_FIT_REST = "leave --pattern away, or give frequencies only"
+
+
+def _complete(found: Symptoms) -> bool:
+    """Nothing of the pattern was fitted to these frames."""
+    return found.pattern_source == "complete"
 
 
 def _order(found: Symptoms) -> list[Finding]:
@@ -122,19 +140,37 @@ def _order(found: Symptoms) -> list[Finding]:
     ]
 
 
-def wrong_carrier(d: DirectionSymptoms) -> bool:
-    """The pattern is not where it was said to be."""
-    return d.carrier_off_samples is not None and d.carrier_off_samples > CARRIER_LIMIT_SAMPLES
+def wrong_carrier(d: DirectionSymptoms, source: PatternSource) -> bool:
+    """The pattern is not where it was said to be.
+
+    The strongest peak alone does not show it: the sample has peaks too.
+    """
+    off = d.carrier_off_samples
+    if off is None or off <= CARRIER_LIMIT_SAMPLES or (off > FAR_SAMPLES and _bands_agree(d)):
+        return False
+    if source == "fitted":
+        near = off < max(CARRIER_ERRORS * d.carrier_sd_samples, CARRIER_LIMIT_SAMPLES)
+        return d.verdict != "ok" and (near or (d.rivalry or 0.0) > RIVALRY_LIMIT)
+    return True
 
 
-def uneven_turns(d: DirectionSymptoms) -> bool:
+def _bands_agree(d: DirectionSymptoms) -> bool:
+    c = d.agreement
+    if c is None:
+        return False
+    return abs(c) > MODULATION_LIMITS[0] and abs(np.angle(c)) < TURN_LIMIT_RAD
+
+
+def uneven_turns(d: DirectionSymptoms, source: PatternSource) -> bool:
     """Single frames have another phase than was said."""
-    clear = d.carrier_off_samples is not None and not wrong_carrier(d)
+    clear = d.carrier_off_samples is not None and not wrong_carrier(d, source)
     return clear and max(abs(t) for t in d.frame_turns_rad) > TURN_LIMIT_RAD
 
 
 def _frequency(found: Symptoms) -> list[Finding]:
-    numbers, off = _which(found, lambda d: d.carrier_off_samples if wrong_carrier(d) else None)
+    numbers, off = _which(
+        found, lambda d: d.carrier_off_samples if wrong_carrier(d, found.pattern_source) else None
+    )
     if not numbers:
         return []
     return [
@@ -144,8 +180,9 @@ def _frequency(found: Symptoms) -> list[Finding]:
             f"{CARRIER_LIMIT_SAMPLES:g})",
             _named(numbers),
             "the pattern's period or angle is wrong",
-            "leave --pattern away so that it is fitted; or check --pixel-um, the period "
-            "(--set estimate.period_um=...) and angles (--set estimate.angles_rad=[...])",
+            ("" if found.pattern_source == "fitted" else f"{_LEAVE_AWAY}; or ")
+            + "check --pixel-um, the period (--set estimate.period_um=...) and angles (--set "
+            "estimate.angles_rad=[...])",
             max(off) / CARRIER_LIMIT_SAMPLES,
         )
     ]
@@ -153,7 +190,12 @@ def _frequency(found: Symptoms) -> list[Finding]:
 
 def _frame_phase(found: Symptoms) -> list[Finding]:
     numbers, turn = _which(
-        found, lambda d: max(abs(t) for t in d.frame_turns_rad) if uneven_turns(d) else None
+        found,
+        lambda d: (
+            max(abs(t) for t in d.frame_turns_rad)
+            if uneven_turns(d, found.pattern_source)
+            else None
+        ),
     )
     if not numbers:
         return []
@@ -164,22 +206,22 @@ def _frame_phase(found: Symptoms) -> list[Finding]:
             f"(limit {np.degrees(TURN_LIMIT_RAD):.0f}°)",
             _named(numbers),
             "the phase steps are not what was assumed",
-            "give a --pattern with frequencies only, or none: phases are then fitted frame by "
-            "frame; at the microscope, check the phase shifter and vibrations",
+            (f"{_FIT_REST}: phases are then fitted frame by frame; " if _complete(found) else "")
+            + "at the microscope, check the phase shifter and vibrations",
             max(turn) / TURN_LIMIT_RAD,
         )
     ]
 
 
-def _agreement(d: DirectionSymptoms) -> complex | None:
+def _agreement(d: DirectionSymptoms, source: PatternSource) -> complex | None:
     """C where nothing more basic is wrong and the pattern is seen at all."""
-    hidden = d.carrier_off_samples is None or wrong_carrier(d) or uneven_turns(d)
+    hidden = d.carrier_off_samples is None or wrong_carrier(d, source) or uneven_turns(d, source)
     return None if hidden else d.agreement
 
 
 def _direction_phase(found: Symptoms) -> list[Finding]:
     def turn(d: DirectionSymptoms) -> float | None:
-        c = _agreement(d)
+        c = _agreement(d, found.pattern_source)
         off = 0.0 if c is None else abs(float(np.angle(c)))
         return off if off > TURN_LIMIT_RAD else None
 
@@ -192,8 +234,12 @@ def _direction_phase(found: Symptoms) -> list[Finding]:
             f"all frames are turned together by up to {np.degrees(max(off)):.0f}° (limit "
             f"{np.degrees(TURN_LIMIT_RAD):.0f}°)",
             _named(numbers),
-            "the pattern's phases belong to another recording or another crop",
-            "leave --pattern away, or give it with frequencies only: phases are then fitted",
+            "the pattern's phases belong to another recording or another crop"
+            if _complete(found)
+            else "the fitted phases do not fit the frames: the sample moved, or the fit is wrong",
+            f"{_FIT_REST}: phases are then fitted"
+            if _complete(found)
+            else "look at the pattern's verdict; record faster or let the stage settle",
             max(off) / TURN_LIMIT_RAD,
         )
     ]
@@ -204,7 +250,7 @@ def _modulation(found: Symptoms) -> list[Finding]:
     for high in (True, False):
 
         def ratio(d: DirectionSymptoms, high: bool = high) -> float | None:
-            c = _agreement(d)
+            c = _agreement(d, found.pattern_source)
             if c is None or abs(np.angle(c)) > TURN_LIMIT_RAD:
                 return None
             low_limit, high_limit = MODULATION_LIMITS
@@ -223,8 +269,9 @@ def _modulation(found: Symptoms) -> list[Finding]:
                 f"{MODULATION_LIMITS[0]:g} to {MODULATION_LIMITS[1]:g})",
                 _named(numbers),
                 f"the modulation was taken too {word}, so fine structure comes out too {effect}",
-                "leave --pattern away so that it is fitted; if it was fitted, the OTF is doubtful: "
-                "give a measured one (--otf)",
+                f"{_FIT_REST}: it is then fitted"
+                if _complete(found)
+                else "it was fitted, so the OTF is doubtful: give a measured one (--otf)",
                 abs(np.log(worst)) / abs(np.log(MODULATION_LIMITS[0])),
             )
         )
@@ -232,22 +279,30 @@ def _modulation(found: Symptoms) -> list[Finding]:
 
 
 def _drift(found: Symptoms) -> list[Finding]:
-    if found.drift_px <= DRIFT_LIMIT_PX or any(wrong_carrier(d) for d in found.directions):
+    moved_carrier = any(wrong_carrier(d, found.pattern_source) for d in found.directions)
+    if found.drift_px <= DRIFT_LIMIT_PX or moved_carrier:
         return []
+    if _complete(found):
+        action = f"{_FIT_REST}: drift is then measured and corrected (estimate.drift=auto)"
+    elif found.drift_corrected:
+        action = "the correction did not take all of it"
+    else:
+        action = "--set estimate.drift=auto corrects it"
     return [
         Finding(
             "drift",
             f"the frames are displaced by {found.drift_px:.2f} px rms (limit {DRIFT_LIMIT_PX:g})",
             "between directions",
             "the sample or the stage moved while the directions were recorded",
-            "--set estimate.drift=auto corrects it; at the microscope, record faster or let the "
-            "stage settle",
+            f"{action}; at the microscope, record faster or let the stage settle",
             found.drift_px / DRIFT_LIMIT_PX,
         )
     ]
 
 
 def _brightness(found: Symptoms) -> list[Finding]:
+    if not _complete(found):  # every frame's intensity was fitted
+        return []
     values = np.array([b for d in found.directions for b in d.frame_brightness])
     worst = float(np.abs(values - 1.0).max()) if values.size else 0.0
     if worst <= BRIGHTNESS_LIMIT:
@@ -263,8 +318,7 @@ def _brightness(found: Symptoms) -> list[Finding]:
             "the sample bleaches and that was not corrected"
             if falling
             else "the lamp or laser flickers and that was not corrected",
-            "leave --pattern away, or give it with frequencies only: the intensity of every "
-            "frame is then fitted",
+            f"{_FIT_REST}: the intensity of every frame is then fitted",
             worst / BRIGHTNESS_LIMIT,
         )
     ]
@@ -304,15 +358,20 @@ def _light(found: Symptoms) -> list[Finding]:
                 found.widefield_noise_share / WIDEFIELD_NOISE_LIMIT,
             )
         ]
-    numbers, values = _which(
-        found, lambda d: d.modulation if d.carrier_off_samples is None else None
-    )
+
+    def faint(d: DirectionSymptoms) -> float | None:
+        value = d.modulation * (1.0 if d.agreement is None else abs(d.agreement))
+        low = value < max(CONTRAST_LIMIT, CONTRAST_ERRORS * d.modulation_sd)
+        return value if low and d.carrier_off_samples is None else None
+
+    numbers, values = _which(found, faint)
     if not numbers:
         return []
     return [
         Finding(
             "too little modulation",
-            f"no clear pattern is seen in the frames (modulation used: {max(values):.2f})",
+            f"no clear pattern is seen in the frames (modulation {max(values):.2f}, limits "
+            f"{CONTRAST_LIMIT:g} and {CONTRAST_ERRORS:g} standard deviations)",
             _named(numbers),
             "the stripes have hardly any contrast",
             "check polarisation, the alignment of the beams and the sample's thickness; a wrong "
@@ -348,7 +407,8 @@ def _mean_of(values: Sequence[float | None]) -> float | None:
 
 
 def _haze(found: Symptoms) -> list[Finding]:
-    values = [d.haze_agreement for d in found.directions if _agreement(d) is not None]
+    source = found.pattern_source
+    values = [d.haze_agreement for d in found.directions if _agreement(d, source) is not None]
     share = _mean_of(values)
     if share is None or share > HAZE_LIMIT or _too_dim(found):
         return []
@@ -367,7 +427,8 @@ def _haze(found: Symptoms) -> list[Finding]:
 
 
 def _otf(found: Symptoms) -> list[Finding]:
-    usable = [d for d in found.directions if _agreement(d) is not None]
+    source = found.pattern_source
+    usable = [d for d in found.directions if _agreement(d, source) is not None]
     slope = _mean_of([d.slope for d in usable])
     low = _mean_of([d.low_agreement for d in usable])
     if slope is None or low is None or _too_dim(found):

@@ -7,15 +7,17 @@ pattern that was used. :mod:`.explain` turns them into likely causes.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
+from scipy.ndimage import median_filter
 
 from simrecon.estimate.drift import measure_drift
 from simrecon.estimate.frequency import CarrierSearch, SearchRegion
 from simrecon.estimate.order import OrderRow, compare_orders
 from simrecon.estimate.window import FieldWindow
 from simrecon.model.grid import Grid
-from simrecon.model.pattern import PatternFit
+from simrecon.model.pattern import PatternFit, Verdict
 from simrecon.model.psf import DetectionOTF
 from simrecon.qc.raw_consistency import MAX_SIDE_PX
 from simrecon.recon.bands import Band, make_bands
@@ -23,6 +25,8 @@ from simrecon.recon.noise_floor import hann_window
 from simrecon.recon.part import brightest, shifted
 from simrecon.recon.shift import frames_at_rest
 
+PatternSource = Literal["fitted", "frequencies", "complete"]
+"""Pattern that was fitted, given as frequencies only (the rest fitted), or given complete."""
 EDGE_PX = 6
 CLEAR_PEAK = 12.0
 """Peak height from which a carrier's place is believed."""
@@ -47,12 +51,18 @@ class DirectionSymptoms:
         |c| below 0.3 cycles/µm over that elsewhere: smooth light without stripes makes it small.
     carrier_off_samples : float or None
         Distance of the strongest pattern peak from the pattern's frequency, DFT samples.
+    carrier_sd_samples : float
+        Standard deviation of the pattern's frequency, DFT samples.
     frame_turns_rad : tuple of float
         Phase of every frame less the pattern's, common part taken off.
     frame_brightness : tuple of float
         Mean of every frame over the pattern's intensity, over the mean of all frames.
     modulation, modulation_sd : float
         Of the pattern that was used.
+    verdict : str
+        Of the fit.
+    rivalry : float or None
+        Evidence for the best other carrier over that for the one used.
     """
 
     agreement: complex | None
@@ -64,6 +74,9 @@ class DirectionSymptoms:
     frame_brightness: tuple[float, ...]
     modulation: float
     modulation_sd: float
+    carrier_sd_samples: float = 0.0
+    verdict: Verdict = "ok"
+    rivalry: float | None = None
 
 
 @dataclass(frozen=True)
@@ -104,6 +117,10 @@ class Symptoms:
         Of "auto"; 1 is neutral.
     residual : tuple of (int, int, float)
         Direction, order and height of suspicious peaks left in the picture.
+    pattern_source : str
+        Where the pattern is from.
+    drift_corrected : bool
+        Whether drift was looked for and corrected.
     """
 
     directions: tuple[DirectionSymptoms, ...]
@@ -122,6 +139,8 @@ class Symptoms:
     regularization: str = "auto"
     regularization_factor: float = 1.0
     residual: tuple[tuple[int, int, float], ...] = ()
+    pattern_source: PatternSource = "complete"
+    drift_corrected: bool = False
 
 
 def measure(
@@ -152,8 +171,6 @@ def measure(
     wide = frames.mean(axis=(0, 1), dtype=np.float64)
     wide_noise = float(variance.mean()) / (frames.shape[0] * frames.shape[1])
     dark, sigmas = _darkest(wide, wide_noise)
-    drift = measure_drift(rest, variance_e2, pattern.at_rest(), otf)
-    moved = float(np.sqrt(np.mean(np.sum(drift.drift_um**2, axis=-1)))) / pixel_um
     ratio, light = _edges(image, frames_e.mean(axis=(0, 1), dtype=np.float64))
     sequence = frames.reshape(-1, *shape)
     return Symptoms(
@@ -168,9 +185,31 @@ def measure(
         widefield_noise_share=wide_noise / max(float(wide.var()), 1e-12),
         edge_ratio=ratio,
         edge_light=light,
-        drift_px=moved if drift.significant(pixel_um) else 0.0,
+        drift_px=_drift_px(rest, variance_e2, pattern.at_rest(), otf),
         orders=compare_orders(sequence, frames.shape[0], frames.shape[1], pixel_um),
     )
+
+
+def _drift_px(
+    frames: np.ndarray, variance: np.ndarray, pattern: PatternFit, otf: DetectionOTF
+) -> float:
+    """Significant rms displacement; 0 for one direction, which has nothing to be held against."""
+    if len(pattern.directions) < 2:
+        return 0.0
+    drift = measure_drift(frames, variance, pattern, otf)
+    if not drift.significant(pattern.pixel_um):
+        return 0.0
+    return float(np.sqrt(np.mean(np.sum(drift.drift_um**2, axis=-1)))) / pattern.pixel_um
+
+
+def _brightness(frames: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    """Mean of every frame (A, P) without single hot pixels, which no lens can make.
+
+    The narrowest image of a point is less than 3 times the median of its 3 × 3 neighbourhood.
+    """
+    around = median_filter(frames, size=(1, 1, 3, 3))
+    hot = frames > 3.0 * np.maximum(around, 0.0) + 8.0 * np.sqrt(variance)
+    return np.asarray(np.where(hot, around, frames).mean(axis=(2, 3), dtype=np.float64))
 
 
 def _directions(
@@ -187,7 +226,7 @@ def _directions(
     window = FieldWindow.on(shape, pixel_um, 0.5)
     search = CarrierSearch(window.transform(frames.astype(np.float32)), window, otf.cutoff_per_um)
     lamp = np.array([d.intensity for d in pattern.directions])
-    brightness = frames.mean(axis=(2, 3), dtype=np.float64) / lamp
+    brightness = _brightness(frames, variance) / lamp
     brightness /= max(float(brightness.mean()), 1e-12)
     out = []
     for d, one in enumerate(pattern.directions):
@@ -204,6 +243,11 @@ def _directions(
                 frame_brightness=tuple(float(b) for b in brightness[d]),
                 modulation=one.modulation[0],
                 modulation_sd=one.modulation_sd[0] if one.modulation_sd else 0.0,
+                carrier_sd_samples=float(
+                    np.hypot(*(np.array(one.frequency_sd_per_um) * window.padded.extent_um))
+                ),
+                verdict=one.verdict,
+                rivalry=one.rivalry,
             )
         )
     return tuple(out)

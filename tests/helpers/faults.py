@@ -207,5 +207,6 @@ def causes(name: str, seed: int, kind: str = "mixed") -> tuple[list[str], bool]:
     found = explanation(
         case.stack, case.settings, [channel], result.patterns[0],
         (result.image, result.variance), result.qc["acquisitions"],
+        "fitted" if case.pattern is None else "complete",
     )  # fmt: skip
     return [f["cause"] for f in found], True
