@@ -12,6 +12,11 @@ from simrecon.model.stack import SimStack
 from simrecon.preparation import Channel, acquisition, find_pattern, mean_acquisition
 
 
+def shares_channels(settings: Settings, channels: int) -> bool:
+    """Whether what a channel is told of its pattern comes from all channels, not from the user."""
+    return settings.estimate.share_channels and channels > 1
+
+
 def shared_patterns(
     stack: SimStack,
     settings: Settings,
@@ -30,7 +35,7 @@ def shared_patterns(
     QualityError
         When the channels' patterns do not scale with the wavelength.
     """
-    if not settings.estimate.share_channels or len(channels) < 2:
+    if not shares_channels(settings, len(channels)):
         return [given] * len(channels)
     if given is not None:
         raise UsageError(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from simrecon import backend, provenance
-from simrecon.channel_sharing import shared_patterns
+from simrecon.channel_sharing import shared_patterns, shares_channels
 from simrecon.checks import check_frames, saturation
 from simrecon.config import ReconstructionSettings, Settings, as_settings
 from simrecon.errors import UsageError
@@ -20,7 +20,6 @@ from simrecon.model.grid import Grid
 from simrecon.model.pattern import PatternFit
 from simrecon.model.psf import DetectionOTF
 from simrecon.model.stack import SimStack
-from simrecon.nonlinear import NonLinearPicture
 from simrecon.planning import Plan, plan
 from simrecon.preparation import (
     Channel,
@@ -31,18 +30,17 @@ from simrecon.preparation import (
 )
 from simrecon.qc import gates as qc_gates
 from simrecon.qc.picture import picture_numbers
-from simrecon.qc.raw_consistency import RawConsistency
 from simrecon.recon.operator import Reconstructor
 from simrecon.result import Progress, Result, no_progress
 from simrecon.run import Arrays, Run, allocate
 from simrecon.steps import (
+    Tools,
     apply,
-    build_operator,
-    build_solver,
     choose_pattern,
     judge_plane,
     measure_out_of_focus,
-    raw_check,
+    own_pattern,
+    tools_for,
 )
 
 PSF_RADIUS_UM = 2.0
@@ -159,7 +157,8 @@ def estimate_pattern(
     if settings.estimate.share_channels:
         every = [prepare_channel(stack, c, settings, otf) for c in range(stack.data.shape[1])]
         pattern = shared_patterns(stack, settings, every, pattern, time)[channel]
-    fit = find_pattern(stack, settings, prepared, data, pattern)
+    among = shares_channels(settings, len(stack.optics))
+    fit = find_pattern(stack, settings, prepared, data, pattern, shared=among)
     return replace(fit, notes=(*fit.notes, *notes, *prepared.notes))
 
 
@@ -179,50 +178,52 @@ def _channel(
     shared = run.settings.estimate.share_pattern
     out = _ChannelResult([], [], [])
     pattern: PatternFit | None = None
-    operator: Reconstructor | None = None
     haze: OutOfFocus | None = None
-    check: RawConsistency | None = None
-    solver: NonLinearPicture | None = None
+    known: list[Tools] = []
     if planes > 1:
         what = "the mean of all times and planes" if shared else f"plane {planes // 2} (from 0)"
         run.note(f"the pattern of {what} was used for all {planes} planes")
     for t in range(times):
-        middle = acquisition(stack, channel, t, planes // 2)
+        z = planes // 2
+        where = f"time {t}, channel {c}"
+        middle = acquisition(stack, channel, t, z)
+        fresh = pattern is None or not shared
         if pattern is None or not shared:
             data = mean_acquisition(stack, channel) if shared else middle
-            pattern = choose_pattern(run, channel, data, given, f"time {t}, channel {c}")
-            haze = (
-                None
-                if run.kind == "widefield"
-                else measure_out_of_focus(run, channel, pattern, middle)
-            )
-            operator = None
-            if run.kind != "widefield":
-                operator = build_operator(run, channel, pattern, middle, haze)
-            check = None if operator is None else raw_check(run, operator, middle)
-            solver = build_solver(run, channel, operator, middle)
+            pattern = choose_pattern(run, channel, data, given, where)
+            known = []
+        own = own_pattern(run, channel, pattern, middle, where) if shared else pattern
+        if fresh:
+            haze = measure_out_of_focus(run, channel, own, middle)
+        main = tools_for(run, channel, own, middle, haze, known)
         others = []
-        for z in range(planes):
-            data = middle if z == planes // 2 else acquisition(stack, channel, t, z)
-            made = apply(run, operator, solver, data, arrays, (t, c, z))
-            plane = judge_plane(run, operator, check, pattern, data, arrays, (t, c, z))
-            plane.update(made)
-            others.append(plane)
-        out.patterns.append(pattern)
-        out.operators.append(operator)
+        for plane in range(planes):
+            data, tools = middle, main
+            if plane != z:
+                data = acquisition(stack, channel, t, plane)
+                used = own_pattern(run, channel, pattern, data, f"{where}, plane {plane}")
+                tools = main
+                if used is not own:
+                    tools = tools_for(run, channel, used, data, haze, known)
+            at = (t, c, plane)
+            made = apply(run, tools.operator, tools.solver, data, arrays, at)
+            found = judge_plane(run, tools.operator, tools.check, tools.pattern, data, arrays, at)
+            if plane != z and tools.pattern.drifting:
+                found["drift_um"] = [d.drift_um for d in tools.pattern.directions]
+            others.append({**found, **made})
+        out.patterns.append(own)
+        out.operators.append(main.operator)
         start = clock.perf_counter()
-        z = planes // 2
         picture, wide = arrays.image[t, c, z], arrays.widefield[t, c, z]
-        used = pattern if operator is not None else None
-        numbers = picture_numbers(picture, wide, stack.pixel_um, used)
+        carriers = own if main.operator is not None else None
+        numbers = picture_numbers(picture, wide, stack.pixel_um, carriers)
         numbers.update({"time": t, "channel": c, **others.pop(z)})
-        numbers["intensity_variation"] = qc_gates.intensity_variation(pattern)
+        numbers["intensity_variation"] = qc_gates.intensity_variation(own)
         if haze is not None:
             numbers["unmodulated_share"] = {"value": haze.share, "sd": haze.sd}
         if others:
             numbers["other_planes"] = others
         out.numbers.append(numbers)
-        where = f"time {t}, channel {c}"
         qc_gates.gate_residual_pattern(run.gates, numbers.get("residual_peaks", ()), where)
         run.timed("qc", start)
         run.progress("reconstruct", c * times + t + 1, times * int(stack.data.shape[1]))

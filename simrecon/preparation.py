@@ -12,7 +12,7 @@ from simrecon.checks import CountsEvidence, counts_evidence
 from simrecon.config import Settings
 from simrecon.errors import InputError, QualityError, UsageError
 from simrecon.estimate import estimate_pattern
-from simrecon.estimate.drift import correct_drift
+from simrecon.estimate.drift import correct_drift, without_drift
 from simrecon.estimate.nominal import nominal_direction
 from simrecon.estimate.unevenness import Unevenness
 from simrecon.given_pattern import as_given
@@ -280,11 +280,15 @@ def find_pattern(
     channel: Channel,
     data: Acquisition,
     given: PatternFit | None,
+    *,
+    shared: bool = False,
 ) -> PatternFit:
     """Take a complete given pattern, or fit what is not given.
 
     A given pattern with frequencies only has phases, intensities and modulations fitted at
-    those frequencies; without any pattern everything is fitted.
+    those frequencies; without any pattern everything is fitted. `shared` says that the given
+    frequencies come from the channels' own data: nobody vouches for them, and a fit that fails
+    stays failed. The mean of several acquisitions has no drift of its own.
     """
     optics = stack.optics[channel.index]
     if given is not None:
@@ -313,13 +317,19 @@ def find_pattern(
     fit = fit_to(data.frames_e)
     if settings.estimate.drift == "auto":
         fit = correct_drift(data.frames_e, data.variance_e2, fit, channel.otf, fit_to)
+        if settings.estimate.share_pattern and stack.data.shape[0] * stack.data.shape[4] > 1:
+            fit = without_drift(fit)
     if given is None:
         return fit
     known = [
         replace(d, frequency_sd_per_um=g.frequency_sd_per_um)
         for d, g in zip(fit.directions, given.directions, strict=True)
     ]
-    return insisted(replace(fit, directions=tuple(known)), data, channel.otf)
+    fit = replace(fit, directions=tuple(known))
+    if shared:
+        note = "frequencies shared with the other channels"
+        return replace(fit, notes=(*fit.notes, note))
+    return insisted(fit, data, channel.otf)
 
 
 def tirf_frequencies(optics: Optics) -> tuple[float, float]:

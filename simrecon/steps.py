@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time as clock
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from simrecon import backend
+from simrecon.channel_sharing import shares_channels
 from simrecon.config import ReconstructionSettings
 from simrecon.errors import QualityError, UsageError
+from simrecon.estimate.drift import correct_drift, without_drift
 from simrecon.estimate.out_of_focus import OutOfFocus, out_of_focus
 from simrecon.explanation import order_hint
 from simrecon.model.pattern import PatternFit
@@ -84,19 +87,23 @@ def choose_pattern(
     """The pattern of one acquisition, or what the user chose for a failed fit."""
     start = clock.perf_counter()
     choice = run.settings.reconstruction.on_fit_failure
-    pattern = find_pattern(run.stack, run.settings, channel, data, given)
-    if pattern.verdict == "failed" and choice == "preset" and given is None:
+    shared = shares_channels(run.settings, len(run.stack.optics))
+    vouched = given is not None and not shared
+    pattern = find_pattern(run.stack, run.settings, channel, data, given, shared=shared)
+    if pattern.verdict == "failed" and choice == "preset" and not vouched:
         run.note(*pattern.notes, "the fit failed: nominal frequencies of the preset were used")
         preset = preset_pattern(run.stack, run.settings, channel.index)
         pattern = find_pattern(run.stack, run.settings, channel, data, preset)
         run.gates.add("pattern", "weak", f"pattern ({where}): preset used, the fit failed")
     elif pattern.verdict == "failed" and choice == "widefield":
         run.kind = "widefield"
-        run.note("the pattern fit failed: this is the WIDEFIELD picture, not a SIM picture")
+        run.note(
+            f"the pattern fit failed ({where}): this is the WIDEFIELD picture, not a SIM picture"
+        )
     else:
         failed = pattern.verdict == "failed"
         hint = order_hint(data, run.stack.pixel_um) if failed else []
-        gate_pattern(pattern, [*hint, *run.stack.notes, *channel.notes], given=given is not None)
+        gate_pattern(pattern, [*hint, *run.stack.notes, *channel.notes], given=vouched)
     run.note(*pattern.notes)
     qc_gates.gate_pattern(run.gates, pattern, where)
     qc_gates.gate_intensity(run.gates, pattern, where)
@@ -104,10 +111,32 @@ def choose_pattern(
     return pattern
 
 
+def own_pattern(
+    run: Run, channel: Channel, pattern: PatternFit, data: Acquisition, where: str
+) -> PatternFit:
+    """The pattern of other frames for these: the instrument's phases, the drift of these frames.
+
+    A pattern that came with the call is used as it is.
+    """
+    if run.pattern_source == "complete" or run.settings.estimate.drift == "off" or pattern.verdict == "failed":
+        return pattern
+    start = clock.perf_counter()
+    still = without_drift(pattern)
+    own = correct_drift(data.frames_e, data.variance_e2, still, channel.otf, None)
+    if own.drifting:
+        run.note(f"{where}: {own.notes[-1]}")
+        if own.verdict != still.verdict:
+            run.gates.add("pattern", own.verdict, f"pattern ({where}): {own.notes[-1]}")
+    run.timed("estimate", start)
+    return own
+
+
 def measure_out_of_focus(
     run: Run, channel: Channel, pattern: PatternFit, data: Acquisition
 ) -> OutOfFocus | None:
     """Light that does not follow the pattern at low frequencies, with a note where there is."""
+    if pattern.verdict == "failed":
+        return None
     found = out_of_focus(data.frames_e, data.variance_e2, pattern, channel.otf)
     if found is not None and found.detected:
         removed = run.settings.reconstruction.attenuation != "off"
@@ -222,3 +251,40 @@ def apply(
             "The reconstruction is not finite.", where=f"time, channel, plane {where}"
         )
     return numbers
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What makes and judges the picture of frames under one pattern; no operator: widefield."""
+
+    pattern: PatternFit
+    operator: Reconstructor | None
+    solver: NonLinearPicture | None
+    check: RawConsistency | None
+
+
+def tools_for(
+    run: Run,
+    channel: Channel,
+    pattern: PatternFit,
+    data: Acquisition,
+    haze: OutOfFocus | None,
+    known: list[Tools],
+) -> Tools:
+    """Tools from `known` that have this pattern, or new ones, tuned on `data`.
+
+    Of one instrument's patterns only those of frames that moved differ; where nothing moved the
+    tools are kept in `known`.
+    """
+    for one in known:
+        if one.pattern is pattern or not (one.pattern.drifting or pattern.drifting):
+            return one
+    if pattern.verdict == "failed":
+        made = Tools(pattern, None, None, None)
+    else:
+        operator = build_operator(run, channel, pattern, data, haze)
+        check = raw_check(run, operator, data)
+        made = Tools(pattern, operator, build_solver(run, channel, operator, data), check)
+    if not pattern.drifting:
+        known.append(made)
+    return made

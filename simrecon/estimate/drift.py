@@ -75,7 +75,7 @@ def correct_drift(
     variance_e2: np.ndarray,
     fit: PatternFit,
     otf: DetectionOTF,
-    refit: Refit,
+    refit: Refit | None,
 ) -> PatternFit:
     """A fit with the drift of its frames, or the same fit where nothing moved.
 
@@ -83,9 +83,9 @@ def correct_drift(
     ----------
     frames_e, variance_e2 : ndarray, shape (A, P, Y, X)
     fit : PatternFit
-        Of these frames, without drift.
-    refit : callable
-        Fits the pattern of frames at rest.
+        Of these frames, or of others of the same instrument; without drift.
+    refit : callable or None
+        Fits the pattern of frames at rest; None: the instrument's phases are known and stay.
 
     Returns
     -------
@@ -103,14 +103,26 @@ def correct_drift(
         step = float(np.abs(found.drift_um - _drift_of(current)).max())
         current = _attached(current, found)
         settled = step < SETTLED_PX * fit.pixel_um
-        if settled and refitted:
+        if settled and (refitted or refit is None):
             break
-        if step < REFIT_PX * fit.pixel_um:
+        if refit is not None and step < REFIT_PX * fit.pixel_um:
             again = refit(frames_at_rest(frames_e, current))
             if again.verdict == "failed":
                 return _judged(current, found, settled=False)
             current, refitted = _attached(_of_instrument(again, current), found), refitted + 1
     return _judged(current, found, settled)
+
+
+def without_drift(pattern: PatternFit) -> PatternFit:
+    """The instrument's pattern, for frames whose own motion is not known yet.
+
+    Unlike :meth:`PatternFit.at_rest`, whose phases are those on a sample that had moved.
+    """
+    if not pattern.drifting:
+        return pattern
+    directions = tuple(replace(d, drift_um=(), drift_sd_um=()) for d in pattern.directions)
+    notes = tuple(n for n in pattern.notes if not n.startswith(DRIFT_NOTE))
+    return replace(pattern, directions=directions, notes=notes)
 
 
 def measure_drift(
