@@ -218,6 +218,7 @@ def _channel(
         carriers = own if main.operator is not None else None
         numbers = picture_numbers(picture, wide, stack.pixel_um, carriers)
         numbers.update({"time": t, "channel": c, **others.pop(z)})
+        numbers["kind"] = "widefield" if main.operator is None else "sim"
         numbers["intensity_variation"] = qc_gates.intensity_variation(own)
         if haze is not None:
             numbers["unmodulated_share"] = {"value": haze.share, "sd": haze.sd}

@@ -118,7 +118,11 @@ def own_pattern(
 
     A pattern that came with the call is used as it is.
     """
-    if run.pattern_source == "complete" or run.settings.estimate.drift == "off" or pattern.verdict == "failed":
+    if (
+        run.pattern_source == "complete"
+        or run.settings.estimate.drift == "off"
+        or pattern.verdict == "failed"
+    ):
         return pattern
     start = clock.perf_counter()
     still = without_drift(pattern)

@@ -169,7 +169,12 @@ def summary(result: Result, written: list[Path]) -> str:
     """What came out, for people."""
     lines: list[str] = []
     if result.kind == "widefield":
-        lines.append("WIDEFIELD: the pattern fit failed, no SIM picture was made")
+        lost = [n for n in result.qc["acquisitions"] if n["kind"] == "widefield"]
+        what = "no SIM picture was made"
+        if len(lost) < len(result.qc["acquisitions"]):
+            where = ", ".join(f"time {n['time']}, channel {n['channel']}" for n in lost)
+            what += f" of {where}"
+        lines.append(f"WIDEFIELD: the pattern fit failed, {what}")
     for index, d in enumerate(result.pattern.directions):
         lines.append(direction_line(index, d))
     lines += [f"note: {text}" for text in result.qc["notes"]]

@@ -65,6 +65,44 @@ def test_reconstruction_says_that_channels_share(two_channels):
     assert np.array(periods[1]) / periods[0] == pytest.approx(561.0 / 488.0, rel=1e-9)
 
 
+def with_an_empty_channel(stack):
+    """The second channel holds the noise of even light only."""
+    data = np.array(stack.data)
+    data[:, 1] = np.random.default_rng(2).poisson(100.0, data[:, 1].shape) + 100
+    return replace(stack, data=data)
+
+
+def test_an_empty_channel_stays_failed(two_channels):
+    stack = with_an_empty_channel(two_channels[0])
+    fit = estimate_pattern(stack, settings=chosen(share_channels=True), channel=1)
+    assert fit.verdict == "failed"
+    assert any("shared with the other channels" in note for note in fit.notes)
+    assert not any("given pattern" in note for note in fit.notes)
+    with pytest.raises(QualityError, match="could not be fitted") as error:
+        reconstruct(stack, chosen(share_channels=True))
+    assert "the given pattern" not in str(error.value)
+
+
+def test_a_preset_helps_a_shared_channel_that_failed(two_channels):
+    stack, truths = two_channels
+    angles = [d.angle_rad for d in truths[0].pattern.directions]
+    keys = {"share_channels": True, "on_fit_failure": "preset", "angles_rad": angles}
+    found = reconstruct(with_an_empty_channel(stack), chosen(variance=False, **keys))
+    assert any("preset used" in reason for reason in found.qc["reasons"])
+
+
+@pytest.mark.parametrize("sharing", [True, False])
+def test_widefield_of_one_channel_leaves_the_other(two_channels, sharing):
+    stack = with_an_empty_channel(two_channels[0])
+    first = replace(stack, data=np.asarray(stack.data)[:, ::-1].copy(), optics=stack.optics[::-1])
+    keys = {"share_channels": sharing, "on_fit_failure": "widefield", "variance": False}
+    found = reconstruct(first, chosen(**keys))
+    assert [row is None for row in found.reconstructors[0]] == [True, False]
+    assert found.kind == "widefield"
+    assert [one["kind"] for one in found.qc["acquisitions"]] == ["widefield", "sim"]
+    assert any("time 0, channel 0" in n and "WIDEFIELD" in n for n in found.qc["notes"])
+
+
 def test_sharing_needs_every_wavelength_and_no_pattern(two_channels):
     stack, truths = two_channels
     blind = replace(stack, optics=(stack.optics[0], Optics(na=1.45, emission_nm=600.0)))

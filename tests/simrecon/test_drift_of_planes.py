@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from simrecon import steps
 from simrecon.config import build_settings
 from simrecon.physics.simulate import simulate
 from simrecon.pipeline import reconstruct
@@ -35,25 +36,54 @@ def joined(*stacks, axis):
     return replace(stacks[0], data=data, dz_um=0.2 if axis == 4 else None)
 
 
-def both_alone(made):
+@pytest.fixture(scope="module")
+def alone(made):
     still, moving, truth = made
     return [decibels(reconstruct(s, chosen()).image[0, 0, 0], truth) for s in (still, moving)]
 
 
-def test_a_still_plane_beside_a_moving_one(made):
+@pytest.fixture
+def built(monkeypatch):
+    """Every operator that is built."""
+    made, build = [], steps.build_operator
+    monkeypatch.setattr(steps, "build_operator", lambda *a: made.append(build(*a)) or made[-1])
+    return made
+
+
+@pytest.mark.parametrize("middle_moves", [True, False])
+def test_a_still_plane_beside_a_moving_one(made, alone, built, middle_moves):
     still, moving, truth = made
-    for order in ((still, moving), (moving, still)):  # the pattern is that of the second
-        found = reconstruct(joined(*order, axis=4), chosen())
-        quality = [decibels(picture, truth) for picture in found.image[0, 0]]
-        alone = both_alone(made)[:: 1 if order[0] is still else -1]
-        print(quality, alone, found.verdicts, found.qc["notes"], found.qc["reasons"])
-        assert np.abs(np.subtract(quality, alone)).max() < 0.1
+    planes, expected = [still, moving, still], [alone[0], alone[1], alone[0]]
+    if not middle_moves:
+        planes, expected = [moving, still], alone[::-1]
+    found = reconstruct(joined(*planes, axis=4), chosen())
+    quality = [decibels(picture, truth) for picture in found.image[0, 0]]
+    assert np.abs(np.subtract(quality, expected)).max() < 0.1
+    assert len(built) == 2
+    assert found.verdicts["raw_consistency"] == "ok"
+    others = found.qc["acquisitions"][0]["other_planes"]
+    assert ["drift_um" in one for one in others] == ([False] * 2 if middle_moves else [True])
 
 
-def test_times_that_share_the_pattern_move_by_themselves(made):
+def test_still_planes_share_one_operator(made, alone, built):
+    still, _, truth = made
+    found = reconstruct(joined(still, still, axis=4), chosen())
+    assert len(built) == 1
+    assert [decibels(p, truth) for p in found.image[0, 0]] == pytest.approx([alone[0]] * 2)
+
+
+def test_times_that_share_the_pattern_move_by_themselves(made, alone):
     still, moving, truth = made
     found = reconstruct(joined(still, moving, axis=0), chosen(share_pattern=True))
     quality = [decibels(picture, truth) for picture in found.image[:, 0, 0]]
-    print(quality, both_alone(made), found.verdicts, found.qc["notes"], found.qc["reasons"])
     assert [row[0].drifting for row in found.patterns] == [False, True]
-    assert np.subtract(quality, both_alone(made)).min() > -0.1
+    assert np.subtract(quality, alone).min() > -0.1
+    moved = [n for n in found.qc["notes"] if "the sample moved" in n]
+    assert len(moved) == 1
+    assert moved[0].startswith("time 1, channel 0")
+
+
+def test_drift_off_reaches_every_plane(made):
+    still, moving, _ = made
+    found = reconstruct(joined(moving, still, axis=4), chosen(drift="off"))
+    assert not any("the sample moved" in n for n in found.qc["notes"])
