@@ -1,14 +1,18 @@
-"""What of a given pattern is used: its drift and local deviation only where the settings allow."""
+"""Patterns that are told: what of a given one is used, and the nominal one of the settings."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
 
-from simrecon.config import EstimateSettings
+import numpy as np
+
+from simrecon.config import EstimateSettings, Settings
+from simrecon.errors import UsageError
 from simrecon.estimate.drift import DRIFT_NOTE
 from simrecon.estimate.local_pattern import LOCAL_NOTE
-from simrecon.model.pattern import PatternFit
+from simrecon.model.pattern import DirectionPattern, PatternFit
+from simrecon.model.stack import SimStack
 
 
 def as_given(pattern: PatternFit, chosen: EstimateSettings) -> PatternFit:
@@ -50,3 +54,30 @@ def as_given(pattern: PatternFit, chosen: EstimateSettings) -> PatternFit:
 def largest_drift_um(pattern: PatternFit) -> float:
     """Largest displacement of any frame from the mean place, µm; 0 without drift."""
     return max((math.hypot(*u) for d in pattern.directions for u in d.drift_um), default=0.0)
+
+
+def preset_pattern(stack: SimStack, settings: Settings, channel: int) -> PatternFit:
+    """Nominal pattern (frequencies only) from the settings, for ``on_fit_failure = preset``.
+
+    Raises
+    ------
+    UsageError
+        When period or directions are not known.
+    """
+    angles = settings.estimate.angles_rad
+    frequency = stack.optics[channel].pattern_frequency_per_um
+    if settings.estimate.period_um is not None:
+        frequency = 1.0 / settings.estimate.period_um
+    if angles is None or frequency is None or len(angles) != stack.directions:
+        raise UsageError(
+            "on_fit_failure=preset needs the nominal pattern.",
+            expected=f"estimate.angles_rad with {stack.directions} angles, and "
+            "estimate.period_um or --excitation-nm with --excitation-na",
+            got=f"angles_rad={angles}, frequency={frequency}",
+            where="--on-fit-failure",
+        )
+    directions = tuple(
+        DirectionPattern((frequency * float(np.sin(a)), frequency * float(np.cos(a))), (), (), ())
+        for a in angles
+    )
+    return PatternFit(stack.pixel_um, stack.grid.shape, directions, stack.order)

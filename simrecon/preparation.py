@@ -18,7 +18,7 @@ from simrecon.estimate.unevenness import Unevenness
 from simrecon.given_pattern import as_given
 from simrecon.model.camera import Camera
 from simrecon.model.optics import Optics
-from simrecon.model.pattern import DirectionPattern, PatternFit
+from simrecon.model.pattern import PatternFit
 from simrecon.model.psf import DetectionOTF
 from simrecon.model.stack import SimStack
 from simrecon.physics.otf import check_otf, theoretical_otf
@@ -380,33 +380,6 @@ def insisted(fit: PatternFit, data: Acquisition, otf: DetectionOTF) -> PatternFi
         for i, d in enumerate(fit.directions)
     )
     return replace(fit, directions=directions, verdict="weak", notes=tuple(notes))
-
-
-def preset_pattern(stack: SimStack, settings: Settings, channel: int) -> PatternFit:
-    """Nominal pattern (frequencies only) from the settings, for ``on_fit_failure = preset``.
-
-    Raises
-    ------
-    UsageError
-        When period or directions are not known.
-    """
-    angles = settings.estimate.angles_rad
-    frequency = stack.optics[channel].pattern_frequency_per_um
-    if settings.estimate.period_um is not None:
-        frequency = 1.0 / settings.estimate.period_um
-    if angles is None or frequency is None or len(angles) != stack.directions:
-        raise UsageError(
-            "on_fit_failure=preset needs the nominal pattern.",
-            expected=f"estimate.angles_rad with {stack.directions} angles, and "
-            "estimate.period_um or --excitation-nm with --excitation-na",
-            got=f"angles_rad={angles}, frequency={frequency}",
-            where="--on-fit-failure",
-        )
-    directions = tuple(
-        DirectionPattern((frequency * float(np.sin(a)), frequency * float(np.cos(a))), (), (), ())
-        for a in angles
-    )
-    return PatternFit(stack.pixel_um, stack.grid.shape, directions, stack.order)
 
 
 def check_frequency(frequency_per_um: float, otf: DetectionOTF, what: str) -> None:

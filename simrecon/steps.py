@@ -15,6 +15,7 @@ from simrecon.errors import QualityError, UsageError
 from simrecon.estimate.drift import correct_drift, without_drift
 from simrecon.estimate.out_of_focus import OutOfFocus, out_of_focus
 from simrecon.explanation import order_hint
+from simrecon.given_pattern import preset_pattern
 from simrecon.model.pattern import PatternFit
 from simrecon.nonlinear import NonLinearPicture
 from simrecon.preparation import (
@@ -22,7 +23,6 @@ from simrecon.preparation import (
     Channel,
     find_pattern,
     gate_pattern,
-    preset_pattern,
 )
 from simrecon.qc import gates as qc_gates
 from simrecon.qc.raw_consistency import RawConsistency, judge
