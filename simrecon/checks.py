@@ -81,14 +81,7 @@ def check_frames(data: Any) -> tuple[str, ...]:
         frame = np.asarray(data[index])
         low, high = float(frame.min()), float(frame.max())
         if not (math.isfinite(low) and math.isfinite(high)):
-            bad = int(np.count_nonzero(~np.isfinite(frame)))
-            raise InputError(
-                "A raw frame holds NaN or infinite values.",
-                expected="finite counts",
-                got=f"{bad} such pixels",
-                where=_name(index),
-                hint="export the raw frames again, unprocessed",
-            )
+            raise _not_finite(frame, _name(index))
         if low == high:
             raise InputError(
                 "A raw frame is constant: it holds no picture.",
@@ -112,9 +105,35 @@ def check_frames(data: Any) -> tuple[str, ...]:
     return tuple(notes)
 
 
+def check_finite(frames: Any) -> None:
+    """Refuse NaN and infinity in frames (..., Y, X) whose order is not known yet.
+
+    Raises
+    ------
+    InputError
+        With the frame's number in the file, from 1.
+    """
+    lead = tuple(int(n) for n in frames.shape[:-2])
+    for number, index in enumerate(np.ndindex(*lead), 1):
+        frame = np.asarray(frames[index])
+        if not np.isfinite(frame).all():
+            raise _not_finite(frame, f"frame {number} of {math.prod(lead)}")
+
+
+def _not_finite(frame: np.ndarray, where: str) -> InputError:
+    return InputError(
+        "A raw frame holds NaN or infinite values.",
+        expected="finite counts",
+        got=f"{int(np.count_nonzero(~np.isfinite(frame)))} such pixels",
+        where=where,
+        hint="export the raw frames again, unprocessed",
+    )
+
+
 def _name(index: tuple[int, ...]) -> str:
+    """A frame for people: counted from 1, like directions and phases in every report."""
     words = zip(("time", "channel", "direction", "phase", "plane"), index, strict=True)
-    return ", ".join(f"{word} {number}" for word, number in words)
+    return ", ".join(f"{word} {number + 1}" for word, number in words) + " (from 1)"
 
 
 def saturation(data: Any) -> tuple[float, float]:

@@ -13,9 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from simrecon.checks import CountsEvidence, check_frames, counts_evidence, saturation
+from simrecon.checks import (
+    CountsEvidence,
+    check_finite,
+    check_frames,
+    counts_evidence,
+    saturation,
+)
 from simrecon.estimate.direction_peaks import DirectionPeak
-from simrecon.estimate.order import OrderRow, explain
+from simrecon.estimate.order import OrderRow, explain, none_fits
 from simrecon.grouping import Grouping, core_order, first_acquisition, group_frames
 from simrecon.handedness import handedness
 from simrecon.inspection_text import as_text
@@ -169,6 +175,10 @@ def inspect(
     InputError
         When frames hold NaN, are constant, or their number fits no acquisition.
     """
+    if isinstance(stack, RawFrames):
+        check_finite(stack.frames)
+    else:
+        check_frames(stack.data)
     grouping = group_frames(stack)
     data, rows, raw = grouping.data, grouping.rows, grouping.facts
     best = rows[0]
@@ -195,14 +205,14 @@ def inspect(
         excitation_na=raw.excitation_na,
         emission_nm=raw.emission_nm,
         excitation_nm=raw.excitation_nm,
-        missing=_missing(raw, decided, best, grouping.order),
+        missing=_missing(raw, decided, rows, grouping.order),
         counts=counts_evidence(data),
         saturated_fraction=saturation(data)[0],
         brightness=brightness(first_acquisition(data)[:, :, data.shape[4] // 2], _offset(raw)),
         peaks=best.peaks,
         presets=presets,
         handedness=_handedness(best, presets, expected_angles_rad),
-        support=_support(best),
+        support="no frame order fits: sort the frames first" if none_fits(rows) else _support(best),
         notes=_notes(grouping, decided),
     )
 
@@ -292,9 +302,11 @@ def brightness(frames: np.ndarray, offset: float) -> Brightness:
     return Brightness(total, within, grade, tuple(tuple(float(v) for v in row) for row in means))
 
 
-def _missing(raw: RawFrames, decided: bool, best: OrderRow, order: str) -> tuple[str, ...]:
+def _missing(
+    raw: RawFrames, decided: bool, rows: Sequence[OrderRow], order: str
+) -> tuple[str, ...]:
     """Options that :func:`simrecon.read` will ask for, or without which it must assume."""
-    missing = []
+    missing, best = [], rows[0]
     if raw.pixel_um is None:
         missing.append("--pixel-um")
     if not raw.emission_nm:
@@ -303,7 +315,9 @@ def _missing(raw: RawFrames, decided: bool, best: OrderRow, order: str) -> tuple
         missing.append("--na")
     if (best.angles, best.phases) != (3, 3) and (raw.angles is None or raw.phases is None):
         missing.append(f"--angles {best.angles} --phases {best.phases}")
-    if raw.order is None and order != "PA":
+    if none_fits(rows):
+        missing.append("--order")
+    elif order != "PA" if raw.order is None else decided and core_order(raw.order) != best.order:
         missing.append(f"--order {order}")
     elif raw.order is None and not decided:
         missing.append("--order")

@@ -99,13 +99,13 @@ def test_some_saturation_is_marked(frames, attempt):
 def test_constant_frame(frames, attempt):
     dark = frames.copy()
     dark[4] = 100
-    assert_refused(attempt(dark, *KNOWN), 3, "constant", "direction 1, phase 1")
+    assert_refused(attempt(dark, *KNOWN), 3, "constant", "direction 2, phase 2")
 
 
 def test_nan(frames, attempt):
     broken = frames.astype(np.float32)
     broken[2, 5, 5] = np.nan
-    assert_refused(attempt(broken, *KNOWN), 3, "NaN", "direction 0, phase 2")
+    assert_refused(attempt(broken, *KNOWN), 3, "NaN", "direction 1, phase 3")
 
 
 def test_tiny_float_values_are_fitted_and_marked(frames, attempt):

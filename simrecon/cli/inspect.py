@@ -9,6 +9,7 @@ from simrecon.backend import select_device
 from simrecon.config import Settings
 from simrecon.inspection import inspect as inspect_frames
 from simrecon.io import read_raw
+from simrecon.model.axes import parse_order
 from simrecon.model.frames import RawFrames
 from simrecon.shell import Reporter
 from simrecon.shell_options import FileOptions
@@ -42,5 +43,7 @@ def with_given(raw: RawFrames, settings: Settings) -> RawFrames:
         value = given.get(name)
         if isinstance(value, (int, float)):
             given[name] = (float(value),)
+    if given.get("order"):
+        given["order"] = "".join(parse_order(given["order"]))
     known = {f.name for f in fields(RawFrames)} - {"camera"}
     return replace(raw, **{name: value for name, value in given.items() if name in known})

@@ -24,7 +24,8 @@ SEARCH_CYCLES_PER_PIXEL = (0.1, 0.62)
 SMALLEST_FIELD = 8
 EQUAL_FRAMES = 1e-5
 """Phases that differ by less than this fraction of the brightest pixel are one and the same."""
-RIVAL = 0.5
+RIVAL = 0.6
+"""Least height of a second peak, over the first's, that is told."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class DirectionPeak:
     orders_px : (float, float) or None
         Periods of the fundamental and the finest order when two of them show (5 phases or more).
     rival_px, rival_angle_rad, rival_peak : float or None
-        A second, unrelated peak at least half as high: the choice between them needs an OTF.
+        A second, unrelated peak comparably high (`RIVAL`): the choice between them needs an OTF.
     """
 
     direction: int

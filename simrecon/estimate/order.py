@@ -26,8 +26,14 @@ from simrecon.estimate.frame_marks import Carrier, Marks, carrier_lines, read_ma
 from simrecon.model.pattern import line_distance_rad
 
 DISTINCT_RAD = math.radians(15.0)
-EXPLAINS = 0.5
-"""Least share of the marks' power that an order must explain to be decided on."""
+EXPLAINS = 0.72
+"""Least share of the marks' power that an order must explain to be decided on.
+
+Simulated stacks (128², 3 × 3 and 3 × 5, four objects, 1000 to 30 photo-electrons, one seed): where
+the marks' strength is above 2 the right order explains 0.94 and more (16 stacks); a real stack of
+planes 0.77. Of shuffled frames the best order explains at most 0.69 at strengths of 4 and more (27
+stacks), but 0.79 at 2.7.
+"""
 MARGIN = 0.1
 """Least lead over the next order."""
 CERTAIN = 0.9
@@ -280,11 +286,17 @@ def compare_orders(
     return compare_readings(sequence, readings(len(sequence), angles, phases), pixel_um)
 
 
+def none_fits(rows: Sequence[OrderRow]) -> bool:
+    """The frames carry clear marks, and no order explains them."""
+    best = rows[0]
+    return 0 < best.explained < EXPLAINS and (1 - best.explained) * best.marks.strength >= CERTAIN
+
+
 def explain(rows: Sequence[OrderRow]) -> tuple[str, bool]:
     """A sentence for the best order, and whether the evidence decides.
 
-    It decides when the order explains half of the marks' power or more and clearly more than
-    the next; the dimmer the marks, the larger that lead must be.
+    It decides when the order explains nearly all of the marks' power and clearly more than the
+    next; the dimmer the marks, the larger that lead must be.
     """
     best = rows[0]
     angles = ", ".join(
@@ -298,7 +310,9 @@ def explain(rows: Sequence[OrderRow]) -> tuple[str, bool]:
     )
     lead = best.explained - max((row.explained for row in rows[1:]), default=0.0)
     certain = best.explained >= EXPLAINS and lead * best.marks.strength >= CERTAIN
-    if lead < MARGIN:
+    if none_fits(rows):
+        text = f"no order fits the frames; the best, {text}: perhaps they are not in sequence"
+    elif lead < MARGIN:
         second = max(rows[1:], key=lambda row: row.explained)
         text += f"; ambiguous: {second.order} fits nearly as well"
     elif not certain:

@@ -1,18 +1,24 @@
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import tifffile
 from pattern_maker import ANGLES_DEG, as_sequence, make_frames, regroup
 
-from simrecon.errors import InputError
+from simrecon.cli.inspect import with_given
+from simrecon.errors import InputError, UsageError
+from simrecon.estimate.direction_peaks import _describe
+from simrecon.estimate.frequency import CarrierPeak
 from simrecon.inspection import brightness, inspect
 from simrecon.io import read, read_raw
 from simrecon.model.camera import Camera
 from simrecon.model.frames import RawFrames
 from simrecon.model.optics import Optics
 from simrecon.model.stack import SimStack
+from simrecon.physics.simulate import simulate
+from simrecon.shell_options import FileOptions
 
 OPTICS = (Optics(1.4, 525.0),)
 
@@ -230,3 +236,44 @@ def test_nine_times_the_same_frame_has_no_pattern(frames2d):
 def test_two_phases_are_too_few(frames2d):
     with pytest.raises(InputError, match="three phases"):
         inspect(raw_of(frames2d[:, :, :2], angles=3, phases=2))
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_shuffled_frames_fit_no_order(seed):
+    """They carry a clear pattern, and no order explains it."""
+    stack, _ = simulate(shape=(128, 128), peak_e=1000.0, kind="rings", seed=1)
+    frames = np.asarray(stack.data)[0, 0, :, :, 0].reshape(9, 128, 128)
+    mixed = frames[np.random.default_rng(seed).permutation(9)]
+    found = inspect(RawFrames(mixed, (("S", 9),)))
+    assert not found.order_decided
+    assert "no order fits" in found.to_text()
+    assert "can be reconstructed" not in found.to_text()
+    assert "--order" in found.missing
+    kept = inspect(RawFrames(frames, (("S", 9),)))
+    assert kept.order_decided
+    assert "can be reconstructed" in kept.to_text()
+
+
+def test_nan_is_refused_before_anything_is_computed(frames2d):
+    """With warnings as errors: none may leak."""
+    frames = raw_of(frames2d).frames.astype(np.float32)
+    frames[4, 5, 5] = np.nan
+    with pytest.raises(InputError, match="NaN") as caught:
+        inspect(RawFrames(frames, (("S", 9),)))
+    assert caught.value.where == "frame 5 of 9"
+    with pytest.raises(InputError, match="NaN") as caught:
+        inspect(SimStack(regroup(frames, 3, 3, "PA")[None, None], 0.065, OPTICS, order="PA"))
+    assert "direction 2, phase 2" in caught.value.where
+
+
+def test_unknown_order_is_refused():
+    raw = RawFrames(None, ())
+    assert with_given(raw, FileOptions(order="ap").settings()).order == "AP"
+    with pytest.raises(UsageError, match="Unknown frame order"):
+        with_given(raw, FileOptions(order="PPQ").settings())
+
+
+def test_second_peak_is_told_only_when_comparably_high():
+    peaks = [CarrierPeak((0.0, 0.3), np.zeros(3), height) for height in (20.0, 11.0)]
+    assert _describe(1, peaks, None, 3).rival_px is None
+    assert _describe(1, [peaks[0], replace(peaks[1], peak_to_background=13.0)], None, 3).rival_px

@@ -39,6 +39,7 @@ def test_mosaic_with_directions_across_is_noticed(tmp_path):
     found = inspect(read_raw(path))
     assert found.order == "AP"
     assert any("--order AP" in note for note in found.notes)
+    assert "--order AP" in found.missing
     stack = read(path, order="AP", **GIVEN)
     np.testing.assert_array_equal(stack.data[0, 0, :, :, 0], frames)
 

@@ -174,7 +174,7 @@ def test_not_finite(tmp_path, bad):
     array[4, 2, 3] = bad
     with pytest.raises(InputError, match="NaN or infinite") as info:
         read(write(tmp_path / "a.tif", array), **GIVEN)
-    assert "direction 1, phase 1" in (info.value.where or "")
+    assert "direction 2, phase 2" in (info.value.where or "")
 
 
 def test_constant_frame(tmp_path):
@@ -182,7 +182,7 @@ def test_constant_frame(tmp_path):
     array[7] = 100
     with pytest.raises(InputError, match="constant") as info:
         read(write(tmp_path / "a.tif", array), **GIVEN)
-    assert "direction 2, phase 1" in (info.value.where or "")
+    assert "direction 3, phase 2" in (info.value.where or "")
 
 
 def test_eight_bit_and_saturated_data_are_noted(tmp_path):
