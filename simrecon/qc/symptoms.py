@@ -86,8 +86,6 @@ class Symptoms:
     Attributes
     ----------
     directions : tuple of DirectionSymptoms
-    beyond_cutoff : float or None
-        Power of the frames just beyond the cut-off over that far beyond: 1 is noise alone.
     dark_sigmas : float
         Darkest smoothed parts of the mean frame, in their own noise: negative is impossible.
     background_share : float
@@ -124,7 +122,6 @@ class Symptoms:
     """
 
     directions: tuple[DirectionSymptoms, ...]
-    beyond_cutoff: float | None
     dark_sigmas: float
     background_share: float
     light_e: float
@@ -175,7 +172,6 @@ def measure(
     sequence = frames.reshape(-1, *shape)
     return Symptoms(
         directions=_directions(frames, variance, local, otf, pixel_um),
-        beyond_cutoff=_beyond(frames, pixel_um, otf.cutoff_per_um),
         dark_sigmas=sigmas,
         background_share=dark / max(float(wide.mean()), 1e-12),
         light_e=float(np.percentile(wide, 99.9)),
@@ -356,20 +352,6 @@ def _turns(
     turned = marks * np.exp(-1j * (np.array(phase_rad) + centre))
     common = turned.sum()
     return tuple(float(v) for v in np.angle(turned * np.conj(common)))
-
-
-def _beyond(frames: np.ndarray, pixel_um: float, cutoff_per_um: float) -> float | None:
-    """Power at 1.0–1.15 of the cut-off over that beyond 1.2."""
-    ny, nx = frames.shape[-2:]
-    radius = np.hypot(np.fft.fftfreq(ny, pixel_um)[:, None], np.fft.fftfreq(nx, pixel_um)[None, :])
-    near = (radius > 1.02 * cutoff_per_um) & (radius < 1.15 * cutoff_per_um)
-    far = radius > 1.2 * cutoff_per_um
-    if min(np.count_nonzero(near), np.count_nonzero(far)) < 100:
-        return None
-    window = hann_window(ny, nx)
-    flat = frames.reshape(-1, ny, nx)
-    power = np.mean([np.abs(np.fft.fft2((f - f.mean()) * window)) ** 2 for f in flat], axis=0)
-    return float(power[near].mean() / power[far].mean())
 
 
 def _darkest(wide: np.ndarray, noise_e2: float) -> tuple[float, float]:

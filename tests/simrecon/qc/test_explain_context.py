@@ -20,7 +20,7 @@ GOOD = DirectionSymptoms(
 
 def symptoms(direction=GOOD, **changes):
     base = Symptoms(
-        directions=(direction,) * 3, beyond_cutoff=1.0, dark_sigmas=2.0, background_share=0.1,
+        directions=(direction,) * 3, dark_sigmas=2.0, background_share=0.1,
         light_e=500.0, noise_share=0.05, widefield_noise_share=0.01, edge_ratio=1.0,
         edge_light=1.0, drift_px=0.0,
     )  # fmt: skip
