@@ -280,6 +280,8 @@ def load_settings_file(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
         data = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
+    except FileNotFoundError as error:
+        raise InputError("The file does not exist.", where=str(path)) from error
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(
             "The settings file cannot be read.",
@@ -290,6 +292,13 @@ def load_settings_file(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise InputError("The settings file holds no table.", where=str(path))
     return data
+
+
+_CHOICES = {
+    "attenuation": "off, auto, or a share x with 0 < x < 1",
+    "device": "auto, cpu, cuda or cuda:N",
+}
+"""What is allowed where pydantic would tell only a part of it, or a regular expression."""
 
 
 def build_settings(*layers: tuple[str, Mapping[str, Any]]) -> Settings:
@@ -308,11 +317,14 @@ def build_settings(*layers: tuple[str, Mapping[str, Any]]) -> Settings:
         return Settings.model_validate(merged)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
+        name = str(first["loc"][1]) if len(first["loc"]) > 1 else ""
+        choices = _CHOICES.get(name)
+        place = ".".join(str(part) for part in first["loc"])
         raise UsageError(
             "A setting has an impossible value.",
-            expected=first["msg"],
+            expected=choices or first["msg"],
             got=repr(first.get("input")),
-            where=".".join(str(part) for part in first["loc"]),
+            where=f"{'.'.join(map(str, first['loc'][:2]))} (--{name})" if choices else place,
             hint="see 'simrecon config show' for units and defaults",
         ) from error
 

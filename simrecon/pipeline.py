@@ -95,7 +95,7 @@ def reconstruct(
     qc_gates.gate_saturation(run.gates, *saturation(stack.data))
     channels = [prepare_channel(stack, c, settings, otf) for c in range(stack.data.shape[1])]
     for channel in channels:
-        run.note(*channel.notes)
+        run.note_channel(channel.index, *channel.notes)
         qc_gates.gate_counts(run.gates, channel.evidence)
         camera = channel.camera
         qc_gates.gate_camera(run.gates, channel.noise_ratio, camera.offset_known, camera.doubts)

@@ -37,6 +37,11 @@ class Run:
         """Add sentences for the user, each once."""
         self.notes.extend(t for t in texts if t not in self.notes)
 
+    def note_channel(self, channel: int, *texts: str) -> None:
+        """Add sentences on one channel, which is named where there are several."""
+        several = int(self.stack.data.shape[1]) > 1
+        self.note(*(f"channel {channel}: {t}" if several else t for t in texts))
+
 
 @dataclass
 class Arrays:

@@ -55,7 +55,7 @@ class FileOptions:
     camera
         Camera record file, instead of the three numbers.
     gain_map
-        TIFF with the gain of every pixel, instead of --gain; NaN marks a bad pixel.
+        TIFF with the gain of every pixel, instead of --gain; NaN or inf marks a bad pixel.
     offset_map
         TIFF with the offset of every pixel, instead of --offset.
     read_noise_map

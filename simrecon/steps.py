@@ -91,7 +91,8 @@ def choose_pattern(
     vouched = given is not None and not shared
     pattern = find_pattern(run.stack, run.settings, channel, data, given, shared=shared)
     if pattern.verdict == "failed" and choice == "preset" and not vouched:
-        run.note(*pattern.notes, "the fit failed: nominal frequencies of the preset were used")
+        said = "the fit failed: nominal frequencies of the preset were used"
+        run.note_channel(channel.index, *pattern.notes, said)
         preset = preset_pattern(run.stack, run.settings, channel.index)
         pattern = find_pattern(run.stack, run.settings, channel, data, preset)
         run.gates.add("pattern", "weak", f"pattern ({where}): preset used, the fit failed")
@@ -104,7 +105,7 @@ def choose_pattern(
         failed = pattern.verdict == "failed"
         hint = order_hint(data, run.stack.pixel_um) if failed else []
         gate_pattern(pattern, [*hint, *run.stack.notes, *channel.notes], given=vouched)
-    run.note(*pattern.notes)
+    run.note_channel(channel.index, *pattern.notes)
     qc_gates.gate_pattern(run.gates, pattern, where)
     qc_gates.gate_intensity(run.gates, pattern, where)
     run.timed("estimate", start)
@@ -144,10 +145,11 @@ def measure_out_of_focus(
     found = out_of_focus(data.frames_e, data.variance_e2, pattern, channel.otf)
     if found is not None and found.detected:
         removed = run.settings.reconstruction.attenuation != "off"
-        run.note(
+        run.note_channel(
+            channel.index,
             f"out-of-focus light: {100 * found.share:.0f} % of the light at low frequencies does "
             "not follow the pattern (or the OTF is wrong at the pattern's frequency); "
-            + ("it is attenuated" if removed else "it stays in (attenuation=auto removes it)")
+            + ("it is attenuated" if removed else "it stays in (attenuation=auto removes it)"),
         )
     return found
 

@@ -289,7 +289,7 @@ def test_more_otfs_than_channels(frames, attempt):
 @pytest.mark.parametrize("name", ["pattern", "otf", "config", "camera"])
 def test_missing_side_files(frames, attempt, tmp_path, name):
     options = [f"--{name}", str(tmp_path / "nowhere.json")]
-    assert_refused(attempt(frames, *KNOWN, *options), 3, "nowhere.json")
+    assert_refused(attempt(frames, *KNOWN, *options), 3, "nowhere.json", "file does not exist")
 
 
 def test_offset_above_the_signal(frames, attempt):
@@ -338,3 +338,80 @@ def test_estimate_of_a_time_that_is_not_there(frames, tmp_path, capsys, option):
     tifffile.imwrite(raw, frames)
     assert execute(app, ["estimate", str(raw), *KNOWN, *CAMERA, option, "7"]) == 2
     assert "expected: 0 to 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("value", ["1.5", "nan", "-0.5"])
+def test_attenuation_says_its_range(frames, attempt, value):
+    outcome = attempt(frames, *KNOWN, f"--attenuation={value}")
+    assert_refused(outcome, 2, "off, auto, or a share x with 0 < x < 1", "--attenuation")
+
+
+def test_unknown_device_lists_the_choices(frames, attempt):
+    outcome = attempt(frames, *KNOWN, "--device", "tpu")
+    assert_refused(outcome, 2, "auto, cpu, cuda or cuda:N")
+
+
+def test_two_wavelengths_for_one_channel(frames, attempt):
+    outcome = attempt(frames, *KNOWN, "--emission-nm", "600")
+    assert_refused(outcome, 2, "1 (channels of")
+    assert "1 or 1" not in outcome[1]
+
+
+@pytest.mark.parametrize(
+    "name, value, count", [("gain", 0.0, 2), ("gain", -1.0, 2), ("read-noise", -0.1, 2)]
+)
+def test_maps_with_impossible_values(frames, attempt, tmp_path, name, value, count):
+    values = np.full((96, 96), 2.0, np.float32)
+    values[0, :count] = value
+    tifffile.imwrite(tmp_path / "map.tif", values)
+    outcome = attempt(frames, *KNOWN, f"--{name}-map", str(tmp_path / "map.tif"))
+    assert_refused(outcome, 3, "map.tif", f"{count} of 9216 pixels")
+
+
+@pytest.mark.parametrize(
+    "options, text",
+    [
+        (["--kind", "dark", "--frames", "0"], "--frames"),
+        (["--drift-um", "nan"], "must be finite"),
+        (["--modulation", "1.5"], "between 0 and 1"),
+    ],
+)
+def test_simulations_that_cannot_be_meant(tmp_path, capsys, options, text):
+    argv = ["simulate", "-o", str(tmp_path / "s.ome.tif"), "--size", "32", *options]
+    assert execute(app, argv) == 2
+    assert text in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_output_in_a_folder_that_is_not_there(frames, tmp_path, capsys):
+    tifffile.imwrite(tmp_path / "raw.tif", frames)
+    out = tmp_path / "nodir" / "q.tif"
+    assert execute(app, ["reconstruct", str(tmp_path / "raw.tif"), "-o", str(out), *KNOWN]) == 3
+    said = capsys.readouterr().err
+    assert f"the folder {out.parent} does not exist" in said
+    assert ".part" not in said
+
+
+def test_pixel_size_that_contradicts_the_file_is_noted(frames, tmp_path):
+    from simrecon.io import read
+
+    tifffile.imwrite(tmp_path / "r.ome.tif", frames, metadata={
+        "axes": "TYX", "PhysicalSizeX": 0.08, "PhysicalSizeXUnit": "µm",
+        "PhysicalSizeY": 0.08, "PhysicalSizeYUnit": "µm"})  # fmt: skip
+    known = {"na": 1.4, "emission_nm": 525.0}
+    noted = read(tmp_path / "r.ome.tif", pixel_um=0.065, **known).notes
+    assert any("0.065 µm as given; the file says 0.08 µm" in note for note in noted)
+    assert not any(
+        "as given" in n for n in read(tmp_path / "r.ome.tif", pixel_um=0.079, **known).notes
+    )
+
+
+def test_one_emission_wavelength_for_several_channels_is_noted(frames, tmp_path):
+    from simrecon.io import read
+
+    tifffile.imwrite(tmp_path / "r.tif", np.concatenate([frames, frames]))
+    known = {"na": 1.4, "pixel_um": 0.065, "channels": 2, "order": "PAC"}
+    noted = read(tmp_path / "r.tif", emission_nm=525.0, **known).notes
+    assert any("used for all 2 channels" in note for note in noted)
+    both = read(tmp_path / "r.tif", emission_nm=(525.0, 600.0), **known).notes
+    assert not any("used for all" in note for note in both)

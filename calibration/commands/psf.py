@@ -107,12 +107,13 @@ def psf(
     fit
         Fit a pupil; without it the PSF is the mean bead.
     fit_na, fit_depth
-        Fit the NA; fit the depth (with --sample-index).
+        Fit the NA as well, where the given one is doubtful; fit the depth as well, which needs
+        --sample-index (it shows only where that differs from the immersion's).
     camera
         Camera record, for the noise, instead of the three numbers.
     gain, offset, read_noise_e
-        Camera: counts per electron, counts without light, electrons rms
-        [default: noise measured in the stacks].
+        Camera: counts per electron, counts without light, electrons rms; --gain and --offset
+        go together [default: noise measured in the stacks].
     instrument
         Microscope and objective, with serial numbers, for the record.
     condition

@@ -20,7 +20,7 @@ _GAMMA = 0.5
 def sections_figure(found: PsfMeasurement) -> Figure:
     """Mean, fit and residual, in the plane of focus and along the axis."""
     mean = found.aligned.mean
-    names = [("mean bead", mean), ("bead size taken out", found.compensated)]
+    names = [("mean bead", mean), ("corrected for the bead size", found.compensated)]
     if found.fit is not None:
         names = [names[0], ("fitted model", found.fit.model), names[1]]
     residual = None

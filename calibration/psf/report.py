@@ -36,7 +36,7 @@ def facts(found: PsfMeasurement) -> dict[str, Any]:
                              "axial": 1e3 * found.expected.axial_um},
         "fwhm_nm": {
             "mean bead": _widths(found.widths, found.width_sd_um),
-            "bead size taken out": _widths(found.compensated_widths),
+            "corrected for the bead size": _widths(found.compensated_widths),
             **({} if found.fit_widths is None else {"fitted PSF": _widths(found.fit_widths)}),
         },
         "noise": asdict(found.noise),
@@ -140,7 +140,7 @@ def to_text(found: PsfMeasurement) -> str:
     if len(rejected) > 20:
         lines.append(f"  … and {len(rejected) - 20} more, all in the JSON file")
     rows = [("mean bead", found.widths, found.width_sd_um),
-            ("bead size taken out", found.compensated_widths, None)]  # fmt: skip
+            ("corrected for the bead size", found.compensated_widths, None)]  # fmt: skip
     if found.fit_widths is not None:
         rows.append(("fitted PSF", found.fit_widths, None))
     for name, widths, sd in rows:
@@ -189,7 +189,7 @@ def field_texts(found: PsfMeasurement) -> list[str]:
 def sections(found: PsfMeasurement, stack: np.ndarray) -> list[Section]:
     """The parts of the HTML report; `stack` is the first bead stack, (Z, Y, X)."""
     widths = [("mean bead", found.widths, found.width_sd_um),
-              ("bead size taken out", found.compensated_widths, None)]  # fmt: skip
+              ("corrected for the bead size", found.compensated_widths, None)]  # fmt: skip
     if found.fit_widths is not None:
         widths.append(("fitted PSF (point, camera pixel)", found.fit_widths, None))
     rows = [(name, _width_text(w, sd)) for name, w, sd in widths]

@@ -78,6 +78,13 @@ def staging(path: Path) -> Iterator[Path]:
     InputError
         When the folder of `path` does not exist or cannot be written.
     """
+    if not path.parent.is_dir():
+        raise InputError(
+            "The output cannot be written.",
+            expected="a file name in an existing, writable folder",
+            got=f"the folder {path.parent} does not exist",
+            where=str(path),
+        )
     try:
         if path.is_dir():
             raise IsADirectoryError(f"'{path}' is a folder")

@@ -175,8 +175,10 @@ def summary(result: Result, written: list[Path]) -> str:
             where = ", ".join(f"time {n['time']}, channel {n['channel']}" for n in lost)
             what += f" of {where}"
         lines.append(f"WIDEFIELD: the pattern fit failed, {what}")
-    for index, d in enumerate(result.pattern.directions):
-        lines.append(direction_line(index, d))
+    channels = result.patterns[0]
+    for c, pattern in enumerate(channels):
+        label = f"channel {c}, " if len(channels) > 1 else ""
+        lines += [label + direction_line(i, d) for i, d in enumerate(pattern.directions)]
     lines += [f"note: {text}" for text in result.qc["notes"]]
     lines += [f"check: {text}" for text in result.qc["reasons"]]
     lines += [f"likely cause: {Finding(**f).sentence}" for f in result.qc["explanation"]]
@@ -184,7 +186,8 @@ def summary(result: Result, written: list[Path]) -> str:
     if "iterative" in numbers:
         lines.append(iterative_line(numbers["iterative"]))
     negative = 100 * numbers["negative_fraction"]
-    lines.append(f"flux ratio {numbers['flux_ratio']:.3f}, negative {negative:.1f} %")
+    removed = " (attenuation removes light)" if "unmodulated_response" in numbers else ""
+    lines.append(f"flux ratio {numbers['flux_ratio']:.3f}{removed}, negative {negative:.1f} %")
     lines.append(f"verdict: {result.verdicts['overall']}")
     lines += [f"wrote {path}" for path in written]
     return "\n".join(lines)

@@ -108,7 +108,8 @@ def simulate(
     modulation
         Contrast of the pattern, one per direction; repeat the option [default: 0.85 0.7 0.55].
     phase_jitter_rad, intensity_jitter
-        Random errors of phase steps (rad rms) and lamp (relative rms).
+        Random errors of the phase steps (rad rms) and of the brightness of each frame (relative
+        rms), independent from frame to frame; with flat frames the second is the lamp's flicker.
     bleaching
         Fraction of the brightness lost between the first and the last frame.
     haze
@@ -116,8 +117,9 @@ def simulate(
     drift_um
         Way of the sample from the first to the last frame at constant speed, along x = y, µm.
     phase_bend_rad, contrast_loss
-        Pattern that varies over the field: phase turn (rad) and lost contrast (0 to 1) from a third
-        of the height to the last row; one, or one per direction [default: 0].
+        Pattern that varies over the field: how far its phase has turned (rad), and the share of its
+        contrast that is lost (0 to 1), at the last row; both begin at a third of the height. One
+        number, or repeat the option for one per direction [default: 0].
     gain, offset, read_noise_e
         Camera: counts per electron, counts without light, electrons rms.
     seed
@@ -166,6 +168,8 @@ def simulate(
         "haze": haze,
         "seed": seed,
     }
+    if not np.isfinite(drift_um):
+        raise UsageError("The drift must be finite.", got=str(drift_um), where="--drift-um")
     way = np.linspace(-0.5, 0.5, angles * phases).reshape(angles, phases, 1)
     drift = way * drift_um * np.sqrt([0.5, 0.5]) if drift_um else None
     optics = Optics(

@@ -9,6 +9,7 @@ import numpy as np
 
 from simrecon.backend import Device
 from simrecon.cli.outputs import check_output, split_output, staging
+from simrecon.errors import UsageError
 from simrecon.io import write_camera_record
 from simrecon.io.frame_stream import write_frames
 from simrecon.model.camera import Camera
@@ -34,6 +35,9 @@ def simulate_camera_stack(
     Its fixed pattern does not depend on `seed`: dark and flat stacks of equal size come from the
     same camera.
     """
+    if frames < 1:
+        raise UsageError("There must be a frame.", expected="1 or more", got=str(frames),
+                         where="--frames")  # fmt: skip
     check_output(output, ())
     stem, suffix = split_output(output)
     numbers: dict[str, Any] = {

@@ -120,6 +120,8 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     try:
         data = json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError("The file does not exist.", where=str(path)) from error
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InputError(
             "The file cannot be read as JSON.",

@@ -113,6 +113,8 @@ def read_record(path: str | os.PathLike[str]) -> CalibrationRecord:
         When the file is missing, damaged, no record, or malformed.
     """
     where = os.fspath(path)
+    if not Path(path).exists():
+        raise InputError("The file does not exist.", where=where)
     try:
         with h5py.File(path, "r") as file:
             schema = file.attrs.get("schema")

@@ -22,7 +22,7 @@ def read_camera_maps(
     ----------
     paths
         Name of the quantity (gain, offset, read_noise_e) → TIFF of one page, in ADU per
-        electron, ADU or electrons. NaN marks a bad pixel.
+        electron, ADU or electrons. NaN or an infinite value marks a bad pixel.
     shape
         Size (Y, X) of the raw frames.
 
@@ -35,7 +35,8 @@ def read_camera_maps(
     Raises
     ------
     InputError
-        When a file cannot be read, holds several pages, or is of another size.
+        When a file cannot be read, holds several pages, is of another size, or holds gains of
+        0 or below or negative read noise.
     """
     maps, sources = {}, []
     for name, path in paths.items():
@@ -51,6 +52,16 @@ def read_camera_maps(
             )
         if not np.isfinite(found).any():
             raise InputError(f"The {name} map holds no number.", where=os.fspath(path))
+        wrong = found <= 0 if name == "gain" else found < 0
+        if name != "offset" and wrong.any():
+            raise InputError(
+                f"The {name} map holds values that no camera has.",
+                expected="numbers above 0" if name == "gain" else "numbers of 0 or more",
+                got=f"{int(wrong.sum())} of {found.size} pixels are "
+                + ("0 or negative" if name == "gain" else "negative"),
+                where=os.fspath(path),
+                hint="mark bad pixels with NaN",
+            )
         maps[name] = found[0].astype(np.float32)
         sources.append(f"{name} map {Path(path).name} sha256 {sha256_file(Path(path))}")
     return maps, "; ".join(sources)

@@ -60,6 +60,10 @@ def expand_paths(paths: PathLike | Sequence[PathLike]) -> list[Path]:
     return sorted(dict.fromkeys(found), key=natural_key)
 
 
+PIXEL_DOUBT = 0.1
+"""Relative difference of the given pixel size from the file's that is worth a note."""
+
+
 def _read_one(path: Path) -> RawFrames:
     suffix = path.suffix.lower()
     if suffix in TIFF_SUFFIXES:
@@ -232,6 +236,8 @@ def read(
     layout = plan_layout(raw, angles or directions, phases, order, where)
     data = arrange(raw, layout)
     notes = [*raw.notes, *layout.notes, *check_frames(data)]
+    if pixel_um and raw.pixel_um and abs(pixel_um / raw.pixel_um - 1.0) > PIXEL_DOUBT:
+        notes.append(f"Pixel size {pixel_um:g} µm as given; the file says {raw.pixel_um:g} µm.")
     pixel = _required(pixel_um, raw.pixel_um, "pixel size", "--pixel-um", "0.065", where)
     numbers = {
         "na": _required(na, raw.na, "detection NA", "--na", "1.49", where),
@@ -240,6 +246,9 @@ def read(
         "depth_um": depth_um or 0.0,
         "excitation_na": excitation_na or raw.excitation_na,
     }
+    count = int(data.shape[1])
+    if count > 1 and emission_nm is not None and np.size(emission_nm) == 1:
+        notes.append(f"One emission wavelength was given: it is used for all {count} channels.")
     emission = _wavelengths(emission_nm, raw.emission_nm, data.shape[1], "emission", where)
     if not emission:
         _required(None, None, "emission wavelength", "--emission-nm", "525", where)
@@ -310,7 +319,7 @@ def _wavelengths(
             return ()
         raise UsageError(
             f"Wrong number of {what} wavelengths.",
-            expected=f"1 or {channels} (channels of {where})",
+            expected=f"{'' if channels == 1 else '1 or '}{channels} (channels of {where})",
             got=str(len(values)),
             where=f"--{what}-nm",
         )

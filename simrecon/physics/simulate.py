@@ -165,6 +165,13 @@ def simulate(
         would fall below zero counts.
     """
     _check_settings(peak_e, background, haze, bleaching, phases, directions, fine, bit_depth)
+    if not all(0.0 <= m <= 1.0 for m in modulation):
+        raise UsageError(
+            "The contrast of a pattern lies between 0 and 1.",
+            expected="0 <= modulation <= 1",
+            got=", ".join(f"{m:g}" for m in modulation),
+            where="modulation",
+        )
     period_um = _resolve_period(period_um, optics, mode, haze)
     object_rng, pattern_rng, noise_rng = _generators(seed, noise_seed)
     field = fine_field(shape, pixel_um, fine)

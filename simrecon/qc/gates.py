@@ -153,7 +153,10 @@ def gate_flux(gates: Gates, ratio: float, where: str, *, attenuated: bool = Fals
     off = not abs(ratio - 1.0) <= FLUX_TOLERANCE
     if attenuated and 0 < ratio < 1:
         off = False
-    text = f"flux ratio {ratio:.3f} ({where}) is not 1.00 ± {FLUX_TOLERANCE:g}"
+    wanted = f"1.00 ± {FLUX_TOLERANCE:g}"
+    if attenuated:
+        wanted = f"above 0 and at most {1 + FLUX_TOLERANCE:g} (attenuation removes light)"
+    text = f"flux ratio {ratio:.3f} ({where}) is not {wanted}"
     gates.add("flux", "weak" if off else "ok", text)
 
 

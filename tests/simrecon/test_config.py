@@ -105,7 +105,7 @@ def test_broken_settings_file_names_itself(tmp_path, text):
 
 
 def test_missing_settings_file(tmp_path):
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="does not exist"):
         load_settings_file(tmp_path / "nowhere.toml")
 
 

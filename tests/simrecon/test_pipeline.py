@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from simrecon import pipeline
+from simrecon.cli.reconstruct import summary
 from simrecon.config import ReconstructionSettings, build_settings
 from simrecon.errors import DeviceError, InputError, QualityError, UsageError
 from simrecon.estimate import estimate_pattern
@@ -195,7 +196,15 @@ def test_channels_have_their_own_optics_and_operator(data):
     both = np.concatenate([np.asarray(stack.data)] * 2, axis=1)
     optics = stack.optics[0]
     red = replace(optics, emission_nm=560.0)
-    found = reconstruct(replace(stack, data=both, optics=(optics, red)), settings(variance=False))
+    found = reconstruct(
+        replace(stack, data=both, optics=(optics, red)),
+        settings(variance=False),
+        pattern=data[1].pattern,
+    )
+    told = summary(found, []).splitlines()
+    for channel in (0, 1):
+        assert any(line.startswith(f"channel {channel}, direction 3: period") for line in told)
+        assert any(f"channel {channel}: from the pattern file" in line for line in told)
     assert [o["cutoff_per_um"] for o in found.provenance["otf"]] == pytest.approx(
         [2 * optics.na / 0.525, 2 * optics.na / 0.560]
     )

@@ -99,5 +99,5 @@ def test_bad_json_is_an_input_error(tmp_path, content):
 
 
 def test_missing_json(tmp_path):
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="does not exist"):
         read_json(tmp_path / "none.json")
