@@ -202,7 +202,6 @@ def _channel(
             if plane != z:
                 data = acquisition(stack, channel, t, plane)
                 used = own_pattern(run, channel, pattern, data, f"{where}, plane {plane}")
-                tools = main
                 if used is not own:
                     tools = tools_for(run, channel, used, data, haze, known)
             at = (t, c, plane)
@@ -213,22 +212,37 @@ def _channel(
             others.append({**found, **made})
         out.patterns.append(own)
         out.operators.append(main.operator)
-        start = clock.perf_counter()
-        picture, wide = arrays.image[t, c, z], arrays.widefield[t, c, z]
-        carriers = own if main.operator is not None else None
-        numbers = picture_numbers(picture, wide, stack.pixel_um, carriers)
-        numbers.update({"time": t, "channel": c, **others.pop(z)})
-        numbers["kind"] = "widefield" if main.operator is None else "sim"
-        numbers["intensity_variation"] = qc_gates.intensity_variation(own)
-        if haze is not None:
-            numbers["unmodulated_share"] = {"value": haze.share, "sd": haze.sd}
-        if others:
-            numbers["other_planes"] = others
-        out.numbers.append(numbers)
-        qc_gates.gate_residual_pattern(run.gates, numbers.get("residual_peaks", ()), where)
-        run.timed("qc", start)
+        out.numbers.append(_numbers(run, main, haze, others, arrays, (t, c, z)))
         run.progress("reconstruct", c * times + t + 1, times * int(stack.data.shape[1]))
     return out
+
+
+def _numbers(
+    run: Run,
+    tools: Tools,
+    haze: OutOfFocus | None,
+    planes: list[dict[str, Any]],
+    arrays: Arrays,
+    where: tuple[int, int, int],
+) -> dict[str, Any]:
+    """Entry of ``qc.json`` on one time and channel, from the numbers of its planes."""
+    start = clock.perf_counter()
+    t, c, middle = where
+    used = tools.pattern if tools.operator is not None else None
+    picture, wide = arrays.image[where], arrays.widefield[where]
+    numbers = picture_numbers(picture, wide, run.stack.pixel_um, used)
+    others = [n for z, n in enumerate(planes) if z != middle]
+    numbers.update({"time": t, "channel": c, **planes[middle]})
+    numbers["kind"] = "sim" if used is not None else "widefield"
+    numbers["intensity_variation"] = qc_gates.intensity_variation(tools.pattern)
+    if haze is not None:
+        numbers["unmodulated_share"] = {"value": haze.share, "sd": haze.sd}
+    if others:
+        numbers["other_planes"] = others
+    peaks = numbers.get("residual_peaks", ())
+    qc_gates.gate_residual_pattern(run.gates, peaks, f"time {t}, channel {c}")
+    run.timed("qc", start)
+    return numbers
 
 
 def _psf(operators: Sequence[Reconstructor | None], zoomed: Grid) -> np.ndarray | None:
