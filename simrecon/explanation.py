@@ -14,8 +14,8 @@ from simrecon.estimate.order import compare_orders, explain
 from simrecon.model.pattern import PatternFit
 from simrecon.model.stack import SimStack
 from simrecon.preparation import Acquisition, Channel, acquisition
-from simrecon.qc.explain import Finding
 from simrecon.qc.explain import explain as likely_causes
+from simrecon.qc.finding import Finding
 from simrecon.qc.symptoms import PatternSource, Symptoms, measure
 
 

@@ -19,7 +19,7 @@ from simrecon.io.reader import expand_paths
 from simrecon.model.psf import DetectionOTF
 from simrecon.model.stack import SimStack
 from simrecon.provenance import describe_files, peak_memory_gb
-from simrecon.qc.explain import Finding
+from simrecon.qc.finding import Finding
 from simrecon.result import Result
 from simrecon.shell import EXIT_OK, EXIT_QUALITY, Reporter, command_line
 from simrecon.shell_options import FileOptions, memory_gb, side_inputs

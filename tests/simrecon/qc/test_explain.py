@@ -10,7 +10,7 @@ from faults import FAULTS, causes, fault
 from simrecon import pipeline
 from simrecon.cli.main import app
 from simrecon.errors import QualityError
-from simrecon.qc.explain import Finding
+from simrecon.qc.finding import Finding
 from simrecon.shell import execute
 
 NAMES = {
