@@ -95,7 +95,7 @@ def test_an_even_run_of_the_phase_is_a_frequency():
     tiles = make_tiles(ramp, sd=1e-3)
     field = smooth_field(tiles)
     assert field is not None
-    told = _told(tiles, field, state, WINDOW, fit_frequency=True)
+    told = _told(tiles, field, state, WINDOW, fit_frequency=True, clear=True)
     length = np.array(WINDOW.padded.extent_um)
     moved = (told.state.frequency_per_um - state.frequency_per_um - step) * length
     assert np.abs(moved).max() < 0.01
