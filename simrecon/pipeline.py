@@ -151,9 +151,9 @@ def estimate_pattern(
     prepared = prepare_channel(stack, channel, settings, otf)
     shared = settings.estimate.share_pattern
     middle = int(stack.data.shape[4]) // 2
-    data = mean_acquisition(stack, prepared) if shared else None
-    if data is None:
-        data = acquisition(stack, prepared, time, middle)
+    data = (
+        mean_acquisition(stack, prepared) if shared else acquisition(stack, prepared, time, middle)
+    )
     if settings.estimate.share_channels:
         every = [prepare_channel(stack, c, settings, otf) for c in range(stack.data.shape[1])]
         pattern = shared_patterns(stack, settings, every, pattern, time)[channel]

@@ -1,6 +1,6 @@
 """Causes in the light, the optics and the camera.
 
-Limits: see :mod:`simrecon.qc.explain`.
+Limits were set on `benchmarks/bench_explain.py` (docs/artefacts.md), which also measures them.
 """
 
 from __future__ import annotations

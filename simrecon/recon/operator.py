@@ -3,6 +3,8 @@
     Ŝ = L D = Re Σ_d Σ_n F⁻¹{ G_dn(k) · F{ e^{-2πi n p_d·r} Σ_j c_dn,j D_dj } },
     G_dn(k) = A(k) · conj(a_dn H(k + n p_d)) / N_dn / (Σ |a H|²/N + Γ(k))          physics.md §3
 
+With attenuation (:mod:`.attenuation`) every 1/N_dn is multiplied by that band's weight of its centre.
+
 Bands are demodulated on the raw grid, so all of them meet in one sum at their places in the
 object spectrum and share one inverse transform. The mirror extension acts on demodulated
 bands: a constant object stays constant up to the border. A pattern that varies over the field
@@ -154,7 +156,7 @@ class Reconstructor:
         regularization_factor : float
             Factor on the automatic Γ; 1 is the MMSE choice.
         **options
-            Further parameters of the class (zoom, apodization_kind, margin_um).
+            Further parameters of the class (zoom, apodization_kind, attenuation, margin_um).
         """
         operator = cls(
             pattern,
