@@ -3,7 +3,8 @@
     Ŝ = L D = Re Σ_d Σ_n F⁻¹{ G_dn(k) · F{ e^{-2πi n p_d·r} Σ_j c_dn,j D_dj } },
     G_dn(k) = A(k) · conj(a_dn H(k + n p_d)) / N_dn / (Σ |a H|²/N + Γ(k))          physics.md §3
 
-With attenuation (:mod:`.attenuation`) every 1/N_dn is multiplied by that band's weight of its centre.
+With attenuation (:mod:`.attenuation`) every 1/N_dn is multiplied by a weight round the band's
+centre.
 
 Bands are demodulated on the raw grid, so all of them meet in one sum at their places in the
 object spectrum and share one inverse transform. The mirror extension acts on demodulated
