@@ -9,7 +9,7 @@ from simrecon.errors import InputError, UsageError
 from simrecon.estimate.sharing import share_geometry
 from simrecon.model.pattern import PatternFit
 from simrecon.model.stack import SimStack
-from simrecon.preparation import Channel, acquisition, find_pattern, mean_acquisition
+from simrecon.preparation import Channel, find_pattern, pattern_acquisition
 
 
 def shares_channels(settings: Settings, channels: int) -> bool:
@@ -54,12 +54,8 @@ def shared_patterns(
                 where="--excitation-nm",
             )
         wavelengths.append(nm)
-    middle = int(stack.data.shape[4]) // 2
     fits = []
     for channel in channels:
-        if settings.estimate.share_pattern:
-            data = mean_acquisition(stack, channel)
-        else:
-            data = acquisition(stack, channel, time, middle)
+        data = pattern_acquisition(stack, settings, channel, time)
         fits.append(find_pattern(stack, settings, channel, data, None))
     return share_geometry(fits, wavelengths)

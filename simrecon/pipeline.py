@@ -26,6 +26,7 @@ from simrecon.preparation import (
     acquisition,
     find_pattern,
     mean_acquisition,
+    pattern_acquisition,
     prepare_channel,
 )
 from simrecon.qc import gates as qc_gates
@@ -149,11 +150,7 @@ def estimate_pattern(
             )
     notes = check_frames(stack.data)
     prepared = prepare_channel(stack, channel, settings, otf)
-    shared = settings.estimate.share_pattern
-    middle = int(stack.data.shape[4]) // 2
-    data = (
-        mean_acquisition(stack, prepared) if shared else acquisition(stack, prepared, time, middle)
-    )
+    data = pattern_acquisition(stack, settings, prepared, time)
     if settings.estimate.share_channels:
         every = [prepare_channel(stack, c, settings, otf) for c in range(stack.data.shape[1])]
         pattern = shared_patterns(stack, settings, every, pattern, time)[channel]

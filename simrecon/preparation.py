@@ -274,6 +274,17 @@ def mean_acquisition(stack: SimStack, channel: Channel) -> Acquisition:
     return Acquisition(frames / n, variance / n**2)
 
 
+def pattern_acquisition(
+    stack: SimStack, settings: Settings, channel: Channel, time: int
+) -> Acquisition:
+    """What the pattern of a time point is fitted on: its middle plane, or with ``share_pattern``
+    the mean of all times and planes.
+    """
+    if settings.estimate.share_pattern:
+        return mean_acquisition(stack, channel)
+    return acquisition(stack, channel, time, int(stack.data.shape[4]) // 2)
+
+
 def find_pattern(
     stack: SimStack,
     settings: Settings,

@@ -41,6 +41,20 @@ def ideal_h(ky: np.ndarray, kx: np.ndarray) -> np.ndarray:
     return 2 / np.pi * (np.arccos(v) - v * np.sqrt(1 - v * v))
 
 
+def constant_frames(grid: Grid, pattern: PatternFit, level: float, lit: bool = True) -> np.ndarray:
+    """Frames (A, P, Y, X), float32, of a constant object; `lit` False: of unmodulated light."""
+    y, x = grid.positions_um()
+    phases = len(pattern.directions[0].phase_rad)
+    frames = np.zeros((len(pattern.directions), phases, *grid.shape), np.float32)
+    for d, direction in enumerate(pattern.directions):
+        fy, fx = direction.frequency_per_um
+        contrast = direction.modulation[0] * float(ideal_h(np.array(fy), np.array(fx))) * lit
+        for j, phase in enumerate(direction.phase_rad):
+            wave = 1 + contrast * np.cos(2 * np.pi * (fy * y + fx * x) + phase)
+            frames[d, j] = level * direction.intensity[j] * wave
+    return frames
+
+
 def point_frames(grid: Grid, pattern: PatternFit, points) -> np.ndarray:
     """Frames of point emitters by explicit Fourier sums: one loop per frame and emitter.
 

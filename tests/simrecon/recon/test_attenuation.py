@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sim_examples import ideal_h, ideal_otf, make_pattern, point_frames
+from sim_examples import constant_frames, ideal_otf, make_pattern, point_frames
 
 from simrecon.backend import to_numpy
 from simrecon.config import build_settings
@@ -52,16 +52,8 @@ def test_light_in_focus_keeps_its_transfer():
 def test_uniform_light_stays_if_it_is_modulated_and_goes_if_not(strength):
     grid = Grid((61, 67), 0.065)
     op = build(grid, strength)
-    y, x = grid.positions_um()
-    modulated = np.zeros(op.frames_shape, np.float32)
-    unmodulated = np.zeros(op.frames_shape, np.float32)
-    for d, direction in enumerate(op.pattern.directions):
-        fy, fx = direction.frequency_per_um
-        contrast = direction.modulation[0] * float(ideal_h(np.array(fy), np.array(fx)))
-        for j in range(3):
-            wave = 1 + contrast * np.cos(2 * np.pi * (fy * y + fx * x) + direction.phase_rad[j])
-            modulated[d, j] = 42.0 * direction.intensity[j] * wave
-            unmodulated[d, j] = 42.0 * direction.intensity[j]
+    modulated = constant_frames(grid, op.pattern, 42.0)
+    unmodulated = constant_frames(grid, op.pattern, 42.0, lit=False)
     assert np.abs(op.reconstruct(modulated) - 42.0).max() < 42.0 * 1e-4
     left = op.reconstruct(unmodulated)
     if strength:

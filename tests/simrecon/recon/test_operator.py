@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sim_examples import ideal_h, ideal_otf, make_pattern, point_frames
+from sim_examples import constant_frames, ideal_otf, make_pattern, point_frames
 
 from simrecon.backend import to_numpy
 from simrecon.errors import InputError, QualityError, UsageError
@@ -79,15 +79,7 @@ def test_forward_of_a_smooth_object_matches_brute_force(shape):
 def test_constant_object_stays_constant(shape):
     grid = Grid(shape, 0.065)
     op = build(grid)
-    y, x = grid.positions_um()
-    frames = np.zeros(op.frames_shape, np.float32)
-    for d, direction in enumerate(op.pattern.directions):
-        fy, fx = direction.frequency_per_um
-        contrast = direction.modulation[0] * float(ideal_h(np.array(fy), np.array(fx)))
-        for j in range(3):
-            wave = 1 + contrast * np.cos(2 * np.pi * (fy * y + fx * x) + direction.phase_rad[j])
-            frames[d, j] = 42.0 * direction.intensity[j] * wave
-    image = op.reconstruct(frames)
+    image = op.reconstruct(constant_frames(grid, op.pattern, 42.0))
     assert np.max(np.abs(image - 42.0)) < 42.0 * 2e-5
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from sim_examples import ideal_h, ideal_otf, make_pattern, point_frames
+from sim_examples import constant_frames, ideal_otf, make_pattern, point_frames
 
 from simrecon.backend import to_numpy
 from simrecon.model.grid import Grid
@@ -127,15 +127,7 @@ def test_constant_object_stays_constant(kind):
     """Up to the border where whole directions move; frames that move apart ripple beside it."""
     grid = Grid((61, 67), 0.065)
     op = build(drifting(grid, kind), grid)
-    y, x = grid.positions_um()
-    frames = np.zeros(op.frames_shape, np.float32)
-    for d, direction in enumerate(op.pattern.directions):
-        fy, fx = direction.frequency_per_um
-        contrast = direction.modulation[0] * float(ideal_h(np.array(fy), np.array(fx)))
-        for j in range(3):
-            wave = 1 + contrast * np.cos(2 * np.pi * (fy * y + fx * x) + direction.phase_rad[j])
-            frames[d, j] = 42.0 * direction.intensity[j] * wave
-    image = op.reconstruct(frames)
+    image = op.reconstruct(constant_frames(grid, op.pattern, 42.0))
     border = 0 if kind == "directions" else 24
     inner = image[border : image.shape[0] - border, border : image.shape[1] - border]
     assert np.max(np.abs(inner - 42.0)) < 42.0 * (2e-5 if kind == "directions" else 1e-2)
