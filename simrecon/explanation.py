@@ -89,8 +89,8 @@ def explanation(
         assert image is not None
         symptoms = symptoms_of(stack, settings, channel, pattern, image, variance, own, source)
         causes = likely_causes(symptoms)
-        where = f"channel {c}, " if len(channels) > 1 else ""
-        found += [replace(f, where=f"{where}{f.where}") for f in causes]
+        where = [f"channel {c}"] if len(channels) > 1 else []
+        found += [replace(f, where=", ".join(p for p in (*where, f.where) if p)) for f in causes]
     return [f.to_dict() for f in found]
 
 

@@ -18,8 +18,8 @@ import numpy as np
 from simrecon.model.grid import Grid
 from simrecon.model.pattern import PatternFit
 from simrecon.model.psf import DetectionOTF
-from simrecon.recon.bands import Band, make_bands
-from simrecon.recon.noise_floor import hann_window
+from simrecon.recon.band_overlap import HANN_SPREAD, BandOverlap
+from simrecon.recon.bands import make_bands
 from simrecon.recon.part import brightest, shifted
 from simrecon.recon.shift import frames_at_rest
 
@@ -31,7 +31,6 @@ SHARE, SDS = 0.25, 3.0
 
 Measured (256², 100 and 1000 e, four kinds of object, two seeds): without haze −0.24 to 0.11, with
 haze of 1 and 3 times the signal 0.30 to 0.95."""
-_HANN_SPREAD = 1.94
 
 
 @dataclass(frozen=True)
@@ -74,29 +73,17 @@ def out_of_focus(
     local = shifted(pattern.at_rest(), (rows.start, columns.start), shape)
     noise = variance_e2[..., rows, columns].mean(axis=(2, 3), dtype=np.float64)
     grid = Grid(shape, pattern.pixel_um)
-    window = hann_window(*shape)
-    norm = float(np.sum(window.astype(np.float64) ** 2))
     bands = make_bands(local, noise)
     power, cross, random = 0.0, 0.0, 0.0
     low = np.hypot(*grid.frequencies_per_um())
     low = (low < HIGHEST_PER_UM) & (low > 1.5 / (max(shape) * grid.pixel_um))
     for d in range(frames.shape[0]):
         zero, one = (b for b in bands if b.direction == d and b.order < 2)
-        t0, t1 = zero.transfer(otf, grid)[low], one.transfer(otf, grid)[low]
-        x = _spectrum(frames[d], zero, grid, window)[low] * t1
-        y = _spectrum(frames[d], one, grid, window)[low] * t0
-        noise_x = norm * zero.noise_e2 * np.abs(t1) ** 2
-        noise_y = norm * one.noise_e2 * np.abs(t0) ** 2
-        weight = 1.0 / np.maximum(noise_x + noise_y, 1e-30)
-        power += float(np.sum(weight * (np.abs(x) ** 2 - noise_x)))
-        cross += float(np.sum(weight * np.conj(x) * y).real)
-        random += float(np.sum((weight * np.abs(x)) ** 2 * (noise_x + noise_y)))
+        overlap = BandOverlap.of(frames[d], zero, one, otf, grid, low, both_means=True)
+        weight = overlap.weight
+        power += overlap.power(weight)
+        cross += overlap.cross(weight).real
+        random += overlap.random(weight)
     if power <= 0:
         return None
-    return OutOfFocus(1.0 - cross / power, _HANN_SPREAD * float(np.sqrt(random)) / power)
-
-
-def _spectrum(frames: np.ndarray, band: Band, grid: Grid, window: np.ndarray) -> np.ndarray:
-    field = np.tensordot(band.weights, frames, 1) * band.demodulation(grid)
-    field = field - (field * window).sum() / window.sum()
-    return np.asarray(np.fft.fft2(field * window))
+    return OutOfFocus(1.0 - cross / power, HANN_SPREAD * float(np.sqrt(random)) / power)

@@ -35,6 +35,7 @@ import numpy as np
 from simrecon.model.grid import Grid
 from simrecon.model.pattern import PatternFit, Verdict, worst
 from simrecon.model.psf import DetectionOTF
+from simrecon.recon.band_overlap import HANN_SPREAD, BandOverlap
 from simrecon.recon.bands import Band
 from simrecon.recon.noise_floor import hann_window
 from simrecon.recon.operator import Reconstructor, Regularization
@@ -51,8 +52,6 @@ UNEXPLAINED_WEAK = 0.2
 imperfect OTF or noise model also raises chi2 (2.2-2.5 on a stretched recording with c = 0.95)."""
 NOISE_DOUBT = 0.05
 """Relative error of the noise variance; it counts where noise is most of the power."""
-_HANN_SPREAD = 1.94
-"""Neighbouring frequencies under a Hann window are correlated: Σw⁴ N/(Σw²)² = 3.78, its root."""
 _LOWEST_PER_UM = 0.3
 _MIN_SAMPLES = 50
 
@@ -207,31 +206,18 @@ class RawConsistency:
         both = (np.maximum(near, far) < 0.95 * otf.cutoff_per_um) & (
             np.minimum(near, far) > _LOWEST_PER_UM
         )
-        t0 = zero.transfer(otf, grid)
-        both &= np.abs(t0) > 0.02
+        both &= np.abs(zero.transfer(otf, grid)) > 0.02
         if one.amplitude == 0 or np.count_nonzero(both) < _MIN_SAMPLES:
             return None
-        t0, t1 = t0[both], one.transfer(otf, grid)[both]
-        norm = float(np.sum(hann_window(*grid.shape).astype(np.float64) ** 2))
-        x = self._spectrum(frames, zero)[both] * t1
-        y = self._spectrum(frames, one)[both] * t0
-        noise_x = norm * zero.noise_e2 * np.abs(t1) ** 2
-        noise_y = norm * one.noise_e2 * np.abs(t0) ** 2
-        weight = 1.0 / (noise_x + noise_y)
-        power = float(np.sum(weight * (np.abs(x) ** 2 - noise_x)))
-        cross = complex(np.sum(weight * np.conj(x) * y))
+        overlap = BandOverlap.of(frames, zero, one, otf, grid, both)
+        weight = overlap.weight
+        power = overlap.power(weight)
         if power <= 0:
             return None
-        random = np.sum((weight * np.abs(x)) ** 2 * (noise_y + noise_x)) / power**2
-        doubt = NOISE_DOUBT * float(np.sum(weight * noise_x)) / power
-        return cross / power, float(np.hypot(_HANN_SPREAD * np.sqrt(random), doubt))
-
-    def _spectrum(self, frames: np.ndarray, band: Band) -> np.ndarray:
-        window = hann_window(*self._grid.shape)
-        field = np.tensordot(band.weights, frames, 1)
-        if band.order == 0:
-            field = field - (field * window).sum() / window.sum()
-        return np.asarray(np.fft.fft2(field * band.demodulation(self._grid) * window))
+        random = overlap.random(weight) / power**2
+        doubt = NOISE_DOUBT * float(np.sum(weight * overlap.noise_x)) / power
+        spread = float(np.hypot(HANN_SPREAD * np.sqrt(random), doubt))
+        return overlap.cross(weight) / power, spread
 
 
 def judge(

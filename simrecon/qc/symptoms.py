@@ -20,8 +20,8 @@ from simrecon.model.grid import Grid
 from simrecon.model.pattern import PatternFit, Verdict
 from simrecon.model.psf import DetectionOTF
 from simrecon.qc.raw_consistency import MAX_SIDE_PX
+from simrecon.recon.band_overlap import BandOverlap
 from simrecon.recon.bands import Band, make_bands
-from simrecon.recon.noise_floor import hann_window
 from simrecon.recon.part import brightest, shifted
 from simrecon.recon.shift import frames_at_rest
 
@@ -251,12 +251,9 @@ def _directions(
 
 @dataclass(frozen=True)
 class Overlap:
-    """Bands 0 and 1 of one direction where both are seen, made comparable by their transfers."""
+    """Bands 0 and 1 of one direction with the distances of their frequencies from both centres."""
 
-    x: np.ndarray
-    y: np.ndarray
-    noise_x: np.ndarray
-    noise_y: np.ndarray
+    bands: BandOverlap
     near_per_um: np.ndarray
     far_per_um: np.ndarray
 
@@ -269,23 +266,8 @@ class Overlap:
         near = np.hypot(ky, kx)
         far = np.hypot(ky + one.carrier_per_um[0], kx + one.carrier_per_um[1])
         both = (np.maximum(near, far) < 0.9 * otf.cutoff_per_um) & (near > 0)
-        t0, t1 = zero.transfer(otf, grid), one.transfer(otf, grid)
-        window = hann_window(*grid.shape)
-        norm = float(np.sum(window.astype(np.float64) ** 2))
-        spectra = []
-        for band in (zero, one):
-            image = np.tensordot(band.weights, frames, 1)
-            if band.order == 0:
-                image = image - (image * window).sum() / window.sum()
-            spectra.append(np.fft.fft2(image * band.demodulation(grid) * window))
-        return cls(
-            spectra[0][both] * t1[both],
-            spectra[1][both] * t0[both],
-            norm * zero.noise_e2 * np.abs(t1[both]) ** 2,
-            norm * one.noise_e2 * np.abs(t0[both]) ** 2,
-            near[both],
-            far[both],
-        )
+        bands = BandOverlap.of(frames, zero, one, otf, grid, both)
+        return cls(bands, near[both], far[both])
 
     @property
     def everywhere(self) -> np.ndarray:
@@ -294,12 +276,12 @@ class Overlap:
 
     def ratio(self, where: np.ndarray) -> complex | None:
         """Band 1 over band 0 there; None without enough signal."""
-        weight = where / (self.noise_x + self.noise_y)
-        power = float(np.sum(weight * (np.abs(self.x) ** 2 - self.noise_x)))
-        noise = float(np.sum(weight * self.noise_x))
+        weight = where * self.bands.weight
+        power = self.bands.power(weight)
+        noise = float(np.sum(weight * self.bands.noise_x))
         if np.count_nonzero(where) < 30 or power < 0.3 * noise:
             return None
-        return complex(np.sum(weight * np.conj(self.x) * self.y) / power)
+        return self.bands.cross(weight) / power
 
     def low_agreement(self) -> float | None:
         """|c| at low frequencies of band 0 over that elsewhere."""
