@@ -256,7 +256,7 @@ def _assemble(
     report |= {
         "schema": "zsdeconv/qc/1",
         "verdicts": verdicts,
-        "reasons": qc.sentences(found, verdicts),
+        "reasons": qc.sentences(found, verdicts, () if result is None else result.qc["reasons"]),
         "total_s": round(clock.perf_counter() - started, 2),
         "peak_memory_gb": round(peak_memory_gb(), 3),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -67,8 +68,10 @@ def numbers(
     }
 
 
-def sentences(found: dict[str, Any], verdicts: dict[str, Verdict]) -> list[str]:
-    """The verdict for people."""
+def sentences(
+    found: dict[str, Any], verdicts: dict[str, Verdict], reconstruction: Sequence[str] = ()
+) -> list[str]:
+    """The verdict for people; `reconstruction` are the reasons of the linear picture's gates."""
     chi2 = found["chi2"]
     agrees = {
         "ok": "the result explains every raw frame within its noise",
@@ -91,5 +94,6 @@ def sentences(found: dict[str, Any], verdicts: dict[str, Verdict]) -> list[str]:
     strength = found["contrast_over_uncertainty"]
     if strength is not None and strength < BLANK_SIGMAS:
         lines.append("nothing stands out from the uncertainty: this field looks blank")
+    lines += [f"linear picture: {reason}" for reason in reconstruction]
     lines.append(f"verdict: {verdicts['overall']}")
     return lines

@@ -148,3 +148,11 @@ def test_joint_richardson_lucy_gets_closer_to_the_frames(scene):
     assert chi2[-1] == pytest.approx(1.0, abs=0.15)
     assert path[-1].mean() == pytest.approx(truth.object_e.mean(), rel=0.03)
     assert path[-1].shape == result.image.shape[-2:]
+
+
+def test_reasons_of_the_linear_picture_stand_before_the_verdict(scene):
+    found = raw_consistency(scene[3], scene[1].object_e)
+    numbers = qc.numbers(found, 1.0, scene[1].object_e, None)
+    verdicts = {"raw_consistency": "ok", "flux": "ok", "overall": "weak"}
+    lines = qc.sentences(numbers, verdicts, ["direction 3 is weak"])
+    assert lines[-2:] == ["linear picture: direction 3 is weak", "verdict: weak"]
