@@ -1,6 +1,7 @@
-"""Detection OTFs as values: a radial table, or a measured PSF on a grid.
+"""OTFs as values: radial tables, or measured PSFs on a grid; of a plane, or of a volume.
 
-Both say what ``H(ky, kx)`` is in physical units; :mod:`simrecon.physics.otf` evaluates them.
+They say what ``H(ky, kx)``, or ``H_m(kz, ky, kx)`` of every order m of a pattern, is in physical
+units; :mod:`simrecon.physics` evaluates them.
 """
 
 from __future__ import annotations
@@ -61,6 +62,80 @@ class GridOTF:
 
 
 DetectionOTF = RadialOTF | GridOTF
+
+
+@dataclass(frozen=True)
+class RadialVolumeOTF:
+    """Three-dimensional OTFs of all orders of a pattern, symmetric about the optical axis.
+
+    Order m is the detection PSF times the axial profile of that order of the light,
+    ``h_m(r) = h(r) g_m(z)`` with ``g_m(0) = 1``: the pattern stays with the focal plane
+    (physics.md §2). Its contrast is not part of it.
+
+    Attributes
+    ----------
+    kr_per_um : ndarray, shape (R,)
+        Increasing lateral radii from 0, cycles/µm.
+    kz_per_um : ndarray, shape (K,)
+        Increasing axial frequencies on both sides of 0, cycles/µm.
+    values : ndarray, shape (orders, R, K), complex
+        ``H_m(kr, kz)``; ``H_0(0, 0) == 1``. Beyond the table: 0.
+    cutoff_per_um : float
+        Lateral radius beyond which every order is exactly zero.
+    axial_cutoff_per_um : tuple of float, one per order
+        ``|kz|`` beyond which that order is exactly zero.
+    pixel_um : float or None
+        When not None, the camera's pixel pitch whose square-pixel sinc multiplies the table.
+    source : str
+        How it was made, for provenance.
+    """
+
+    kr_per_um: np.ndarray
+    kz_per_um: np.ndarray
+    values: np.ndarray
+    cutoff_per_um: float
+    axial_cutoff_per_um: tuple[float, ...]
+    pixel_um: float | None = None
+    source: str = ""
+
+    @property
+    def orders(self) -> int:
+        """Number of orders, 0 included."""
+        return int(self.values.shape[0])
+
+
+@dataclass(frozen=True)
+class GridVolumeOTF:
+    """Three-dimensional OTFs given by the orders' PSFs on a grid (measured, or not symmetric).
+
+    Attributes
+    ----------
+    psf : ndarray, shape (orders, Z, Y, X), real or complex
+        ``h_m``; order 0 sums to 1; the centre is voxel (Z//2, Y//2, X//2).
+    dz_um, pixel_um : float
+        Pitches of `psf`, µm.
+    cutoff_per_um : float
+        Lateral radius beyond which every order is set to zero, cycles/µm.
+    axial_cutoff_per_um : tuple of float, one per order
+        ``|kz|`` beyond which that order is set to zero.
+    source : str
+        How it was made, for provenance.
+    """
+
+    psf: np.ndarray
+    dz_um: float
+    pixel_um: float
+    cutoff_per_um: float
+    axial_cutoff_per_um: tuple[float, ...]
+    source: str = ""
+
+    @property
+    def orders(self) -> int:
+        """Number of orders, 0 included."""
+        return int(self.psf.shape[0])
+
+
+VolumeOTF = RadialVolumeOTF | GridVolumeOTF
 
 
 def centred_crop(psf: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
