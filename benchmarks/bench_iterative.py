@@ -27,6 +27,7 @@ import numpy as np
 from common import save, table
 
 from simrecon.backend import fft2, ifft2
+from simrecon.model.noise import FrameNoise
 from simrecon.physics.otf import evaluate_otf
 from simrecon.physics.reference import reference_image, reference_otf
 from simrecon.physics.simulate import Truth, simulate
@@ -59,7 +60,7 @@ class Case:
         )
         self.frames = stack.frames_e()
         self.variance = raw_variance(self.frames, stack.camera)
-        self.read = np.full_like(self.frames, float(np.mean(stack.camera.read_noise_e)) ** 2)
+        self.noise = FrameNoise(float(np.mean(stack.camera.read_noise_e)) ** 2)
         self.operator = Reconstructor.from_frames(
             self.frames,
             self.truth.pattern,
@@ -123,7 +124,7 @@ def linear(case: Case) -> tuple[dict[str, Any], np.ndarray]:
 
 def iterative(case: Case, method: IterativeMethod) -> tuple[dict[str, Any], np.ndarray]:
     """One method with its automatic strength, and the best strength of a sweep."""
-    arrays = (case.frames, case.variance, case.read)
+    arrays = (case.frames, case.variance, case.noise)
     solver = IterativeSolver(case.operator, method)
     start = time.perf_counter()
     strength = solver.tune(*arrays)
@@ -157,7 +158,7 @@ def weight_sweep(
         last, factor = auto, ratio
         while 1e-3 < factor < 1e3:
             solver = IterativeSolver(case.operator, method, factor=factor)
-            image = solver.solve(case.frames, case.variance, case.read, strength).image
+            image = solver.solve(case.frames, case.variance, case.noise, strength).image
             here = case.score(image, sharp=True)
             tried.append(here)
             if all(here[name] <= last[name] + 0.01 for name in here):
@@ -171,7 +172,7 @@ def iterations_sweep(
 ) -> list[dict[str, float]]:
     """Every number of iterations up to twice the automatic one + 20."""
     tried = []
-    for found in RichardsonLucy(case.operator, case.frames, case.read).iterate():
+    for found in RichardsonLucy(case.operator, case.frames, case.noise).iterate():
         tried.append(case.score(found.image, sharp=True))
         if found.iterations >= 2 * strength.value + 20:
             return tried

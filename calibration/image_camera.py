@@ -10,12 +10,13 @@ import numpy as np
 
 from calibration.flat_levels import Frames, iterate, stack_files
 from calibration.record import check_record
-from calibration.report import Section, new_figure
+from calibration.report import Section
 from calibration.single_image import MAX_FRAMES, ImageCamera, camera_from_images
 from simrecon.checks import counts_evidence
 from simrecon.errors import QualityError
 from simrecon.io import CalibrationRecord, Quantity
 from simrecon.provenance import describe_files, versions
+from simrecon.qc.figures import new_figure
 
 
 def estimate_camera(

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from simrecon.errors import UsageError
 from simrecon.io import atomic_path
 
 if TYPE_CHECKING:
@@ -67,24 +66,6 @@ def _png(figure: Figure) -> str:
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=110)
     return base64.b64encode(stream.getvalue()).decode("ascii")
-
-
-def new_figure(width: float, height: float) -> Figure:
-    """An empty figure, in inches, that belongs to no window.
-
-    Raises
-    ------
-    UsageError
-        When matplotlib is not installed.
-    """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise UsageError(
-            "Reports need matplotlib.", got=str(error), where="--report",
-            hint="pip install 'simrecon[report]'",
-        ) from error  # fmt: skip
-    return Figure(figsize=(width, height), layout="constrained")
 
 
 def write_html(

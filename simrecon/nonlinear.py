@@ -8,6 +8,7 @@ import numpy as np
 
 from simrecon import backend
 from simrecon.config import ReconstructionSettings
+from simrecon.model.noise import FrameNoise
 from simrecon.preparation import Acquisition
 from simrecon.recon.operator import Reconstructor
 from simrecon.recon.solver import IterativeSolver, Solution
@@ -25,8 +26,6 @@ class NonLinearPicture:
         Forward model and linear starting point.
     settings : ReconstructionSettings
         Its method, factor and number of iterations.
-    read_variance_e2 : ndarray, a number or a map (Y, X)
-        Read noise, e².
     data : Acquisition
         Where the strength is chosen.
     device : Device
@@ -37,34 +36,30 @@ class NonLinearPicture:
         self,
         operator: Reconstructor,
         settings: ReconstructionSettings,
-        read_variance_e2: np.ndarray,
         data: Acquisition,
         device: backend.Device,
     ) -> None:
         assert settings.method != "wiener"
-        self._read, self._device = read_variance_e2, device
+        self._device = device
         self._solver = IterativeSolver(
             operator,
             settings.method,
             factor=settings.regularization_factor,
             max_iterations=settings.max_iterations,
         )
-        frames, variance, read = self._arrays(data)
-        self._strength = self._solver.tune(frames, variance, read)
+        self._strength = self._solver.tune(*self._arrays(data))
 
     def __call__(self, data: Acquisition) -> tuple[np.ndarray, dict[str, Any]]:
         """Picture (qY, qX), float32, and the JSON-ready numbers of its making."""
-        frames, variance, read = self._arrays(data)
-        solution = self._solver.solve(frames, variance, read, self._strength)
+        solution = self._solver.solve(*self._arrays(data), self._strength)
         return backend.to_numpy(solution.image), self._numbers(solution)
 
-    def _arrays(self, data: Acquisition) -> tuple[backend.Array, backend.Array, backend.Array]:
-        read = np.broadcast_to(self._read, data.frames_e.shape)
-        frames, variance, read = (
-            backend.to_device(a.astype(np.float32), self._device)
-            for a in (data.frames_e, data.variance_e2, read)
-        )
-        return frames, variance, read
+    def _arrays(self, data: Acquisition) -> tuple[backend.Array, backend.Array, FrameNoise]:
+        def moved(values: np.ndarray) -> backend.Array:
+            full = np.broadcast_to(values, data.frames_e.shape)
+            return backend.to_device(full.astype(np.float32), self._device)
+
+        return moved(data.frames_e), moved(data.variance_e2), data.noise.map(moved)
 
     def _numbers(self, solution: Solution) -> dict[str, Any]:
         estimate, strength = solution.estimate, self._strength

@@ -17,6 +17,7 @@ from simrecon.estimate.nominal import nominal_direction
 from simrecon.estimate.unevenness import Unevenness
 from simrecon.given_pattern import as_given
 from simrecon.model.camera import Camera
+from simrecon.model.noise import FrameNoise
 from simrecon.model.optics import Optics
 from simrecon.model.pattern import PatternFit
 from simrecon.model.psf import DetectionOTF
@@ -28,7 +29,7 @@ from simrecon.recon.noise_floor import (
     hann_window,
     noise_variance_beyond_cutoff,
 )
-from simrecon.recon.preprocess import raw_variance
+from simrecon.recon.preprocess import smooth_expectation
 
 MAX_PATTERN_OVER_CUTOFF = 1.4
 """Pattern frequency over the detection cut-off; λ_em/λ_ex with equal NA stays below this."""
@@ -50,10 +51,13 @@ class Acquisition:
         Photo-electrons.
     variance_e2 : ndarray, same shape, float32
         Noise variance of every raw pixel.
+    noise : FrameNoise
+        The same for any other expectation of the frames.
     """
 
     frames_e: np.ndarray
     variance_e2: np.ndarray
+    noise: FrameNoise
 
     @property
     def frame_variance_e2(self) -> np.ndarray:
@@ -96,13 +100,18 @@ class Channel:
         frames = self.camera.electrons(counts)
         return frames if self.bad is None else self.bad.fill(frames)
 
+    def light_factors(self, shape: tuple[int, int]) -> np.ndarray | None:
+        """What frames are divided by where the directions are equalised, (A, 1, Y, X)."""
+        return None if self.light is None else self.light.factors(shape)[:, None]
+
     @property
-    def read_variance_e2(self) -> np.ndarray:
-        """Read-noise variance, a number or a map (Y, X), e²."""
-        variance = np.asarray(self.camera.read_noise_e, dtype=np.float64) ** 2
-        if self.bad is None or not variance.ndim:
-            return variance
-        return self.bad.fill_variance(variance)
+    def noise(self) -> FrameNoise:
+        """Noise of frames before any equalisation; its read noise is a number or a map (Y, X)."""
+        read = np.asarray(self.camera.read_noise_e, dtype=np.float64)
+        if not read.ndim:
+            return FrameNoise(float(read) ** 2)
+        variance = np.nan_to_num(read) ** 2
+        return FrameNoise(variance if self.bad is None else self.bad.fill_variance(variance))
 
 
 def prepare_channel(
@@ -250,14 +259,15 @@ def acquisition(stack: SimStack, channel: Channel, time: int, plane: int) -> Acq
     counts = np.asarray(stack.data[time, channel.index, :, :, plane])
     frames = channel.frames_e(counts)
     sigma_px = 0.45 / (channel.otf.cutoff_per_um * stack.pixel_um)  # about the PSF's own width
-    variance = raw_variance(frames, channel.camera, max(sigma_px, 1.0))
+    noise, factors = channel.noise, channel.light_factors(stack.grid.shape)
+    if factors is not None:
+        frames, noise = frames / factors, noise.divided(factors)
+    expected = smooth_expectation(frames, channel.camera, max(sigma_px, 1.0))
+    variance = noise.variance(expected).astype(np.float32)
     if channel.bad is not None:
         variance = channel.bad.fill_variance(variance)
-    if channel.light is not None:
-        factors = channel.light.factors(stack.grid.shape)[:, None]
-        frames, variance = frames / factors, variance / factors**2
     floor = 1e-6 * max(float(variance.mean()), 1e-12)
-    return Acquisition(frames, np.maximum(variance, np.float32(floor)))
+    return Acquisition(frames, np.maximum(variance, np.float32(floor)), noise)
 
 
 def mean_acquisition(stack: SimStack, channel: Channel) -> Acquisition:
@@ -271,7 +281,7 @@ def mean_acquisition(stack: SimStack, channel: Channel) -> Acquisition:
             frames += one.frames_e
             variance += one.variance_e2
     n = np.float32(times * planes)
-    return Acquisition(frames / n, variance / n**2)
+    return Acquisition(frames / n, variance / n**2, one.noise.averaged(times * planes))
 
 
 def pattern_acquisition(

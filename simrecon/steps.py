@@ -212,7 +212,7 @@ def build_solver(
         return None
     start = clock.perf_counter()
     chosen = run.settings.reconstruction
-    solver = NonLinearPicture(operator, chosen, channel.read_variance_e2, data, run.device)
+    solver = NonLinearPicture(operator, chosen, data, run.device)
     run.note(f"{chosen.method} is not linear in the frames: no variance map and no effective PSF")
     run.timed("tune", start)
     return solver

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simrecon.errors import UsageError
 from simrecon.io import atomic_path
+from simrecon.qc.figures import new_figure
 from zsdeconv.enhancement import Enhanced
 
 if TYPE_CHECKING:
@@ -114,13 +114,6 @@ def overview(enhanced: Enhanced, path: Path, *, title: str = "") -> None:
     UsageError
         When matplotlib is not installed.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise UsageError(
-            "The overview picture needs matplotlib.", hint="pip install 'simrecon[report]'"
-        ) from error
     pictures = _pictures(enhanced)
     side = max(16, int(_ZOOM * min(enhanced.image.shape)))
     window = (*busiest_square(enhanced.deconvolved, side), side)
@@ -129,10 +122,7 @@ def overview(enhanced: Enhanced, path: Path, *, title: str = "") -> None:
     count = len(pictures) + 1
     aspect = enhanced.image.shape[0] / enhanced.image.shape[1]
     left = window[1] + side / 2 > enhanced.image.shape[1] / 2  # the bar keeps off the zoom
-    figure = Figure(
-        figsize=(4.7 * count, 4.7 * aspect + 1.5), facecolor=_PAPER, layout="constrained"
-    )
-    FigureCanvasAgg(figure)
+    figure = new_figure(4.7 * count, 4.7 * aspect + 1.5, facecolor=_PAPER)
     axes = list(figure.subplots(1, count))
     for ax, (name, image) in zip(axes, pictures.items(), strict=False):
         shown = _panel(ax, image, style)

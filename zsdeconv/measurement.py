@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from simrecon.errors import InputError
+from simrecon.model.noise import FrameNoise
 from zsdeconv.bridge import to_host, to_tensor
 from zsdeconv.psf_layer import PsfLayer
 
@@ -74,8 +75,8 @@ class Measurement:
         Raw frames, photo-electrons.
     variance_e2 : ndarray, same shape, float32
         Noise variance of every raw pixel.
-    read_variance_e2 : ndarray, broadcastable to (Y, X)
-        The part of it that light does not make.
+    noise : FrameNoise
+        The variance for any other expectation; broadcasts against the frames.
     lift : callable
         ``lift(frames (F, Y, X)) → image (zoom·Y, zoom·X)``, linear, float32, host arrays.
     forward : Forward
@@ -89,7 +90,7 @@ class Measurement:
     image_variance : ndarray or None, shape (zoom·Y, zoom·X)
         Propagated variance of the image, when it is known.
     shot_noise : bool
-        The variance of a frame is its expectation plus `read_variance_e2`; otherwise it is
+        The variance of a frame follows from its expectation by `noise`; otherwise it is
         `variance_e2` whatever is expected.
     source : str
         One word for provenance: ``sim`` or ``image``.
@@ -97,7 +98,7 @@ class Measurement:
 
     frames_e: np.ndarray
     variance_e2: np.ndarray
-    read_variance_e2: np.ndarray
+    noise: FrameNoise
     lift: Callable[[np.ndarray], np.ndarray]
     forward: Forward
     zoom: int
@@ -126,7 +127,7 @@ class Measurement:
         """Noise variance of frames with this expectation, e², floored at 2 % of its mean."""
         if not self.shot_noise:
             return self.variance_e2
-        variance = np.maximum(expected_e, 0.0) + self.read_variance_e2
+        variance = self.noise.variance(expected_e)
         floor = 0.02 * float(variance.mean())
         return np.asarray(np.maximum(variance, floor), dtype=np.float32)
 

@@ -9,6 +9,7 @@ from scipy.signal import fftconvolve
 
 from simrecon.errors import UsageError
 from simrecon.model.camera import Camera
+from simrecon.model.noise import FrameNoise
 from zsdeconv.measurement import Measurement, PsfForward
 
 
@@ -39,7 +40,7 @@ def image_measurement(
     return Measurement(
         frames_e=frames,
         variance_e2=variance,
-        read_variance_e2=np.zeros(1),
+        noise=FrameNoise(0.0),
         lift=lambda f: np.asarray(f[0], dtype=np.float32),
         forward=PsfForward(unit),
         zoom=1,
@@ -77,7 +78,7 @@ def camera_measurement(
     return replace(
         plain,
         variance_e2=variance[None],
-        read_variance_e2=np.asarray(camera.read_noise_e, dtype=np.float64) ** 2,
+        noise=FrameNoise(np.asarray(camera.read_noise_e, dtype=np.float64) ** 2),
         image_variance=variance,
         shot_noise=True,
     )

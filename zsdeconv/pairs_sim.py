@@ -79,6 +79,11 @@ def regularized(operator: Reconstructor, factor: float) -> Reconstructor:
     )
 
 
+def _by_frame(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Values that broadcast against frames (A, P, Y, X), as (A·P, Y, X)."""
+    return np.broadcast_to(values, shape).reshape(-1, *shape[2:]).astype(np.float32)
+
+
 def sim_measurement(
     stack: SimStack,
     result: Result,
@@ -144,7 +149,7 @@ def sim_measurement(
     return Measurement(
         frames_e=data.frames_e.reshape(-1, *shape[2:]),
         variance_e2=data.variance_e2.reshape(-1, *shape[2:]),
-        read_variance_e2=prepared.read_variance_e2,
+        noise=data.noise.map(lambda v: _by_frame(v, shape)),
         lift=lift,
         forward=sim_forward(operator, device),
         zoom=operator.zoom,

@@ -12,11 +12,11 @@ from calibration.camera import calibrate_camera
 from calibration.camera_report import camera_rows, camera_sections
 from calibration.image_camera import estimate_camera, image_rows, image_sections
 from calibration.outputs import OutputFiles, conditions_of, record_files, write_measurement
-from calibration.report import new_figure
 from simrecon.backend import select_device
 from simrecon.errors import UsageError
 from simrecon.io import CalibrationRecord, check_overwrite, read_raw
 from simrecon.io.reader import expand_paths
+from simrecon.qc.figures import new_figure
 from simrecon.shell import EXIT_OK, EXIT_QUALITY, Reporter, command_line
 
 Files = Annotated[list[str] | None, Parameter(consume_multiple=True)]

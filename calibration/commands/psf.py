@@ -13,13 +13,13 @@ from calibration.psf.measure import PsfMeasurement, measure_psf
 from calibration.psf.read import BeadFiles, expand_each, needed, read_beads
 from calibration.psf.report import facts, sections, to_record, to_text
 from calibration.psf.settings import TERMS, BeadSetup, PsfSettings
-from calibration.report import new_figure
 from simrecon.backend import select_device
 from simrecon.errors import UsageError
 from simrecon.io import check_overwrite, read_camera_record, write_image
 from simrecon.model.camera import Camera
 from simrecon.model.optics import Optics
 from simrecon.provenance import describe_files, record
+from simrecon.qc.figures import new_figure
 from simrecon.shell import EXIT_OK, EXIT_QUALITY, Reporter, command_line
 
 

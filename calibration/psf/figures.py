@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from calibration.psf.measure import PsfMeasurement
-from calibration.report import new_figure
+from simrecon.qc.figures import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,14 @@ from simrecon.model.camera import Camera
 
 
 def raw_variance(frames_e: np.ndarray, camera: Camera, sigma_px: float = 1.5) -> np.ndarray:
-    """Variance of every raw pixel: shot noise of the smoothed local mean plus read noise.
+    """Variance of every raw pixel, float32, e²: shot noise of :func:`smooth_expectation` plus read
+    noise.
+    """
+    return camera.variance_e2(smooth_expectation(frames_e, camera, sigma_px))
+
+
+def smooth_expectation(frames_e: np.ndarray, camera: Camera, sigma_px: float = 1.5) -> np.ndarray:
+    """What is expected of every raw pixel, for its noise: the smoothed local mean.
 
     The expectation of a pixel is taken from its neighbourhood in the mean of all frames, times
     the frame's relative brightness, never from the pixel itself (that would tie the variance
@@ -26,13 +33,12 @@ def raw_variance(frames_e: np.ndarray, camera: Camera, sigma_px: float = 1.5) ->
 
     Returns
     -------
-    ndarray, shape (A, P, Y, X), float32, e²
+    ndarray, shape (A, P, Y, X), float64, e
     """
     mean = _smoothed(frames_e.mean(axis=(0, 1), dtype=np.float64), camera, sigma_px)
     total = max(float(mean.mean()), 1e-12)
     brightness = frames_e.mean(axis=(2, 3), dtype=np.float64) / total
-    expected = mean[None, None] * np.maximum(brightness, 0.0)[:, :, None, None]
-    return camera.variance_e2(expected)
+    return np.asarray(mean[None, None] * np.maximum(brightness, 0.0)[:, :, None, None])
 
 
 def _smoothed(mean: np.ndarray, camera: Camera, sigma_px: float) -> np.ndarray:

@@ -1,12 +1,13 @@
 """Joint Richardson–Lucy on all raw SIM frames (RL-SIM), accelerated, never losing likelihood.
 
-    x ← x · Fᵀ[ c⁺ / u ] / Fᵀ[ 1 + c⁻ / u ],    c = D + r,  u = F x + r
+    x ← x · Fᵀ[ w c⁺ / u ] / Fᵀ[ w (1 + c⁻ / u) ],    c = D + w r,  u = F x + w r
 
-r is the variance of the read noise, added to both sides so that D + r is nearly Poisson (Snyder et
-al., JOSA A 12, 272, 1995). Where read noise makes a count negative, c⁻ = −c moves to the
-denominator: its term |c| log u is concave, so its tangent majorises it and the step keeps both
-the monotone fall of the negative log-likelihood Σ u − c log u and its stationary points
-(clipping c at 0 would add light to dark frames).
+r is the variance of the read noise, added to both sides so that c is nearly Poisson (Snyder et
+al., JOSA A 12, 272, 1995), and 1/w the variance per photo-electron: 1, or another number where the
+frames were divided by something (:class:`simrecon.model.noise.FrameNoise`). Where read noise makes
+a count negative, c⁻ = −c moves to the denominator: its term |c| log u is concave, so its tangent
+majorises it and the step keeps both the monotone fall of the negative log-likelihood
+Σ w (u − c log u) and its stationary points (clipping c at 0 would add light to dark frames).
 
 Acceleration extrapolates along the last step (Biggs & Andrews, Appl. Opt. 36, 1766, 1997, eq. 8-10)
 and is dropped for one step where it would lose likelihood.
@@ -23,6 +24,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from simrecon.backend import Array, like, namespace
+from simrecon.model.noise import FrameNoise
 from simrecon.recon.iterative import Estimate
 from simrecon.recon.operator import Reconstructor
 
@@ -39,16 +41,18 @@ class RichardsonLucy:
     operator : Reconstructor
         Supplies F and Fᵀ.
     frames : array, shape (A, P, Y, X), float32, e
-    read_variance_e2 : array, same shape
-        Variance of the read noise, e².
+    noise : FrameNoise
+        Numbers, or arrays of the frames' shape.
     """
 
-    def __init__(self, operator: Reconstructor, frames: Array, read_variance_e2: Array) -> None:
+    def __init__(self, operator: Reconstructor, frames: Array, noise: FrameNoise) -> None:
         xp = namespace(frames)
         self._operator = operator
         zero = xp.zeros_like(frames)
-        counts = frames + read_variance_e2
-        self._shift, self._counts = read_variance_e2, counts
+        self._weight = 1.0 / noise.shot_e
+        self._shift = noise.read_variance_e2 * self._weight
+        counts = frames + self._shift
+        self._counts = counts
         self._positive, self._negative = xp.maximum(counts, zero), xp.maximum(-counts, zero)
         self._mean = max(float(xp.mean(frames)), 1e-6)
 
@@ -85,17 +89,19 @@ class RichardsonLucy:
         u = self._safe(seen)
         adjoint = self._operator.forward_adjoint
         xp = namespace(u)
-        up, down = adjoint(self._positive / u), adjoint(1.0 + self._negative / u)
+        up = adjoint(self._weight * self._positive / u)
+        down = adjoint(self._weight * (1.0 + self._negative / u))
         least = xp.full_like(down, 1e-3 * float(xp.max(down)))
         return xp.maximum(point * up / xp.maximum(down, least), self._least(point))
 
     def _objective(self, seen: Array) -> float:
         u = self._safe(seen)
         xp = namespace(u)
-        return float(xp.sum(u - self._counts * xp.log(u), dtype=xp.float64))
+        terms = self._weight * (u - self._counts * xp.log(u))
+        return float(xp.sum(terms, dtype=xp.float64))
 
     def _safe(self, seen: Array) -> Array:
-        """F x + r, kept positive where lobes of the OTF or missing read noise would not."""
+        """F x + w r, kept positive where lobes of the OTF or missing read noise would not."""
         xp = namespace(seen)
         u = seen + self._shift
         return xp.maximum(u, xp.full_like(u, _FLOOR * self._mean))

@@ -14,6 +14,7 @@ from typing import Literal
 from simrecon.backend import Array, namespace, to_numpy
 from simrecon.errors import UsageError
 from simrecon.model.grid import Grid
+from simrecon.model.noise import FrameNoise
 from simrecon.recon.holdout import HeldOut
 from simrecon.recon.iterative import Estimate, LeastSquares, minimise
 from simrecon.recon.operator import Reconstructor
@@ -113,7 +114,7 @@ class IterativeSolver:
         self.operator, self.method = operator, method
         self.factor, self.max_iterations = factor, max_iterations
 
-    def tune(self, frames: Array, variance_e2: Array, read_variance_e2: Array) -> Strength:
+    def tune(self, frames: Array, variance_e2: Array, noise: FrameNoise) -> Strength:
         """Choose the strength on the brightest part of an acquisition.
 
         Parameters
@@ -121,59 +122,61 @@ class IterativeSolver:
         frames : array, shape (A, P, Y, X), float32, e
         variance_e2 : array, same shape
             Noise variance from a smooth expectation (:func:`.preprocess.raw_variance`).
-        read_variance_e2 : array, same shape
-            Its part that does not depend on the light.
+        noise : FrameNoise
+            The same for any other expectation; arrays in it have the frames' shape.
         """
         xp = namespace(frames)
         mean = to_numpy(xp.mean(frames, axis=(0, 1)))
         rows, columns = brightest(mean, TUNING_SIDE_PX)
         part = (slice(None), slice(None), rows, columns)
-        frames, variance, read = (a[part] for a in (frames, variance_e2, read_variance_e2))
+        frames, variance, noise = frames[part], variance_e2[part], noise.part(part)
         operator = _sharp(self.operator, (rows, columns))
         reference = operator.forward(_positive(operator.reconstruct(frames)))
-        found = self._tune(operator, HeldOut.of(frames, variance), read, reference)
+        found = self._tune(operator, HeldOut.of(frames, variance), noise, reference)
         if found.misfit <= MISFIT_NOTED:
             return found
         again = HeldOut.of(frames, variance * found.misfit)
-        return replace(self._tune(operator, again, read, reference), misfit=found.misfit)
+        return replace(self._tune(operator, again, noise, reference), misfit=found.misfit)
 
     def _tune(
-        self, operator: Reconstructor, held: HeldOut, read: Array, reference: Array
+        self, operator: Reconstructor, held: HeldOut, noise: FrameNoise, reference: Array
     ) -> Strength:
         if self.method == "rl":
-            value, tried, expected = _tune_iterations(operator, held, read, self.max_iterations)
+            value, tried, expected = _tune_iterations(operator, held, noise, self.max_iterations)
         else:
             value, tried, expected = _tune_weight(operator, held, Penalty(self.method))
         freedom = min(max(held.degrees_of_freedom(expected, reference), 0.0), 0.9)
         return Strength(value, tried, freedom, held.fit_error(expected) / (1.0 - freedom))
 
     def solve(
-        self, frames: Array, variance_e2: Array, read_variance_e2: Array, strength: Strength
+        self, frames: Array, variance_e2: Array, noise: FrameNoise, strength: Strength
     ) -> Solution:
         """Reconstruct one acquisition; arguments as in :meth:`tune`."""
         if self.method == "rl":
             iterations = min(max(1, round(strength.value / self.factor)), self.max_iterations)
-            found = RichardsonLucy(self.operator, frames, read_variance_e2).run(iterations)
+            found = RichardsonLucy(self.operator, frames, noise).run(iterations)
             why = "limit of" if iterations == self.max_iterations else "held-out frames say"
             found = replace(found, reason=f"{why} {iterations} iterations")
         else:
-            noise = strength.misfit**0.5 if strength.misfit > MISFIT_NOTED else 1.0
-            value = strength.value * self.factor * noise  # λ ∝ 1/σ, in units of 1/σ of the frames
-            found = self._penalised(frames, variance_e2, read_variance_e2, value)
+            raised = strength.misfit**0.5 if strength.misfit > MISFIT_NOTED else 1.0
+            value = strength.value * self.factor * raised  # λ ∝ 1/σ, in units of 1/σ of the frames
+            found = self._penalised(frames, variance_e2, noise, value)
         xp = namespace(frames)
         off = found.expected - frames
-        variance = _predicted_variance(found.expected, variance_e2, read_variance_e2)
+        variance = _predicted_variance(found.expected, variance_e2, noise)
         chi2 = float(xp.mean(off * off / variance))
         reduced = chi2 / (1.0 - strength.degrees_of_freedom)
         return Solution(found.image, found.expected, chi2, reduced, found)
 
-    def _penalised(self, frames: Array, variance: Array, read: Array, value: float) -> Estimate:
+    def _penalised(
+        self, frames: Array, variance: Array, noise: FrameNoise, value: float
+    ) -> Estimate:
         penalty = Penalty("tv" if self.method == "tv" else "hessian")
         data = LeastSquares(self.operator, frames, 1.0 / variance)
         weight = value * data.precision_per_e
         start = _positive(_sharp(self.operator).reconstruct(frames))
         first = minimise(data, penalty, weight, start, max_iterations=FIRST_ITERATIONS)
-        better = _predicted_variance(first.expected, variance, read)
+        better = _predicted_variance(first.expected, variance, noise)
         data = LeastSquares(self.operator, frames, 1.0 / better)
         return minimise(
             data,
@@ -211,19 +214,19 @@ def _positive(image: Array) -> Array:
     return xp.maximum(image, xp.zeros_like(image))
 
 
-def _predicted_variance(expected: Array, smooth_e2: Array, read_e2: Array) -> Array:
-    """Shot noise of the predicted frames plus read noise, at least a quarter of the smooth one."""
+def _predicted_variance(expected: Array, smooth_e2: Array, noise: FrameNoise) -> Array:
+    """Noise of the predicted frames, at least a quarter of the smooth one."""
     xp = namespace(expected)
-    return xp.maximum(_positive(expected) + read_e2, _LEAST_VARIANCE * smooth_e2)
+    return xp.maximum(noise.variance(expected), _LEAST_VARIANCE * smooth_e2)
 
 
 def _tune_iterations(
-    operator: Reconstructor, held: HeldOut, read: Array, limit: int
+    operator: Reconstructor, held: HeldOut, noise: FrameNoise, limit: int
 ) -> tuple[float, tuple[tuple[float, float], ...], Array]:
     """Number of iterations whose prediction of the held-out copy is best."""
     tried: list[tuple[float, float]] = []
     best: Estimate | None = None
-    for found in RichardsonLucy(operator, held.fit, read).iterate():
+    for found in RichardsonLucy(operator, held.fit, noise).iterate():
         error = held.error(found.expected)
         if best is None or error < min(e for _, e in tried):
             best = found

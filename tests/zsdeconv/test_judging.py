@@ -150,6 +150,16 @@ def test_joint_richardson_lucy_gets_closer_to_the_frames(scene):
     assert path[-1].shape == result.image.shape[-2:]
 
 
+def test_joint_richardson_lucy_of_frames_divided_with_their_noise_is_the_divided_object(scene):
+    measurement = scene[3]
+    divided = replace(
+        measurement, frames_e=measurement.frames_e / 4, noise=measurement.noise.divided(4.0)
+    )
+    *_, ours = richardson_lucy(measurement, 5)
+    *_, theirs = richardson_lucy(divided, 5)
+    np.testing.assert_allclose(4 * theirs, ours, rtol=1e-3, atol=1e-3)
+
+
 def test_reasons_of_the_linear_picture_stand_before_the_verdict(scene):
     found = raw_consistency(scene[3], scene[1].object_e)
     numbers = qc.numbers(found, 1.0, scene[1].object_e, None)

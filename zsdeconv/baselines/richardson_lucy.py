@@ -1,11 +1,12 @@
 """Richardson–Lucy deconvolution, of one image or of all raw SIM frames together.
 
-    f ← f · Aᵀ( w · (y + r) / (A f + r) ) / Aᵀ w
+    f ← f · Aᵀ( w · (y + r/g) / (A f + r/g) ) / Aᵀ w
 
-A is the forward model over a field larger than the camera's, w is 1 on the camera and 0 outside
+A is the forward model over a field larger than the camera's, w is 1/g on the camera and 0 outside
 (the boundary weights of Bertero & Boccacci, A&A 437, 369, 2005): light from outside the field is
 estimated instead of folded back. r is the read noise's variance, added to both sides (Snyder et
-al., JOSA A 12, 272, 1995).
+al., JOSA A 12, 272, 1995), and g the variance per photo-electron
+(:class:`simrecon.model.noise.FrameNoise`): 1 for frames as recorded.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class RichardsonLucy:
     Parameters
     ----------
     measurement
-        Its `forward` and `read_variance_e2` are used; a plain image is its one-frame case.
+        Its `forward` and `noise` are used; a plain image is its one-frame case.
     padding
         Extension of the field; its margin is where light from outside goes.
     """
@@ -38,8 +39,11 @@ class RichardsonLucy:
         self.device = getattr(self._forward, "device", torch.device("cpu"))
         self._forward.prepare(padding.origin, padding.image_shape)
         shape = measurement.frames_e.shape
-        self._read = np.broadcast_to(measurement.read_variance_e2, shape).astype(np.float32)
-        self._mask = self._tensor(np.ones(shape, dtype=np.float32))
+        noise = measurement.noise
+        read = np.asarray(noise.read_variance_e2 / noise.shot_e)
+        self._read = np.broadcast_to(read, shape).astype(np.float32)
+        per_e = np.broadcast_to(np.asarray(1.0 / noise.shot_e), shape).astype(np.float32)
+        self._mask = self._tensor(per_e)
         self._noise = self._tensor(self._read)
         with torch.inference_mode():
             weight = self._forward.transpose(self._mask, padding.origin)

@@ -9,6 +9,7 @@ from sim_examples import ideal_otf, make_pattern
 from simrecon.backend import to_numpy
 from simrecon.errors import UsageError
 from simrecon.model.grid import Grid
+from simrecon.model.noise import FrameNoise
 from simrecon.recon.holdout import HeldOut
 from simrecon.recon.iterative import LeastSquares, minimise, operator_norm
 from simrecon.recon.operator import Reconstructor, Regularization
@@ -44,8 +45,8 @@ def scene(shape=(40, 44), brightness=200.0, seed=0):
     return op, truth, frames.astype(np.float32), variance.astype(np.float32)
 
 
-def read_of(frames):
-    return np.full(frames.shape, READ_E2, np.float32)
+def noise_of(frames):
+    return FrameNoise(np.full(frames.shape, READ_E2, np.float32))
 
 
 def error(image, truth):
@@ -119,7 +120,7 @@ def test_objective_never_rises_and_stops_when_only_noise_is_left():
 def test_richardson_lucy_gains_likelihood_and_keeps_the_light():
     op, _, frames, _ = scene(brightness=20.0)
     assert (frames < -READ_E2).any()  # counts that plain Richardson-Lucy cannot take
-    found = RichardsonLucy(op, frames, read_of(frames)).run(40)
+    found = RichardsonLucy(op, frames, noise_of(frames)).run(40)
     assert (np.diff(found.objective) <= 0).all()
     assert found.image.min() > 0
     # at 1.2 e per pixel and 1.5 e of read noise; counts clipped at 0 would give 8 % too much
@@ -129,9 +130,9 @@ def test_richardson_lucy_gains_likelihood_and_keeps_the_light():
 
 def test_richardson_lucy_is_accelerated(monkeypatch):
     op, _, frames, _ = scene()
-    fast = RichardsonLucy(op, frames, read_of(frames)).run(20)
+    fast = RichardsonLucy(op, frames, noise_of(frames)).run(20)
     monkeypatch.setattr(RichardsonLucy, "_pull", staticmethod(lambda step, old: 0.0))
-    plain = RichardsonLucy(op, frames, read_of(frames)).run(60)
+    plain = RichardsonLucy(op, frames, noise_of(frames)).run(60)
     assert fast.objective[-1] < plain.objective[40]
 
 
@@ -164,8 +165,8 @@ def test_degrees_of_freedom_of_a_mean_over_blocks():
 def test_chosen_strength_is_near_the_best_and_beats_the_linear_picture(method):
     op, truth, frames, variance = scene(brightness=40.0)
     solver = IterativeSolver(op, method)
-    strength = solver.tune(frames, variance, read_of(frames))
-    found = solver.solve(frames, variance, read_of(frames), strength)
+    strength = solver.tune(frames, variance, noise_of(frames))
+    found = solver.solve(frames, variance, noise_of(frames), strength)
     assert 0.9 < found.chi2_reduced < 1.1
     assert found.chi2 < found.chi2_reduced
     assert 0.001 < strength.degrees_of_freedom < 0.2
@@ -173,16 +174,29 @@ def test_chosen_strength_is_near_the_best_and_beats_the_linear_picture(method):
     assert ours < 0.8 * error(op.reconstruct(frames), truth)
     for factor in (0.1, 10.0):
         other = IterativeSolver(op, method, factor=factor)
-        image = other.solve(frames, variance, read_of(frames), strength).image
+        image = other.solve(frames, variance, noise_of(frames), strength).image
         assert ours < error(image, truth)
-    again = IterativeSolver(op, method).tune(frames, variance, read_of(frames))
+    again = IterativeSolver(op, method).tune(frames, variance, noise_of(frames))
     assert again == strength
+
+
+@pytest.mark.parametrize("method", ["tv", "rl"])
+def test_frames_that_were_divided_give_the_divided_picture(method):
+    """Divided by 4, noise and all: the same weights, so the same picture, four times dimmer."""
+    op, _, frames, variance = scene(brightness=40.0)
+    solver = IterativeSolver(op, method, max_iterations=30)
+    data = (frames, variance, noise_of(frames))
+    ours = solver.solve(*data, solver.tune(*data))
+    data = (frames / 4, variance / 16, noise_of(frames).divided(4.0))
+    divided = solver.solve(*data, solver.tune(*data))
+    np.testing.assert_allclose(4 * divided.image, ours.image, rtol=0, atol=0.02 * ours.image.max())
+    assert divided.chi2 == pytest.approx(ours.chi2, rel=1e-3)
 
 
 def test_strength_is_chosen_on_a_part_of_a_large_field(monkeypatch):
     monkeypatch.setattr("simrecon.recon.solver.TUNING_SIDE_PX", 32)
     op, _, frames, variance = scene((64, 80))
-    strength = IterativeSolver(op, "rl").tune(frames, variance, read_of(frames))
+    strength = IterativeSolver(op, "rl").tune(frames, variance, noise_of(frames))
     assert 2 < strength.value < 100
 
 
@@ -198,9 +212,9 @@ def test_what_the_model_misses_is_not_fitted(monkeypatch):
         regularization=op.regularization,
         margin_um=op.margin_um,
     )
-    counted = IterativeSolver(wrong, "rl").tune(frames, variance, read_of(frames))
+    counted = IterativeSolver(wrong, "rl").tune(frames, variance, noise_of(frames))
     monkeypatch.setattr("simrecon.recon.solver.MISFIT_NOTED", 1e9)
-    fitted = IterativeSolver(wrong, "rl").tune(frames, variance, read_of(frames))
+    fitted = IterativeSolver(wrong, "rl").tune(frames, variance, noise_of(frames))
     assert counted.misfit == pytest.approx(fitted.misfit)
     assert counted.misfit > 1.2
     assert counted.value < 0.8 * fitted.value
@@ -240,7 +254,7 @@ def test_libraries_agree(method, to_library, monkeypatch):
     images = []
     for operator, move in ((op, np.asarray), (other, to_library)):
         solver = IterativeSolver(operator, method, max_iterations=6)
-        arrays = [move(a) for a in (frames, variance, read_of(frames))]
+        arrays = [move(frames), move(variance), noise_of(frames).map(move)]
         solution = solver.solve(*arrays, solver.tune(*arrays))
         images.append(to_numpy(solution.image))
     assert np.linalg.norm(images[0] - images[1]) < 1e-3 * np.linalg.norm(images[0])
