@@ -6,7 +6,7 @@ units; :mod:`simrecon.physics` evaluates them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -136,6 +136,47 @@ class GridVolumeOTF:
 
 
 VolumeOTF = RadialVolumeOTF | GridVolumeOTF
+
+
+@dataclass(frozen=True)
+class AxialProfiles:
+    """Light of every order of a pattern along the detection axis, relative to the focal plane.
+
+    Attributes
+    ----------
+    z_um : ndarray, shape (Z,)
+        Equally spaced distances from the focal plane of the detection, µm.
+    values : ndarray, shape (orders, Z), real or complex
+        g_m(z); the contrast of an order is not part of it. Beyond `z_um`: 0.
+    source : str
+        How it was made, for provenance.
+    """
+
+    z_um: np.ndarray
+    values: np.ndarray
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 2 or self.values.shape[1] != self.z_um.size or self.z_um.size < 4:
+            raise UsageError(
+                "Axial profiles need one row per order over their distances.",
+                expected=f"(orders, {self.z_um.size})",
+                got=str(self.values.shape),
+            )
+        if not np.allclose(np.diff(self.z_um), self.z_um[1] - self.z_um[0]):
+            raise UsageError("The distances of axial profiles must be equally spaced.")
+
+    def at(self, z_um: np.ndarray) -> np.ndarray:
+        """Profiles at other distances, (orders, len(z)), linear between samples."""
+        real = [np.interp(z_um, self.z_um, g.real, 0.0, 0.0) for g in self.values]
+        if not np.iscomplexobj(self.values):
+            return np.stack(real)
+        imag = [np.interp(z_um, self.z_um, g.imag, 0.0, 0.0) for g in self.values]
+        return np.stack(real) + 1j * np.stack(imag)
+
+    def moved(self, distance_um: float) -> AxialProfiles:
+        """The sheet displaced by a distance from the focal plane: g_m(z − distance)."""
+        return replace(self, z_um=self.z_um + distance_um)
 
 
 def centred_crop(psf: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
