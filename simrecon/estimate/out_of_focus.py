@@ -19,7 +19,7 @@ from simrecon.model.grid import Grid
 from simrecon.model.pattern import PatternFit
 from simrecon.model.psf import DetectionOTF
 from simrecon.recon.band_overlap import HANN_SPREAD, BandOverlap
-from simrecon.recon.bands import make_bands
+from simrecon.recon.bands import make_bands, zero_and_first
 from simrecon.recon.part import brightest, shifted
 from simrecon.recon.shift import frames_at_rest
 
@@ -77,9 +77,9 @@ def out_of_focus(
     power, cross, random = 0.0, 0.0, 0.0
     low = np.hypot(*grid.frequencies_per_um())
     low = (low < HIGHEST_PER_UM) & (low > 1.5 / (max(shape) * grid.pixel_um))
-    for d in range(frames.shape[0]):
-        zero, one = (b for b in bands if b.direction == d and b.order < 2)
-        overlap = BandOverlap.of(frames[d], zero, one, otf, grid, low, both_means=True)
+    for d in range(len(pattern.directions)):
+        zero, one = zero_and_first(bands, d)
+        overlap = BandOverlap.of(frames[zero.frames], zero, one, otf, grid, low, both_means=True)
         weight = overlap.weight
         power += overlap.power(weight)
         cross += overlap.cross(weight).real

@@ -21,7 +21,9 @@ Verdict = Literal["ok", "weak", "failed"]
 SCHEMA = "simrecon/pattern/1"
 _RANK: dict[str, int] = {"ok": 0, "weak": 1, "failed": 2}
 
-_KEYS = frozenset(("schema", "pixel_um", "shape", "order", "directions", "verdict", "notes"))
+_KEYS = frozenset(
+    ("schema", "pixel_um", "shape", "order", "directions", "simultaneous", "verdict", "notes")
+)
 _DIRECTION_KEYS = frozenset(
     [
         "frequency_per_um",
@@ -160,6 +162,14 @@ class PatternFit:
         Overall verdict: the worst direction, or worse for joint reasons (equal directions).
     notes : tuple of str
         Sentences for the user.
+    simultaneous : bool
+        All directions light every frame at once (hexagonal patterns): the frames have one entry
+        along A, and intensities and drift, which belong to frames, are those of every direction.
+
+    Raises
+    ------
+    ValueError
+        For simultaneous directions that cannot share their frames.
     """
 
     pixel_um: float
@@ -168,6 +178,21 @@ class PatternFit:
     order: str = "PA"
     verdict: Verdict = "ok"
     notes: tuple[str, ...] = field(default=())
+    simultaneous: bool = False
+
+    def __post_init__(self) -> None:
+        if self.simultaneous:
+            _check_simultaneous(self.directions)
+
+    @property
+    def frame_sets(self) -> tuple[tuple[int, ...], ...]:
+        """Directions that share frames, one tuple for every entry of the frames along A."""
+        each = range(len(self.directions))
+        return (tuple(each),) if self.simultaneous else tuple((d,) for d in each)
+
+    def frame_set(self, direction: int) -> int:
+        """Place along A of the frames that a direction lights."""
+        return 0 if self.simultaneous else direction
 
     @property
     def complete(self) -> bool:
@@ -216,6 +241,7 @@ class PatternFit:
             "directions": directions,
             "verdict": self.verdict,
             "notes": list(self.notes),
+            **({"simultaneous": True} if self.simultaneous else {}),
         }
 
     @classmethod
@@ -254,6 +280,7 @@ class PatternFit:
                 order=str(data.get("order", "PA")),
                 verdict=_verdict(data),
                 notes=tuple(data.get("notes", ())),
+                simultaneous=_flag(data, "simultaneous"),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
@@ -263,6 +290,29 @@ class PatternFit:
                 got=f"{type(error).__name__}: {error}",
                 where=where,
             ) from error
+
+
+def _check_simultaneous(directions: Sequence[DirectionPattern]) -> None:
+    first = directions[0]
+    if len(directions) < 2:
+        raise ValueError("simultaneous needs two directions or more")
+    for number, d in enumerate(directions, 1):
+        if len(d.modulation) > 1:
+            raise ValueError(f"direction {number}: simultaneous directions have one order each")
+        if len(d.phase_rad) != len(first.phase_rad):
+            raise ValueError(f"direction {number}: simultaneous directions share their frames")
+        if d.intensity != first.intensity or d.drift_um != first.drift_um:
+            raise ValueError(
+                f"direction {number}: intensity and drift of shared frames must be the same in "
+                "every direction"
+            )
+
+
+def _flag(data: dict[str, Any], key: str) -> bool:
+    value = data.get(key, False)
+    if not isinstance(value, bool):
+        raise ValueError(f"{key} must be true or false, not {value!r}")
+    return value
 
 
 def _refuse_unknown(data: dict[str, Any], known: frozenset[str]) -> None:

@@ -119,6 +119,8 @@ def expected_frames(
     density: np.ndarray,
     directions: Sequence[DirectionPattern],
     detector: Detector,
+    *,
+    simultaneous: bool = False,
 ) -> np.ndarray:
     """Noise-free frames of an object under patterned light; it moves as the patterns' drift says.
 
@@ -128,25 +130,28 @@ def expected_frames(
         Object in electrons per raw pixel area.
     directions
         Patterns; each gives one frame per entry of `phase_rad`.
+    simultaneous
+        The directions light the same frames: their modulated parts add.
 
     Returns
     -------
     ndarray, shape (A, P, Y, X), float32
-        Expected electrons.
+        Expected electrons; A is 1 for simultaneous directions.
     """
     grid = detector.field.grid
     frames = []
-    for d in directions:
-        drift = d.drift_um or ((0.0, 0.0),) * len(d.phase_rad)
-        frames.append(
-            [
-                detector(
-                    displaced(density, u, grid.pixel_um)
-                    * illumination(grid, d.frequency_per_um, phase, d.modulation, g, d.local)
+    for together in [tuple(directions)] if simultaneous else [(d,) for d in directions]:
+        first = together[0]
+        drift = first.drift_um or ((0.0, 0.0),) * len(first.phase_rad)
+        own = []
+        for j, (g, u) in enumerate(zip(first.intensity, drift, strict=True)):
+            lit = np.full(grid.shape, g * (1 - len(together)), dtype=np.float32)
+            for d in together:
+                lit += illumination(
+                    grid, d.frequency_per_um, d.phase_rad[j], d.modulation, g, d.local
                 )
-                for phase, g, u in zip(d.phase_rad, d.intensity, drift, strict=True)
-            ]
-        )
+            own.append(detector(displaced(density, u, grid.pixel_um) * lit))
+        frames.append(own)
     return np.asarray(frames, dtype=np.float32)
 
 

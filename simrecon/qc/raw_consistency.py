@@ -36,7 +36,7 @@ from simrecon.model.grid import Grid
 from simrecon.model.pattern import PatternFit, Verdict, worst
 from simrecon.model.psf import DetectionOTF
 from simrecon.recon.band_overlap import HANN_SPREAD, BandOverlap
-from simrecon.recon.bands import Band
+from simrecon.recon.bands import Band, zero_and_first
 from simrecon.recon.noise_floor import hann_window
 from simrecon.recon.operator import Reconstructor, Regularization
 from simrecon.recon.part import brightest, shifted
@@ -174,9 +174,10 @@ class RawConsistency:
         share = mean / np.where(mean == 0, 1, mean).mean(axis=1, keepdims=True)
         flat = share * frames.mean(axis=1, keepdims=True)
         out = []
-        for d in range(frames.shape[0]):
-            bands = [b for b in operator.bands if b.direction == d]
-            agreement = self._agreement(frames[d], bands[0], bands[1])
+        for direction in range(len(self._pattern.directions)):
+            zero, one = zero_and_first(operator.bands, direction)
+            d = zero.frames
+            agreement = self._agreement(frames[d], zero, one)
             c, sd = (None, None) if agreement is None else agreement
             out.append(
                 DirectionConsistency(

@@ -21,7 +21,7 @@ from simrecon.model.pattern import PatternFit, Verdict
 from simrecon.model.psf import DetectionOTF
 from simrecon.qc.raw_consistency import MAX_SIDE_PX
 from simrecon.recon.band_overlap import BandOverlap
-from simrecon.recon.bands import Band, make_bands
+from simrecon.recon.bands import Band, make_bands, zero_and_first
 from simrecon.recon.part import brightest, shifted
 from simrecon.recon.shift import frames_at_rest
 
@@ -226,8 +226,8 @@ def _directions(
     brightness /= max(float(brightness.mean()), 1e-12)
     out = []
     for d, one in enumerate(pattern.directions):
-        zero, first = (b for b in bands if b.direction == d and b.order < 2)
-        overlap = Overlap.of(frames[d], zero, first, otf, grid)
+        zero, first = zero_and_first(bands, d)
+        overlap = Overlap.of(frames[zero.frames], zero, first, otf, grid)
         out.append(
             DirectionSymptoms(
                 agreement=overlap.ratio(overlap.everywhere),

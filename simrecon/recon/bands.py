@@ -1,4 +1,4 @@
-"""Separation of the frames of a direction into bands, and what each band measures.
+"""Separation of frames that belong together into bands, and what each band measures.
 
 Band n of direction d, demodulated (multiplied by ``exp(-2πi n p·r)``), is the object seen
 through a shifted OTF: ``B_n(k) = a_n H(k + n p) S(k) + noise`` with ``a_0 = 1`` and
@@ -8,6 +8,7 @@ through a shifted OTF: ``B_n(k) = a_n H(k + n p) S(k) + noise`` with ``a_0 = 1``
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,20 +24,41 @@ MAX_CONDITION = 50.0
 """Largest accepted condition number of a mixing matrix (equal 3-step patterns have 1)."""
 
 
-def mixing_matrix(direction: DirectionPattern) -> np.ndarray:
-    """Matrix M with ``frame_j = Σ_n M_jn band_n``, n = -M…M; complex128, shape (P, 2M+1).
+def mixing_matrix(*directions: DirectionPattern) -> np.ndarray:
+    """Matrix M with ``frame_j = Σ_b M_jb band_b``; complex128, shape (P, 2B + 1).
 
-    ``M_jn = g_j exp(i n φ_j)`` (physics.md §2) with the phases on the sample, so that it holds for
-    frames whose drift is undone. Modulations are not part of it.
+    Columns are the B bands of n > 0, those of a direction after those of the one before, in the
+    middle of their conjugates (mirrored) and band 0: for one direction n = -M…M. ``M_jb = g_j
+    exp(i n φ_j)`` (physics.md §2) with the phases on the sample, so that it holds for frames whose
+    drift is undone. Modulations are not part of it.
+
+    Parameters
+    ----------
+    *directions
+        Those that light the same frames.
     """
-    orders = np.arange(-len(direction.modulation), len(direction.modulation) + 1)
-    phase = np.asarray(direction.sample_phase_rad, dtype=np.float64)
-    gain = np.asarray(direction.intensity, dtype=np.float64)
-    return np.asarray(gain[:, None] * np.exp(1j * phase[:, None] * orders[None, :]))
+    upper = [
+        np.exp(1j * n * np.asarray(d.sample_phase_rad, dtype=np.float64))
+        for d in directions
+        for n in range(1, len(d.modulation) + 1)
+    ]
+    gain = np.asarray(directions[0].intensity, dtype=np.float64)
+    columns = [np.conj(u) for u in reversed(upper)] + [np.ones(gain.size, np.complex128)] + upper
+    return np.asarray(gain[:, None] * np.stack(columns, axis=1))
 
 
-def separation_rows(direction: DirectionPattern) -> np.ndarray:
-    """Rows c_n, n = 0…M, with ``band_n = Σ_j c_nj frame_j``; complex128, shape (M+1, P).
+def condition_numbers(pattern: PatternFit) -> tuple[float, ...]:
+    """Condition number of every mixing matrix, one per entry of the frames along A; 1 is best."""
+    return tuple(
+        float(np.linalg.cond(mixing_matrix(*(pattern.directions[d] for d in one))))
+        for one in pattern.frame_sets
+    )
+
+
+def separation_rows(*directions: DirectionPattern) -> np.ndarray:
+    """Rows c_b with ``band_b = Σ_j c_bj frame_j``; complex128, shape (B + 1, P).
+
+    Band 0 first, then those of n > 0 as in :func:`mixing_matrix`.
 
     Raises
     ------
@@ -45,13 +67,14 @@ def separation_rows(direction: DirectionPattern) -> np.ndarray:
     QualityError
         When phases or intensities make the separation ill-conditioned.
     """
-    matrix = mixing_matrix(direction)
+    matrix = mixing_matrix(*directions)
     frames, bands = matrix.shape
     if frames < bands:
+        orders = len(directions[0].modulation)
+        shared = f"{len(directions)} directions at once" if len(directions) > 1 else ""
         raise UsageError(
             "There are not enough phase steps to separate the bands.",
-            expected=f"at least {bands} frames per direction for {len(direction.modulation)} "
-            "orders",
+            expected=f"at least {bands} frames per direction for {shared or f'{orders} orders'}",
             got=f"{frames} frames",
         )
     condition = float(np.linalg.cond(matrix))
@@ -60,7 +83,7 @@ def separation_rows(direction: DirectionPattern) -> np.ndarray:
             "The phase steps of a direction are too alike to separate its bands.",
             expected=f"condition number below {MAX_CONDITION:g}",
             got=f"{condition:.3g} for phases "
-            + ", ".join(f"{np.degrees(p):.1f}°" for p in direction.phase_rad),
+            + ", ".join(f"{np.degrees(p):.1f}°" for p in directions[0].phase_rad),
             hint="check the frame order (--order) and that every phase step was acquired",
         )
     half = bands // 2
@@ -74,7 +97,9 @@ class Band:
     Attributes
     ----------
     direction, order : int
-        Indices d and n.
+        Indices d and n; of a band 0 that simultaneous directions share, the first of them.
+    frames : int
+        Place along A of the frames that hold it.
     carrier_per_um : ndarray, shape (2,)
         n·p_d = [ky, kx], cycles/µm.
     amplitude : float
@@ -82,6 +107,8 @@ class Band:
     weights : ndarray, shape (P,), complex128
         Separation row c_n; for a drifting sample times the phase ``exp(2πi n p·u_j)`` that the
         displacement gives to a demodulated frame (:mod:`.shift`).
+    mixing : ndarray, shape (P,), complex128
+        ``g_j exp(i n φ_j)`` with the instrument's phases: the band's share of every frame.
     noise_e2 : float
         Noise power of the separated band per raw pixel, e²: ``Σ_j |c_nj|² mean σ²_dj``, times
         what undoing `local` does to it on average.
@@ -94,7 +121,9 @@ class Band:
     carrier_per_um: np.ndarray
     amplitude: float
     weights: np.ndarray
+    mixing: np.ndarray
     noise_e2: float
+    frames: int
     local: LocalField | None = None
 
     @property
@@ -149,23 +178,42 @@ def make_bands(pattern: PatternFit, frame_variance_e2: np.ndarray) -> tuple[Band
         Mean noise variance of each frame, e².
     """
     bands = []
-    for d, direction in enumerate(pattern.directions):
-        rows = separation_rows(direction)
-        turn = np.subtract(direction.sample_phase_rad, direction.phase_rad)
-        raised = 1.0
-        if direction.local is not None:
-            raised = direction.local.mean(lambda c: np.abs(undone(c)) ** 2)
-        for n, row in enumerate(rows):
-            noise_e2 = float(np.sum(np.abs(row) ** 2 * frame_variance_e2[d]))
-            bands.append(
-                Band(
-                    direction=d,
-                    order=n,
-                    carrier_per_um=n * np.asarray(direction.frequency_per_um, dtype=np.float64),
-                    amplitude=1.0 if n == 0 else 0.5 * direction.modulation[n - 1],
-                    weights=row * np.exp(1j * n * turn),
-                    noise_e2=noise_e2 if n == 0 else noise_e2 * raised,
-                    local=None if n == 0 else direction.local,
-                )
-            )
+    for frames, members in enumerate(pattern.frame_sets):
+        rows = separation_rows(*(pattern.directions[d] for d in members))
+        noise_e2 = np.abs(rows) ** 2 @ frame_variance_e2[frames]
+        upper = [(d, n) for d in members for n in range(1, _orders(pattern, d) + 1)]
+        for (d, n), row, noise in zip([(members[0], 0), *upper], rows, noise_e2, strict=True):
+            bands.append(_band(pattern.directions[d], d, n, frames, row, float(noise)))
     return tuple(bands)
+
+
+def zero_and_first(bands: Sequence[Band], direction: int) -> tuple[Band, Band]:
+    """Band 0 of the frames that a direction lights, and its band 1."""
+    first = next(b for b in bands if b.direction == direction and b.order == 1)
+    return next(b for b in bands if b.frames == first.frames and b.order == 0), first
+
+
+def _orders(pattern: PatternFit, direction: int) -> int:
+    return len(pattern.directions[direction].modulation)
+
+
+def _band(
+    direction: DirectionPattern, d: int, n: int, frames: int, row: np.ndarray, noise_e2: float
+) -> Band:
+    """Band `n` of direction `d`; `row` of the separation and the noise power that it makes."""
+    phase = np.asarray(direction.phase_rad, dtype=np.float64)
+    turn = np.subtract(direction.sample_phase_rad, direction.phase_rad)
+    local = None if n == 0 else direction.local
+    if local is not None:
+        noise_e2 *= local.mean(lambda c: np.abs(undone(c)) ** 2)
+    return Band(
+        direction=d,
+        order=n,
+        frames=frames,
+        carrier_per_um=n * np.asarray(direction.frequency_per_um, dtype=np.float64),
+        amplitude=1.0 if n == 0 else 0.5 * direction.modulation[n - 1],
+        weights=row * np.exp(1j * n * turn),
+        mixing=np.asarray(direction.intensity) * np.exp(1j * n * phase),
+        noise_e2=noise_e2,
+        local=local,
+    )

@@ -110,7 +110,7 @@ class Reconstructor:
         self.apodization_kind = apodization_kind
         self.margin_um = margin_um
         self.attenuation = attenuation
-        self.frames_shape = (len(pattern.directions), phases.pop(), *grid.shape)
+        self.frames_shape = (len(pattern.frame_sets), phases.pop(), *grid.shape)
         self._reference = np.zeros(1, np.float32) if reference is None else reference
         variance = np.broadcast_to(
             np.asarray(frame_variance_e2, dtype=np.float64), self.frames_shape[:2]
@@ -202,9 +202,9 @@ class Reconstructor:
             light = band.light(self.sr_grid)
             self._light.append(None if light is None else self._complex(light))
         self._groups = [
-            band_parts(group, direction, self.bands, self._padded_sr, self._complex)
-            for d, direction in enumerate(self.pattern.directions)
-            for group in frame_groups(d, direction)
+            band_parts(group, self.bands, self._padded_sr, self._complex)
+            for a, members in enumerate(self.pattern.frame_sets)
+            for group in frame_groups(a, self.pattern.directions[members[0]])
         ]
 
     def _build_synthesis(self) -> None:
@@ -259,8 +259,7 @@ class Reconstructor:
     def _band_spectrum(self, frames: Array, part: BandPart) -> Array:
         """Spectrum of one separated, demodulated, mirror-extended band; padded raw size."""
         xp = namespace(frames)
-        direction = self.bands[part.index].direction
-        field = xp.sum(part.weights * frames[direction, ...], axis=0)
+        field = xp.sum(part.weights * frames[self.bands[part.index].frames, ...], axis=0)
         return fft2(self._padding.extend(field * self._demodulation[part.index]))
 
     def _all_parts(self) -> Iterator[BandPart]:
@@ -313,8 +312,8 @@ class Reconstructor:
             back = self._folding.fold(xp.conj(synthesis) * spectrum) / q2
             field = self._padding.gather(ifft2(back)) * xp.conj(self._demodulation[part.index])
             one = xp.real(xp.conj(part.weights) * field[None, ...])
-            d = self.bands[part.index].direction
-            frames[d] = one if frames[d] is None else frames[d] + one
+            a = self.bands[part.index].frames
+            frames[a] = one if frames[a] is None else frames[a] + one
         return xp.astype(xp.stack(frames), xp.float32, copy=False)
 
     def forward(self, image: Array) -> Array:
@@ -341,8 +340,8 @@ class Reconstructor:
             field = self._padding.crop(ifft2(self._folding.fold(transfer * lit)))
             field = field * self._carrier[part.index]
             one = xp.real(part.mixing * field[None, ...])
-            d = self.bands[part.index].direction
-            frames[d] = one if frames[d] is None else frames[d] + one
+            a = self.bands[part.index].frames
+            frames[a] = one if frames[a] is None else frames[a] + one
         return xp.astype(xp.stack(frames), xp.float32, copy=False)
 
     def forward_adjoint(self, frames: Array) -> Array:
@@ -363,8 +362,8 @@ class Reconstructor:
         total = None
         image = 0.0
         for part in self._all_parts():
-            direction = self.bands[part.index].direction
-            field = xp.sum(xp.conj(part.mixing) * frames[direction, ...], axis=0)
+            own = self.bands[part.index].frames
+            field = xp.sum(xp.conj(part.mixing) * frames[own, ...], axis=0)
             spectrum = fft2(self._padding.embed(field * xp.conj(self._carrier[part.index])))
             transfer = xp.conj(part.displaced(self._analysis[part.index]))
             one = self._folding.multiply(transfer, spectrum)
@@ -396,7 +395,7 @@ class Reconstructor:
         total = None
         for parts in self._groups:
             kernels = [ifft2(p.restored(self._synthesis[p.index])) for p in parts]
-            frames = variance_e2[self.bands[parts[0].index].direction, ...]
+            frames = variance_e2[self.bands[parts[0].index].frames, ...]
             for term in moment_terms(len(parts)):
                 first, second = parts[term.first], parts[term.second]
                 other, weight, carrier = (

@@ -25,18 +25,19 @@ BORDER_PX = 16
 
 @dataclass(frozen=True)
 class FrameGroup:
-    """Frames of one direction that share a displacement.
+    """Frames of one entry along A that share a displacement.
 
     Attributes
     ----------
-    direction : int
+    frames : int
+        Which entry.
     member : ndarray, shape (P,), float64
         1 for the frames of the group, else 0.
     shift_um : (float, float)
         Displacement u = (y, x) of the object in these frames, µm.
     """
 
-    direction: int
+    frames: int
     member: np.ndarray
     shift_um: tuple[float, float]
 
@@ -52,7 +53,7 @@ class FrameGroup:
 
 @dataclass(frozen=True)
 class BandPart:
-    """One band as some of its direction's frames show it.
+    """One band as some of the frames show it.
 
     Attributes
     ----------
@@ -90,7 +91,9 @@ def shift_ramp(grid: Grid, shift_um: tuple[float, float]) -> tuple[np.ndarray, n
 
 
 def frame_groups(number: int, direction: DirectionPattern) -> list[FrameGroup]:
-    """Groups of direction `number`, in the order of their first frames; one when all is still."""
+    """Groups of the frames `number` along A, which `direction` (or several of the same drift)
+    lights, in the order of their first frames; one when all is still.
+    """
     shifts = direction.drift_um or ((0.0, 0.0),) * len(direction.phase_rad)
     groups = []
     for shift in dict.fromkeys(shifts):
@@ -114,8 +117,8 @@ def frames_at_rest(frames: np.ndarray, pattern: PatternFit) -> np.ndarray:
     padding = MirrorPadding.around(frames.shape[-2:], BORDER_PX)
     grid = Grid(padding.padded, pattern.pixel_um)
     moved = np.array(frames, dtype=np.float32)
-    for d, direction in enumerate(pattern.directions):
-        for j, shift in enumerate(direction.drift_um):
+    for d, members in enumerate(pattern.frame_sets):
+        for j, shift in enumerate(pattern.directions[members[0]].drift_um):
             if shift == (0.0, 0.0):
                 continue
             ey, ex = shift_ramp(grid, (-shift[0], -shift[1]))
@@ -129,17 +132,16 @@ def frames_at_rest(frames: np.ndarray, pattern: PatternFit) -> np.ndarray:
 
 def band_parts(
     group: FrameGroup,
-    direction: DirectionPattern,
     bands: Sequence[Band],
     padded_sr: Grid,
     to_device: Callable[[np.ndarray], Array],
 ) -> list[BandPart]:
-    """All bands of a direction as the frames of `group` show them, order 0 first.
+    """All bands in some frames as those of `group` show them, order 0 first.
 
     Parameters
     ----------
-    group, direction
-        Frames, and the pattern of their direction.
+    group
+        The frames.
     bands : sequence of Band
         Of all directions; parts name them by their index.
     padded_sr : Grid
@@ -147,17 +149,16 @@ def band_parts(
     to_device : callable
         Host array to a complex64 one of the operator's library and device.
     """
-    intensity, phase = np.asarray(direction.intensity), np.asarray(direction.phase_rad)
     ramp = None
     if not group.still:
         ey, ex = (to_device(e) for e in group.ramp(padded_sr))
         ramp = (ey, ex)
     parts = []
     for index, band in enumerate(bands):
-        if band.direction == group.direction:
-            mixing = band.multiplicity * intensity * np.exp(1j * band.order * phase)
+        if band.frames == group.frames:
             weights, made = (
-                to_device((group.member * row)[:, None, None]) for row in (band.weights, mixing)
+                to_device((group.member * row)[:, None, None])
+                for row in (band.weights, band.multiplicity * band.mixing)
             )
             parts.append(BandPart(index, weights, made, ramp))
     return parts
