@@ -7,6 +7,7 @@ from simrecon.io.calibration_record import CalibrationRecord, Quantity, read_rec
 from simrecon.io.camera_record import CameraRecord, read_camera_record, write_camera_record
 from simrecon.io.ome_tiff import read_provenance, write_image, write_raw
 from simrecon.io.otf_files import read_otf
+from simrecon.io.otf_volume_files import read_volume_otf
 from simrecon.io.overwrite import check_overwrite
 from simrecon.io.pattern_file import read_pattern, write_pattern
 from simrecon.io.reader import read, read_raw
@@ -25,6 +26,7 @@ __all__ = [
     "read_provenance",
     "read_raw",
     "read_record",
+    "read_volume_otf",
     "write_camera_record",
     "write_image",
     "write_json",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from simrecon.errors import UsageError
@@ -22,8 +24,8 @@ def evaluate_volume_otf(
     otf
         Radial table (bilinear between its points) or measured PSFs (exact DFT).
     order
-        0, 1, …; the OTF of order −m is that of order m mirrored, ``conj H_m(−k)``, which for a
-        real axial profile is H_m itself.
+        …, −1, 0, 1, …; ``H_−m(k) = conj H_m(−k)``, which is H_m itself for a radial table of
+        light with a real axial profile.
     kz_per_um, ky_per_um, kx_per_um : ndarray
         Frequencies in cycles/µm, broadcast against each other. Fast where ky and kx do not
         depend on the first of three axes, and faster where kz depends on nothing else
@@ -39,10 +41,13 @@ def evaluate_volume_otf(
     UsageError
         When the OTF does not hold that order.
     """
-    if not 0 <= order < otf.orders:
+    if order < 0:
+        mirrored = (-np.asarray(k) for k in (kz_per_um, ky_per_um, kx_per_um))
+        return np.asarray(np.conj(evaluate_volume_otf(otf, -order, *mirrored)))
+    if order >= otf.orders:
         raise UsageError(
             "The OTF does not hold this order of the pattern.",
-            expected=f"an order from 0 to {otf.orders - 1}",
+            expected=f"at most order {otf.orders - 1}",
             got=str(order),
             where=otf.source or "--otf",
         )
@@ -56,6 +61,15 @@ def evaluate_volume_otf(
     ky, kx = (np.broadcast_to(k, shape).ravel() for k in (ky, kx))
     kz = np.broadcast_to(kz, shape).reshape(1, -1)
     return np.asarray(_planes(otf, order, kz, ky, kx, (1, ky.size))[0].reshape(shape))
+
+
+def mirrored_in_z(otf: VolumeOTF) -> VolumeOTF:
+    """The OTF of a microscope that counts its planes in the other direction."""
+    if isinstance(otf, RadialVolumeOTF):
+        return replace(otf, kz_per_um=-otf.kz_per_um[::-1], values=otf.values[:, :, ::-1])
+    planes = otf.psf.shape[1]
+    order = (2 * (planes // 2) - np.arange(planes)) % planes
+    return replace(otf, psf=otf.psf[:, order])
 
 
 def _planes(

@@ -12,7 +12,7 @@ from simrecon.model.grid import VolumeGrid
 from simrecon.model.optics import Optics
 from simrecon.model.psf import AxialProfiles, GridVolumeOTF
 from simrecon.physics.otf import evaluate_otf, theoretical_otf
-from simrecon.physics.otf_volume import evaluate_volume_otf
+from simrecon.physics.otf_volume import evaluate_volume_otf, mirrored_in_z
 from simrecon.physics.pupil import pupil_otf
 from simrecon.physics.theory_volume import axial_shift_per_um, theoretical_volume_otf
 
@@ -140,10 +140,43 @@ def test_sheet_profiles_multiply_the_psf():
     np.testing.assert_allclose(found, expected, atol=2e-3)
 
 
-@pytest.mark.parametrize("order", [-1, 3])
-def test_missing_order_is_refused(otf, order):
-    with pytest.raises(UsageError, match="does not hold this order"):
-        at(otf, order, 0.0, 0.0)
+def test_negative_orders_are_the_transforms_of_the_conjugate_psf():
+    rng = np.random.default_rng(2)
+    psf = rng.random((2, 5, 6, 7)) + 1j * rng.random((2, 5, 6, 7))
+    k = VolumeGrid((5, 6, 7), 0.1, 0.3).frequencies_per_um()
+    otf = GridVolumeOTF(psf, 0.3, 0.1, 99.0, (99.0, 99.0))
+    conjugate = replace(otf, psf=psf.conj())
+    expected = evaluate_volume_otf(conjugate, 1, *k)
+    np.testing.assert_allclose(evaluate_volume_otf(otf, -1, *k), expected, atol=1e-12)
+
+
+def test_planes_counted_the_other_way():
+    rng = np.random.default_rng(3)
+    for planes in (4, 5):
+        otf = GridVolumeOTF(rng.random((2, planes, 6, 7)), 0.3, 0.1, 99.0, (99.0, 99.0))
+        # no Nyquist frequency along z, which is its own mirror image
+        k = VolumeGrid((3, 6, 7), 0.1, 0.37).frequencies_per_um()
+        mirrored = evaluate_volume_otf(mirrored_in_z(otf), 1, *k)
+        expected = evaluate_volume_otf(otf, 1, -k[0], *k[1:])
+        if planes % 2:
+            np.testing.assert_allclose(mirrored, expected, atol=1e-12)
+        again = mirrored_in_z(mirrored_in_z(otf))
+        np.testing.assert_array_equal(again.psf, otf.psf)
+
+
+def test_radial_table_mirrored_in_z():
+    optics = replace(OPTICS, sample_index=1.40, depth_um=4.0)
+    otf = theoretical_volume_otf(optics, illumination="two-beam", extent_um=2.0)
+    kz = np.linspace(-1.0, 1.0, 7)
+    mirrored = at(mirrored_in_z(otf), 1, kz, 1.0)
+    np.testing.assert_allclose(mirrored, at(otf, 1, -kz, 1.0), atol=1e-7)
+    assert np.abs(mirrored - at(otf, 1, kz, 1.0)).max() > 0.01
+
+
+def test_missing_order_is_refused(otf):
+    for order in (-3, 3):
+        with pytest.raises(UsageError, match="does not hold this order"):
+            at(otf, order, 0.0, 0.0)
 
 
 def test_three_beams_need_the_excitation():
