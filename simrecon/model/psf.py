@@ -69,8 +69,9 @@ class RadialVolumeOTF:
     """Three-dimensional OTFs of all orders of a pattern, symmetric about the optical axis.
 
     Order m is the detection PSF times the axial profile of that order of the light,
-    ``h_m(r) = h(r) g_m(z)`` with ``g_m(0) = 1``: the pattern stays with the focal plane
-    (physics.md §2). Its contrast is not part of it.
+    ``h_m(r) = h(r) g_m(−z)``: the pattern stays with the focal plane
+    (physics.md §2), and the plane at z sees an emitter at 0 from the distance −z. Its contrast is
+    not part of it.
 
     Attributes
     ----------
@@ -145,7 +146,8 @@ class AxialProfiles:
     Attributes
     ----------
     z_um : ndarray, shape (Z,)
-        Equally spaced distances from the focal plane of the detection, µm.
+        Equally spaced distances of the lit point from the focal plane of the detection, µm;
+        positive deeper in the sample.
     values : ndarray, shape (orders, Z), real or complex
         g_m(z); the contrast of an order is not part of it. Beyond `z_um`: 0.
     source : str

@@ -138,7 +138,7 @@ def theoretical_volume_otf(
     kr, density = _detection_density(optics, resolved, extent_um, kz_step / _FINER, fine)
     z = np.fft.ifftshift(np.arange(-fine, fine + 1)) * _FINER / ((2 * fine + 1) * kz_step)
     if isinstance(illumination, AxialProfiles):
-        light = profiles.at(z)
+        light = profiles.at(-z)  # a plane at z sees an emitter at 0 from the distance −z
     else:
         light = np.stack([np.cos(2.0 * np.pi * r * z) for r in reach])
     return RadialVolumeOTF(
