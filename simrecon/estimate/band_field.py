@@ -51,15 +51,8 @@ class BandField:
             positions.append(first + extent / m * np.arange(m))
         return cls(window, (shape[0], shape[1]), positions[0], positions[1], cutoff_per_um)
 
-    def half_spectra(self, images: np.ndarray) -> np.ndarray:
-        """DFT of real windowed `images` (…, Y, X), kx ≥ 0: (…, KY, KX//2 + 1) complex64."""
-        result: np.ndarray = scipy.fft.rfft2(
-            images, s=self.window.padded.shape, axes=(-2, -1), workers=usable_cores()
-        )
-        return result
-
     def images(self, half_spectra: np.ndarray) -> np.ndarray:
-        """Images on the coarse grid, (…, MY, MX) float32, from :meth:`half_spectra`."""
+        """Images on the coarse grid, (…, MY, MX) float32, from half spectra of the raw grid."""
         (ny, nx), (my, mx) = self.window.padded.shape, self.shape
         if my < ny:
             kept = (my - 1) // 2

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import maximum_filter
 
-from simrecon.backend import fft2, ifft2
 from simrecon.estimate.window import FieldWindow
 
 NEAR_SAMPLES = 4.0
@@ -24,6 +23,9 @@ APART_SAMPLES = 1.6
 NEIGHBOUR = 0.5
 """A neighbour counts from this fraction of the peak's power; side lobes of the window are lower."""
 MOST_NEIGHBOURS = 4
+COARSE_RINGS = 8
+"""Rings that share their background."""
+LEAST_IN_RING = 10
 ROUNDING = 1e-6
 """Smallest meaningful spread of the background, fraction of the highest amplitude."""
 
@@ -106,7 +108,7 @@ class CarrierSearch:
 
     Parameters
     ----------
-    spectra : ndarray (A, P, KY, KX), complex64
+    spectra : ndarray (A, P, KY, KX//2 + 1), complex64
         Windowed frames, transformed (:meth:`FieldWindow.transform`).
     window : FieldWindow
     cutoff_per_um : float or None
@@ -119,87 +121,92 @@ class CarrierSearch:
     ) -> None:
         self.window = window
         self.spectra = spectra
-        ky, kx = window.padded.frequencies_per_um()
-        self._ky, self._kx = ky, kx
-        self._radius = np.hypot(ky, kx)
+        self._ky, self._kx = window.half_frequencies_per_um()
+        self._radius = np.hypot(self._ky, self._kx)
         step = 1.0 / min(window.padded.extent_um)
         self._ring = np.floor(self._radius / step).astype(np.intp)
-        self._counts = np.maximum(np.bincount(self._ring.ravel()), 1)
+        self._counts = np.maximum(self._ring_sums(np.ones(self._ring.shape)), 1)
+        self._members = _members(self._ring // COARSE_RINGS)
         self._limit = cutoff_per_um if cutoff_per_um is not None else float(self._radius.max())
-        self._noise_mask = self._beyond_cutoff(cutoff_per_um)
+        self._noise = self._beyond_cutoff(cutoff_per_um)
         self.widefield = spectra.mean(axis=(0, 1))
-        self._low = (self._radius < 0.25 * self._limit) & (self._radius > 0)
+        self._low = np.flatnonzero((self._radius < 0.25 * self._limit) & (self._radius > 0))
         self._reference = self._filtered(self.widefield[None])[0]
 
-    def _beyond_cutoff(self, cutoff_per_um: float | None) -> np.ndarray:
+    def _ring_sums(self, values: np.ndarray) -> np.ndarray:
+        """Sums over the rings of the whole plane."""
+        return np.bincount(self._ring.ravel(), (values * self.window.multiplicity).ravel())
+
+    def _beyond_cutoff(self, cutoff_per_um: float | None) -> tuple[np.ndarray, np.ndarray]:
+        """Samples that hold noise only, and how often each counts."""
         nyquist = 0.5 / self.window.padded.pixel_um
         start = 1.02 * cutoff_per_um if cutoff_per_um is not None else 0.97 * nyquist
-        mask: np.ndarray = self._radius > start
-        if mask.sum() < 200:
-            mask = self._radius > 0.97 * float(self._radius.max())
-        return mask
+        times = np.broadcast_to(self.window.multiplicity, self._radius.shape).ravel()
+        beyond = np.flatnonzero(self._radius > start)
+        if times[beyond].sum() < 200:
+            beyond = np.flatnonzero(self._radius > 0.97 * float(self._radius.max()))
+        return beyond, times[beyond]
 
     def regression(self, direction: int) -> np.ndarray:
         """Brightness of each frame relative to the widefield image, (P,) float64."""
-        reference = self.widefield[self._low]
-        frames = self.spectra[direction][:, self._low]
-        power = float(np.sum(np.abs(reference) ** 2))
-        slope: np.ndarray = np.real(frames @ np.conj(reference)).astype(np.float64) / power
+        low = self._low
+        times = np.broadcast_to(self.window.multiplicity, self._radius.shape).ravel()[low]
+        reference = self.widefield.ravel()[low]
+        frames = self.spectra[direction].reshape(self.spectra.shape[1], -1)[:, low]
+        power = float(np.sum(np.abs(reference) ** 2 * times))
+        slope: np.ndarray = np.real(frames @ np.conj(reference * times)).astype(np.float64) / power
         return slope
 
     def _filtered(self, spectra: np.ndarray) -> np.ndarray:
-        """Filter `spectra` (n, KY, KX), which share their power, and go back to real space."""
+        """Filter `spectra` (n, KY, KX//2 + 1), which share their power, to images (n, NY, NX)."""
         power = np.mean(np.abs(spectra) ** 2, axis=0)
-        noise = float(power[self._noise_mask].mean())
-        total = np.bincount(self._ring.ravel(), power.ravel()) / self._counts
+        beyond, times = self._noise
+        noise = float(np.average(power.ravel()[beyond], weights=times))
+        total = self._ring_sums(power) / self._counts
         signal = np.maximum(total - noise, 0.0)
         gain = np.sqrt(signal) / np.maximum(total, 1e-30)
         gain[total <= 1.1 * noise] = 0.0
         gain[0] = 0.0
         shaped = gain.astype(np.float32)[self._ring] * (self._radius <= self._limit)
-        filtered: np.ndarray = ifft2(spectra * shaped.astype(np.float32))
-        return filtered
+        return self.window.images(spectra * shaped)
 
     def correlation_images(self, direction: int) -> np.ndarray:
-        """Widefield times contrasts, (P−1, KY, KX) float32, before the last transform."""
+        """Widefield times contrasts, (P−1, NY, NX) float32, before the last transform."""
         frames = self.spectra[direction]
         slope = self.regression(direction)
         difference = frames - slope[:, None, None].astype(np.float32) * self.widefield
         rows = contrasts(frames.shape[0]).astype(np.float32)
         components = np.tensordot(rows, difference, axes=1)
-        images: np.ndarray = self._filtered(components).real * self._reference.real
+        images: np.ndarray = self._filtered(components) * self._reference
         return images
 
     def amplitude(self, images: np.ndarray) -> np.ndarray:
-        """Root of the summed power of the correlation spectrum, (KY, KX) float32."""
-        pairs = [
-            images[n] + 1j * images[n + 1] if n + 1 < len(images) else images[n] + 0j
-            for n in range(0, len(images), 2)
-        ]
-        power = sum(np.abs(fft2(pair.astype(np.complex64))) ** 2 for pair in pairs)
-        mirrored = np.roll(power[::-1, ::-1], (1, 1), axis=(0, 1))
-        amplitude: np.ndarray = np.sqrt(0.5 * (power + mirrored))
+        """Root of the summed power of the correlation spectrum, (KY, KX//2 + 1) float32."""
+        power = np.sum(np.abs(self.window.transform_windowed(images)) ** 2, axis=0)
+        amplitude: np.ndarray = np.sqrt(power)
         return amplitude
 
-    def background(self, amplitude: np.ndarray, region: SearchRegion) -> tuple[np.ndarray, ...]:
-        """Median and robust standard deviation of `amplitude` at every frequency's ring.
+    def background(
+        self, amplitude: np.ndarray, region: SearchRegion
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Median and robust standard deviation of `amplitude` in every ring.
 
-        Rings are eight samples wide; both come back with shape (KY, KX), and they are computed
-        for the full circle even where `region` is a sector.
+        Rings are `COARSE_RINGS` samples wide and taken as full circles even where `region` is a
+        sector; infinite spread outside its radii.
         """
-        coarse = self._ring // 8
-        full = SearchRegion(region.low_per_um * 0.9, region.high_per_um * 1.1)
-        inside = full.contains(self._ky, self._kx)
-        centre = np.zeros(coarse.max() + 1)
-        spread = np.full(coarse.max() + 1, np.inf)
-        for ring in np.unique(coarse[inside]):
-            values = amplitude[inside & (coarse == ring)]
-            if values.size >= 20:
-                centre[ring] = np.median(values)
-                spread[ring] = 1.4826 * np.median(np.abs(values - centre[ring]))
+        centre = np.zeros(len(self._members))
+        spread = np.full(len(self._members), np.inf)
+        radius, values = self._radius.ravel(), amplitude.ravel()
+        for ring, members in enumerate(self._members):
+            inside = radius[members] >= 0.9 * region.low_per_um
+            inside &= radius[members] <= 1.1 * region.high_per_um
+            if np.count_nonzero(inside) >= LEAST_IN_RING:
+                found = values[members[inside]]
+                centre[ring] = np.median(found)
+                spread[ring] = 1.4826 * np.median(np.abs(found - centre[ring]))
         # Where the filter passes nothing there are rounding errors only.
         spread = np.maximum(spread, ROUNDING * float(amplitude.max()) + 1e-30)
-        return centre[coarse], spread[coarse]
+        return centre, spread
 
     def peaks(
         self, direction: int, region: SearchRegion, count: int = 1, least: float = 0.0
@@ -212,20 +219,18 @@ class CarrierSearch:
         images = self.correlation_images(direction)
         amplitude = self.amplitude(images)
         centre, spread = self.background(amplitude, region)
-        half = (self._kx > 0) | ((self._kx == 0) & (self._ky > 0))
-        rows, columns = np.nonzero(region.contains(self._ky, self._kx) & half)
-        score = ((amplitude - centre) / spread)[rows, columns]
-        ky, kx = self._ky[rows, 0], self._kx[0, columns]
+        places, ky, kx = self._inside(region)
+        ring = self._ring.ravel()[places] // COARSE_RINGS
+        score = (amplitude.ravel()[places] - centre[ring]) / spread[ring]
         step = NEAR_SAMPLES / min(self.window.padded.extent_um)
         found: list[CarrierPeak] = []
         for _ in range(count if score.size else 0):
             highest = int(np.argmax(score))
-            here = rows[highest], columns[highest]
             floor = least * max((p.peak_to_background for p in found), default=0.0)
             if not np.isfinite(score[highest]) or score[highest] < floor:
                 break
             frequency, value, coefficients = self._refine(images, (ky[highest], kx[highest]))
-            ratio = (value - centre[here]) / spread[here]
+            ratio = (value - centre[ring[highest]]) / spread[ring[highest]]
             if all(self._apart(frequency, p) for p in found):
                 found.append(CarrierPeak(frequency, coefficients, float(ratio)))
             near = np.hypot(ky - ky[highest], kx - kx[highest]) < step
@@ -236,7 +241,7 @@ class CarrierSearch:
             if peak.peak_to_background < NEIGHBOUR * found[0].peak_to_background:
                 continue
             for frequency, value, coefficients in self._neighbours(images, peak):
-                here = self._nearest(frequency)
+                here = self._coarse_ring(frequency)
                 ratio = (value - centre[here]) / spread[here]
                 if region.holds(frequency) and all(self._apart(frequency, p) for p in found):
                     found.append(CarrierPeak(frequency, coefficients, float(ratio)))
@@ -252,10 +257,23 @@ class CarrierSearch:
         """Whether a frequency and a peak are two."""
         return self.gap(frequency, peak) > APART_SAMPLES
 
-    def _nearest(self, frequency: tuple[float, float]) -> tuple[int, int]:
-        """Index of the nearest DFT sample."""
+    def _inside(self, region: SearchRegion) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Flat places and frequencies ky, kx of a region's samples, one of each pair ±k."""
+        ring = (self._radius >= region.low_per_um) & (self._radius <= region.high_per_um)
+        ring[self._ky[:, 0] <= 0, 0] = False
+        places = np.flatnonzero(ring)
+        row, column = np.unravel_index(places, ring.shape)
+        ky, kx = self._ky[row, 0], self._kx[0, column]
+        kept = region.contains(ky, kx)
+        return places[kept], ky[kept], kx[kept]
+
+    def _coarse_ring(self, frequency: tuple[float, float]) -> int:
+        """Index into :meth:`background` of the DFT sample nearest to a frequency."""
         (ny, nx), (ly, lx) = self.window.padded.shape, self.window.padded.extent_um
-        return round(frequency[0] * ly) % ny, round(frequency[1] * lx) % nx
+        row, column = round(frequency[0] * ly), round(frequency[1] * lx) % nx
+        if 2 * column > nx:
+            row, column = -row, nx - column
+        return int(self._ring[row % ny, column]) // COARSE_RINGS
 
     def _neighbours(
         self, images: np.ndarray, peak: CarrierPeak
@@ -282,7 +300,7 @@ class CarrierSearch:
         radius = float(np.hypot(*frequency_per_um))
         centre, spread = self.background(amplitude, SearchRegion(0.9 * radius, 1.1 * radius))
         value, coefficients = self._value(images, frequency_per_um)
-        here = self._nearest(frequency_per_um)
+        here = self._coarse_ring(frequency_per_um)
         return CarrierPeak(
             frequency_per_um, coefficients, float((value - centre[here]) / spread[here])
         )
@@ -347,6 +365,15 @@ class CarrierSearch:
                 dy, dx = dy / 5, dx / 5
         frequency = (float(fy), float(fx))
         return frequency, *self._value(images, frequency)
+
+
+def _members(ring: np.ndarray) -> list[np.ndarray]:
+    """Flat places of the samples of every ring (KY, KX//2 + 1), one of each pair ±k."""
+    ring = ring.astype(np.int16)  # sorted by radix
+    ring[ring.shape[0] // 2 + 1 :, 0] = -1  # repeats the upper half of the column
+    order = np.argsort(ring, axis=None, kind="stable")
+    edges = np.searchsorted(ring.ravel()[order], np.arange(int(ring.max()) + 2))
+    return np.split(order, edges)[1:-1]
 
 
 def zoomed_dft(

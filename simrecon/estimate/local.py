@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 
 import numpy as np
@@ -67,10 +68,17 @@ class _Regression:
 
     @classmethod
     def of(cls, ratio: np.ndarray, covariance: np.ndarray) -> _Regression:
-        """Marginal likelihood with the constant profiled out; ratio (n,), covariance (n, n)."""
-        factor = cho_factor(covariance, lower=True)
+        """Marginal likelihood with the constant profiled out.
+
+        Parameters
+        ----------
+        ratio : ndarray (n,)
+        covariance : ndarray (n, n)
+            Finite; overwritten.
+        """
+        factor = cho_factor(covariance, lower=True, overwrite_a=True, check_finite=False)
         columns = np.stack([np.ones(ratio.size), ratio.real, ratio.imag], axis=1)
-        ones, real, imaginary = cho_solve(factor, columns).T
+        ones, real, imaginary = cho_solve(factor, columns, check_finite=False).T
         mean = complex(np.sum(real + 1j * imaginary) / np.sum(ones))
         residual = ratio - mean
         alpha = real + 1j * imaginary - mean * ones
@@ -118,18 +126,21 @@ def _most_likely(tiles: Tiles, kept: np.ndarray) -> tuple[_Regression, float, fl
     is better than a constant.
     """
     ratio, place = tiles.ratio.ravel()[kept], tiles.place_um[kept]
-    noise, one = tiles.covariance[np.ix_(kept, kept)], np.eye(kept.size)
+    noise, diagonal = tiles.covariance[np.ix_(kept, kept)], np.diag_indices(kept.size)
+
+    @cache
+    def kernel(pitches: float) -> np.ndarray:
+        return _kernel(place, place, pitches * tiles.pitch_um, 2.0 * tiles.blur_um2)
 
     def tried(
         lengths: Sequence[float], amplitudes: Sequence[float], scatters: Sequence[float]
     ) -> _Choice:
         choices = []
-        for pitches in lengths:
-            length = pitches * tiles.pitch_um
-            shape = _kernel(place, place, length, 2.0 * tiles.blur_um2)
-            for amplitude, scatter in product(amplitudes, scatters):
-                fit = _Regression.of(ratio, noise + scatter**2 * one + amplitude**2 * shape)
-                choices.append(_Choice(fit, pitches, amplitude, scatter))
+        for pitches, amplitude, scatter in product(lengths, amplitudes, scatters):
+            covariance = noise + amplitude**2 * kernel(pitches)
+            covariance[diagonal] += scatter**2
+            fit = _Regression.of(ratio, covariance)
+            choices.append(_Choice(fit, pitches, amplitude, scatter))
         return max(choices, key=lambda choice: choice.regression.likelihood)
 
     flat = tried(LENGTHS[:1], (0.0,), SCATTERS).regression.likelihood
@@ -161,5 +172,6 @@ def _kernel(
     together: 0 for points, that of a tile for a point and a tile.
     """
     square = length_um**2 + blur_um2
-    distance = np.sum((first_um[:, None] - second_um) ** 2, axis=-1)
+    (y1, x1), (y2, x2) = first_um.T, second_um.T
+    distance = (y1[:, None] - y2) ** 2 + (x1[:, None] - x2) ** 2
     return np.asarray(length_um**2 / square * np.exp(-0.5 * distance / square))

@@ -72,7 +72,8 @@ def measured_noise(
 
     Parameters
     ----------
-    spectra : ndarray (A, P, KY, KX), complex64
+    spectra : ndarray (A, P, KY, KX//2 + 1), complex64
+        Half spectra of the windowed frames.
     window : FieldWindow
     cutoff_per_um : float
     least_samples : int
@@ -82,12 +83,13 @@ def measured_noise(
     -------
     ndarray (A, P) float64: ``Σ w² σ²`` of each frame, as white noise would have it.
     """
-    ky, kx = window.padded.frequencies_per_um()
-    beyond = np.hypot(ky, kx) > 1.05 * cutoff_per_um
-    if int(beyond.sum()) < least_samples:
+    ky, kx = window.half_frequencies_per_um()
+    times = (np.hypot(ky, kx) > 1.05 * cutoff_per_um) * window.multiplicity
+    count = float(times.sum(dtype=np.float64))
+    if count < least_samples:
         return None
-    power = np.mean(np.abs(spectra[..., beyond]) ** 2, axis=-1, dtype=np.float64)
-    return np.asarray(power)
+    frames = [[float(np.sum(np.abs(s) ** 2 * times)) for s in one] for one in spectra]
+    return np.array(frames) / count
 
 
 def predicted_noise(variance_e2: np.ndarray, window: FieldWindow) -> np.ndarray:

@@ -64,19 +64,25 @@ class BandImages:
     light: Mapping[int, np.ndarray] = dataclasses.field(default_factory=dict)
 
     @classmethod
-    def of(cls, frames: np.ndarray, field: BandField, otf: OtfFunction) -> BandImages:
-        """From frames (A, P, Y, X), float32."""
+    def of(
+        cls, frames: np.ndarray, field: BandField, otf: OtfFunction, spectra: np.ndarray
+    ) -> BandImages:
+        """From frames (A, P, Y, X), float32, and their windowed half spectra."""
         half = HalfPlane.within(field, field.cutoff_per_um)
         slopes = log_slopes(otf, np.zeros(2), half, min(field.window.padded.extent_um))
-        images, zero, corrected = [], [], []
+        directions, phases = frames.shape[:2]
+        images = np.empty((directions, 3, phases, *field.shape), dtype=np.float32)
+        rows = np.empty((3, phases, half.index.size), dtype=np.complex64)
+        zero, corrected = [], []
         tapers = field.window.tapers()
-        for one in frames:
-            spectra = field.half_spectra(one * tapers[:, None])
-            images.append(field.images(spectra))
-            rows = spectra.reshape(*spectra.shape[:2], -1)[..., half.raw_index]
-            zero.append(rows[0])
+        for one, windowed, sampled in zip(frames, spectra, images, strict=True):
+            for n, taper in enumerate(tapers):
+                part = field.window.transform_windowed(one * taper) if n else windowed
+                sampled[n] = field.images(part)
+                rows[n] = part.reshape(phases, -1)[:, half.raw_index]
+            zero.append(rows[0].copy())
             corrected.append(_commuted(rows, slopes))
-        return cls(field, half, np.array(images), np.array(zero), np.array(corrected), otf)
+        return cls(field, half, images, np.array(zero), np.array(corrected), otf)
 
     def only(self, directions: Sequence[int]) -> BandImages:
         """The same for some of the directions."""

@@ -28,8 +28,8 @@ class FitTask:
 
     Attributes
     ----------
-    spectra : ndarray (A, P, KY, KX), complex64
-        Windowed frames, transformed on the raw grid.
+    spectra : ndarray (A, P, KY, KX//2 + 1), complex64
+        Half spectra of the windowed frames on the raw grid.
     variance_e2 : ndarray (A, P, Y, X)
     noise : ndarray (A, P)
         ``Σ w² σ²`` of each frame.
@@ -59,7 +59,7 @@ class FitTask:
         spectra = window.transform(frames)
         variance, noise, notes = _noise(spectra, variance_e2, window, otf.cutoff_per_um, frames)
         field = BandField.on(window, otf.cutoff_per_um)
-        images = BandImages.of(frames, field, otf_function(otf))
+        images = BandImages.of(frames, field, otf_function(otf), spectra)
         return cls(spectra, variance, noise, images, window, otf.cutoff_per_um), notes
 
 

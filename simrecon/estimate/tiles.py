@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simrecon.backend import fft2, ifft2
 from simrecon.estimate.gains import FLOOR, SLOPE_STEP_SAMPLES, OtfFunction
 from simrecon.estimate.groups import SEPARATE
 from simrecon.estimate.mixing import DirectionState, unmixing
@@ -107,9 +106,10 @@ def measure_tiles(
         hats.append(np.maximum(1.0 - distance, 0.0) * inside)
     share = _noise_share(images, variance_e2)
     hy, hx = hats
-    light = hy @ (np.abs(x) ** 2 - noise_x * share) @ hx.T
+    power = (np.abs(x) ** 2).astype(np.float64)
+    light = hy @ (power - noise_x * share) @ hx.T
     cross = hy @ (np.conj(x) * y) @ hx.T
-    spread = np.abs(x) ** 2 * share / share.size
+    spread = power * share / share.size
     moments = np.einsum(
         "apy,yx,bqx->abpq",
         hy[:, None] * hy[None],
@@ -122,7 +122,6 @@ def measure_tiles(
     safe = np.where(light > 0, light, 1.0)
     covariance = variance / np.outer(safe, safe)
     covariance[np.diag_indices(size)] = np.where(light.ravel() > 0, np.diag(covariance), np.inf)
-    power = np.abs(x) ** 2
     weight = np.maximum(hy @ power @ hx.T, 1e-30)
     place = np.stack(
         [
@@ -139,32 +138,27 @@ def _same_picture(
     images: BandImages, direction: int, state: DirectionState, noise: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Orders 0 and 1 as the same picture (MY, MX), and the mean noise power in the first."""
-    field, frames = images.field, images.images[direction]
-    c = unmixing(state.parameters, frames.shape[1])
-    bands = np.einsum("bp,wpyx->bwyx", c[:2].astype(np.complex64), frames)
-    bands[1] *= field.carrier(state.frequency_per_um)
-    noise_zero, noise_one = np.abs(c[:2]) ** 2 @ noise
-    ky, kx = _frequencies(images)
-    fy, fx = state.frequency_per_um
-    cutoff, low = field.cutoff_per_um, SEPARATE * field.cutoff_per_um
+    field, half = images.field, images.half
+    c = unmixing(state.parameters, noise.size)[:2].astype(np.complex64)
+    noise_zero, noise_one = np.abs(c) ** 2 @ noise
+    (fy, fx), cutoff, low = state.frequency_per_um, field.cutoff_per_um, SEPARATE
+    place = np.concatenate([half.index, half.mirrored])
+    ky, kx = np.concatenate([half.ky, -half.ky]), np.concatenate([half.kx, -half.kx])
     first, second = np.hypot(ky, kx), np.hypot(ky + fy, kx + fx)
-    both = np.nonzero((np.maximum(first, second) < cutoff) & (np.minimum(first, second) > low))
-    ky, kx = ky[both], kx[both]
+    both = (np.maximum(first, second) < cutoff) & (np.minimum(first, second) > low * cutoff)
     near, far = images.otf(ky, kx), images.otf(ky + fy, kx + fx)
-    seen = (np.abs(near) > FLOOR) & (np.abs(far) > FLOOR)
-    both, ky, kx = (both[0][seen], both[1][seen]), ky[seen], kx[seen]
-    near, far = near[seen], far[seen]
+    used = np.nonzero(both & (np.abs(near) > FLOOR) & (np.abs(far) > FLOOR))[0]
+    place, ky, kx, near, far = (a[used] for a in (place, ky, kx, near, far))
     white = 1.0 / np.sqrt(np.abs(near) ** 2 * noise_one + np.abs(far) ** 2 * noise_zero)
+    zero = c[0] @ images.zero_corrected[direction]
+    tapered = np.einsum("p,wpyx->wyx", c[1], images.images[direction])
+    one = field.transform(tapered * field.carrier(state.frequency_per_um))[:, place]
     step = SLOPE_STEP_SAMPLES / min(field.window.padded.extent_um)
-    pictures = np.zeros((2, *field.shape), dtype=np.complex128)
-    for picture, band, own, other, start in (
-        (pictures[0], bands[0], near, far, (0.0, 0.0)),
-        (pictures[1], bands[1], far, near, (fy, fx)),
-    ):
-        spectra = fft2(band)[:, both[0], both[1]]
-        at = (ky + start[0], kx + start[1])
-        picture[both] = _commuted(spectra, images.otf, at, own, step) * other * white
-    x, y = ifft2(pictures)
+    one = _commuted(one, images.otf, (ky + fy, kx + fx), far, step)
+    pictures = np.zeros((2, field.shape[0] * field.shape[1]), dtype=np.complex64)
+    pictures[0, place] = np.concatenate([zero, np.conj(zero)])[used] * far * white
+    pictures[1, place] = one * near * white
+    x, y = field.inverse(pictures)
     noise_x = float(np.sum(np.abs(far * white) ** 2)) * noise_zero / x.size**2
     return x, y, noise_x
 
@@ -186,15 +180,6 @@ def _commuted(
         slope = (otf(ky + dy, kx + dx) - otf(ky - dy, kx - dx)) / (2 * step * values)
         total = total + slope * spectrum / 2j / np.pi
     return np.asarray(total)
-
-
-def _frequencies(images: BandImages) -> tuple[np.ndarray, np.ndarray]:
-    """DFT frequencies of the coarse grid, two (MY, MX) arrays, cycles/µm."""
-    extent = images.field.window.padded.extent_um
-    shape = images.field.shape
-    axes = (np.fft.fftfreq(n, e / n) for n, e in zip(shape, extent, strict=True))
-    ky, kx = np.meshgrid(*axes, indexing="ij")
-    return ky, kx
 
 
 def _noise_share(images: BandImages, variance_e2: np.ndarray) -> np.ndarray:

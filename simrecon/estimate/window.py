@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.fft
 
-from simrecon.backend import fast_length, fft2
+from simrecon.backend import fast_length, usable_cores
 from simrecon.model.grid import Grid
 
 
@@ -82,27 +83,40 @@ class FieldWindow:
         ).astype(np.float32)
 
     def transform(self, images: np.ndarray) -> np.ndarray:
-        """DFT of windowed `images` (…, Y, X) on the padded grid, complex64 for float32."""
-        w = (self.wy[:, None] * self.wx[None, :]).astype(np.float32)
-        return self.transform_windowed(images * w)
+        """Windowed `images` (…, Y, X), transformed as by :meth:`transform_windowed`."""
+        return self.transform_windowed(images * self.tapers()[0])
 
     def transform_windowed(self, images: np.ndarray) -> np.ndarray:
-        """DFT on the padded grid of images (…, Y, X) that carry the window already."""
-        ny, nx = self.padded.shape
-        if images.shape[-2:] != (ny, nx):
-            pad = [(0, 0)] * (images.ndim - 2)
-            pad += [(0, ny - images.shape[-2]), (0, nx - images.shape[-1])]
-            images = np.pad(images, pad)
-        result: np.ndarray = fft2(images)
+        """DFT on the padded grid of real images (…, Y, X) that carry the window already.
+
+        Returns
+        -------
+        ndarray (…, KY, KX//2 + 1)
+            Half spectrum kx ≥ 0; complex64 for float32.
+        """
+        result: np.ndarray = scipy.fft.rfft2(
+            images, s=self.padded.shape, axes=(-2, -1), workers=usable_cores()
+        )
         return result
 
-    def carrier(self, frequency_per_um: tuple[float, float]) -> np.ndarray:
-        """``exp(-2πi p·r)`` with r from the centre of the field, shape (Y, X), complex64."""
-        fy, fx = frequency_per_um
-        ey = np.exp(-2j * np.pi * fy * self.y_um)
-        ex = np.exp(-2j * np.pi * fx * self.x_um)
-        product: np.ndarray = (ey[:, None] * ex[None, :]).astype(np.complex64)
-        return product
+    def images(self, half_spectra: np.ndarray) -> np.ndarray:
+        """Real images on the padded grid: inverse of :meth:`transform_windowed`."""
+        result: np.ndarray = scipy.fft.irfft2(
+            half_spectra, s=self.padded.shape, axes=(-2, -1), workers=usable_cores()
+        )
+        return result
+
+    def half_frequencies_per_um(self) -> tuple[np.ndarray, np.ndarray]:
+        """Frequencies ky (KY, 1) and kx (1, KX//2 + 1) of a half spectrum, cycles/µm."""
+        (ny, nx), pixel = self.padded.shape, self.padded.pixel_um
+        return np.fft.fftfreq(ny, pixel)[:, None], np.fft.rfftfreq(nx, pixel)[None, :]
+
+    @property
+    def multiplicity(self) -> np.ndarray:
+        """How often the columns of a half spectrum occur in the whole plane, (1, KX//2 + 1)."""
+        columns = np.arange(self.padded.shape[1] // 2 + 1)
+        own = (columns == 0) | (2 * columns == self.padded.shape[1])
+        return np.where(own, 1.0, 2.0)[None, :].astype(np.float32)
 
 
 def _slope(samples: np.ndarray, pixel_um: float) -> np.ndarray:

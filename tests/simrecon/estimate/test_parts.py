@@ -7,7 +7,7 @@ from simrecon.estimate.acceptance import Evidence, coincidence_note, coinciding,
 from simrecon.estimate.band_field import BandField
 from simrecon.estimate.frequency import contrasts, zoomed_dft
 from simrecon.estimate.mixing import DirectionState, mixing, unmixing
-from simrecon.estimate.noise import noise_moments, row_noise
+from simrecon.estimate.noise import measured_noise, noise_moments, row_noise
 from simrecon.estimate.otf_table import otf_function
 from simrecon.estimate.phase import phases_from_carrier
 from simrecon.estimate.redundancy import Redundancy
@@ -56,6 +56,19 @@ def test_phase_moves_from_the_centre_to_pixel_zero():
     assert np.cos(phase_at_origin(np.array([phase]), p, window))[0] == pytest.approx(direct)
 
 
+@pytest.mark.parametrize("shape", [(40, 48), (45, 36), (36, 45)])
+def test_noise_beyond_the_cutoff_is_that_of_the_whole_plane(shape):
+    frames = np.random.default_rng(3).normal(size=(1, 2, *shape)).astype(np.float32)
+    window = FieldWindow.on(shape, 0.1, 0.2)
+    whole = np.abs(np.fft.fft2(frames * window.tapers()[0], s=window.padded.shape)) ** 2
+    beyond = np.hypot(*window.padded.frequencies_per_um()) > 1.05 * 2.0
+    got = measured_noise(window.transform(frames), window, 2.0)
+    assert got == pytest.approx(whole[..., beyond].mean(axis=-1), rel=1e-5)
+    assert window.images(window.transform(frames))[..., : shape[0], : shape[1]] == pytest.approx(
+        frames * window.tapers()[0], abs=1e-5
+    )
+
+
 def test_tukey_flanks_are_symmetric_and_its_slope_sums_to_zero():
     assert tukey(41, 0.2) == pytest.approx(tukey(41, 0.2)[::-1])
     window = FieldWindow.on((40, 41), 0.1, 0.2)
@@ -79,7 +92,9 @@ def test_expected_noise_of_the_rows_matches_draws():
     total, draws = 0.0, 60
     for _ in range(draws):
         noise = (rng.normal(size=variance.shape) * np.sqrt(variance)).astype(np.float32)
-        images = BandImages.of(noise[None], field, lambda ky, kx: np.ones(np.shape(ky)))
+        images = BandImages.of(
+            noise[None], field, lambda ky, kx: np.ones(np.shape(ky)), window.transform(noise[None])
+        )
         rows = images.rows(0, state).astype(np.complex128)
         total = total + np.conj(rows) @ rows.T / (rows.shape[1] * draws)
     parameters = unmixing(state.parameters, 3)
@@ -105,8 +120,9 @@ def test_coarse_grid_gives_the_same_rows_where_the_band_is():
     def flat(ky, kx):
         return np.ones(np.broadcast(ky, kx).shape)
 
-    coarse = BandImages.of(frames, BandField.on(window, cutoff), flat)
-    raw = BandImages.of(frames, BandField.on(window, 50.0), flat)
+    spectra = window.transform(frames)
+    coarse = BandImages.of(frames, BandField.on(window, cutoff), flat, spectra)
+    raw = BandImages.of(frames, BandField.on(window, 50.0), flat, spectra)
     assert coarse.field.shape < raw.field.shape == window.padded.shape
     place = {k: n for n, k in enumerate(zip(raw.half.ky, raw.half.kx, strict=True))}
     same = [place[k] for k in zip(coarse.half.ky, coarse.half.kx, strict=True)]
