@@ -91,21 +91,50 @@ def to_numpy(array: Array) -> np.ndarray:
         return np.asarray(xp.asarray(array, device=xp.Device("CPU_DEVICE")))
 
 
-def fft2(array: Array) -> Array:
-    """Two-dimensional DFT over the last two axes, unnormalised, complex64 for float32 input."""
+def _last(axes: int) -> tuple[int, ...]:
+    return tuple(range(-axes, 0))
+
+
+def fftn(array: Array, axes: int) -> Array:
+    """DFT over the last `axes` axes, unnormalised, complex64 for float32 input."""
     if isinstance(array, np.ndarray):
-        return scipy.fft.fft2(array, axes=(-2, -1), workers=usable_cores())
+        return scipy.fft.fftn(array, axes=_last(axes), workers=usable_cores())
     xp = namespace(array)
     if xp.isdtype(array.dtype, "real floating"):  # the standard's fftn takes complex input only
         array = xp.astype(array, xp.complex64 if array.dtype == xp.float32 else xp.complex128)
-    return xp.fft.fftn(array, axes=(-2, -1))
+    return xp.fft.fftn(array, axes=_last(axes))
+
+
+def ifftn(array: Array, axes: int) -> Array:
+    """Inverse of :func:`fftn` (divided by the number of samples)."""
+    if isinstance(array, np.ndarray):
+        return scipy.fft.ifftn(array, axes=_last(axes), workers=usable_cores())
+    return namespace(array).fft.ifftn(array, axes=_last(axes))
+
+
+def rfftn(array: Array, axes: int) -> Array:
+    """DFT of a real array over the last `axes` axes; the last one keeps n//2 + 1 frequencies."""
+    if isinstance(array, np.ndarray):
+        return scipy.fft.rfftn(array, axes=_last(axes), workers=usable_cores())
+    return namespace(array).fft.rfftn(array, axes=_last(axes))
+
+
+def irfftn(array: Array, shape: tuple[int, ...]) -> Array:
+    """Inverse of :func:`rfftn` to a real array whose last axes have `shape`."""
+    axes = _last(len(shape))
+    if isinstance(array, np.ndarray):
+        return scipy.fft.irfftn(array, s=shape, axes=axes, workers=usable_cores())
+    return namespace(array).fft.irfftn(array, s=shape, axes=axes)
+
+
+def fft2(array: Array) -> Array:
+    """Two-dimensional :func:`fftn`."""
+    return fftn(array, 2)
 
 
 def ifft2(array: Array) -> Array:
-    """Inverse of :func:`fft2` (divided by the number of samples)."""
-    if isinstance(array, np.ndarray):
-        return scipy.fft.ifft2(array, axes=(-2, -1), workers=usable_cores())
-    return namespace(array).fft.ifftn(array, axes=(-2, -1))
+    """Inverse of :func:`fft2`."""
+    return ifftn(array, 2)
 
 
 def fast_length(n: int) -> int:

@@ -144,6 +144,21 @@ class VolumeGrid:
         return kz[:, None, None], ky[None], kx[None]
 
     def axial_in_space(self, kz: np.ndarray, ky: np.ndarray, kx: np.ndarray) -> np.ndarray:
-        """Axial frequency in space of array frequencies; broadcast, cycles/µm."""
+        """Axial frequency in space of array frequencies; broadcast, cycles/µm.
+
+        Of all that the planes of a skewed grid cannot tell apart (multiples of 1/dz) the one next
+        to 0: a shear carries low axial frequencies past the ends of the DFT's range.
+        """
         sy, sx = self.shear
-        return np.asarray(kz - sy * ky - sx * kx)
+        if sy == sx == 0:
+            return np.asarray(kz)
+        axial = kz - sy * ky - sx * kx
+        return np.asarray(axial - np.round(axial * self.dz_um) / self.dz_um)
+
+
+AnyGrid = Grid | VolumeGrid
+
+
+def plane_of(grid: AnyGrid) -> Grid:
+    """The lateral grid: of a volume that of one plane."""
+    return grid.lateral if isinstance(grid, VolumeGrid) else grid

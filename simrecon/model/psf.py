@@ -137,6 +137,7 @@ class GridVolumeOTF:
 
 
 VolumeOTF = RadialVolumeOTF | GridVolumeOTF
+AnyOTF = DetectionOTF | VolumeOTF
 
 
 @dataclass(frozen=True)
@@ -181,19 +182,19 @@ class AxialProfiles:
         return replace(self, z_um=self.z_um + distance_um)
 
 
-def centred_crop(psf: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """The middle of a PSF (Y, X): pixel N//2 stays pixel N//2.
+def centred_crop(psf: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The middle of a PSF (Y, X) or (Z, Y, X): pixel N//2 stays pixel N//2.
 
     Raises
     ------
     UsageError
         When `shape` is larger than the PSF.
     """
-    y0, x0 = (n // 2 - m // 2 for n, m in zip(psf.shape, shape, strict=True))
-    if y0 < 0 or x0 < 0:
+    start = [n // 2 - m // 2 for n, m in zip(psf.shape, shape, strict=True)]
+    if min(start) < 0:
         raise UsageError(
             "The PSF crop is larger than the field.",
             expected=f"at most {psf.shape}",
             got=str(shape),
         )
-    return psf[y0 : y0 + shape[0], x0 : x0 + shape[1]]
+    return psf[tuple(slice(s, s + m) for s, m in zip(start, shape, strict=True))]

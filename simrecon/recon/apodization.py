@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from simrecon.model.grid import Grid
+from simrecon.model.psf import AnyOTF, GridOTF, RadialOTF
 from simrecon.recon.bands import Band
 
 Apodization = Literal["support", "triangle", "none"]
@@ -43,24 +43,50 @@ def support_radius_per_um(
 
 
 def apodization(
-    kind: Apodization, bands: Sequence[Band], cutoff_per_um: float, grid: Grid
+    kind: Apodization,
+    bands: Sequence[Band],
+    otf: AnyOTF,
+    kz: np.ndarray | None,
+    ky: np.ndarray,
+    kx: np.ndarray,
 ) -> np.ndarray:
-    """Window A(k) on the DFT frequencies of `grid` (FFT order), float64 in [0, 1].
+    """Window A(k) on one plane of frequencies, float64 in [0, 1].
 
-    ``support`` has the shape of an ideal incoherent OTF stretched to the edge of
-    :func:`support_radius_per_um` (its transform is nearly non-negative, so it does not ring);
-    ``triangle`` falls linearly to that edge; ``none`` is 1.
+    ``support`` has the shape of an ideal incoherent transfer stretched to the edge of
+    :func:`support_radius_per_um`: the autocorrelation of a disc, in volumes of a ball (its
+    transform is nearly non-negative, so it does not ring). ``triangle`` falls linearly to that
+    edge; ``none`` is 1. In volumes the edge is an ellipsoid over that outline whose third half
+    axis is the largest axial cut-off of the orders.
+
+    Parameters
+    ----------
+    kz : ndarray (Y, X) or None
+        Axial frequencies in space; None in two dimensions.
+    ky, kx : ndarray (Y, 1) and (1, X)
+        Lateral frequencies, cycles/µm.
     """
+    shape = (ky.shape[0], kx.shape[1])
     if kind == "none":
-        return np.ones(grid.shape)
-    ky, kx = grid.frequencies_per_um()
-    edge = cutoff_per_um + max(float(np.hypot(*band.carrier_per_um)) for band in bands)
+        return np.ones(shape)
+    cutoff = otf.cutoff_per_um
+    edge = cutoff + max(float(np.hypot(*band.carrier_per_um)) for band in bands)
     rows, columns = np.flatnonzero(np.abs(ky) < edge), np.flatnonzero(np.abs(kx) < edge)
+    inside = np.ix_(rows, columns)
     ky, kx = ky[rows], kx[:, columns]
-    v = np.hypot(ky, kx) / support_radius_per_um(bands, cutoff_per_um, ky, kx)
+    v = np.hypot(ky, kx) / support_radius_per_um(bands, cutoff, ky, kx)
+    if kz is not None:
+        v = np.hypot(v, kz[inside] / _axial_edge(bands, otf))
     v = np.minimum(v, 1.0)
-    triangle = kind == "triangle"
-    inside = 1.0 - v if triangle else 2.0 / np.pi * (np.arccos(v) - v * np.sqrt(1.0 - v * v))
-    window = np.zeros(grid.shape)
-    window[np.ix_(rows, columns)] = inside
+    window = np.zeros(shape)
+    if kind == "triangle":
+        window[inside] = 1.0 - v
+    elif kz is None:
+        window[inside] = 2.0 / np.pi * (np.arccos(v) - v * np.sqrt(1.0 - v * v))
+    else:
+        window[inside] = (1.0 - v) ** 2 * (1.0 + 0.5 * v)
     return window
+
+
+def _axial_edge(bands: Sequence[Band], otf: AnyOTF) -> float:
+    assert not isinstance(otf, RadialOTF | GridOTF)
+    return max(otf.axial_cutoff_per_um[band.order] for band in bands)

@@ -20,10 +20,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from simrecon.errors import UsageError
-from simrecon.model.grid import Grid
-from simrecon.model.psf import DetectionOTF
+from simrecon.model.grid import AnyGrid
+from simrecon.model.psf import AnyOTF, GridOTF, RadialOTF
 from simrecon.physics.otf import evaluate_otf
 from simrecon.recon.bands import Band
+from simrecon.recon.support import SupportBlock
 
 AUTO_STRENGTH = 0.9
 """With the settings' width of 0.5 per µm. Measured at 500 e, haze 1 and 3 (Gaussian, 1.2 µm),
@@ -73,7 +74,7 @@ class CentreWeight:
 
     @classmethod
     def of(
-        cls, attenuation: Attenuation | None, bands: Sequence[Band], otf: DetectionOTF
+        cls, attenuation: Attenuation | None, bands: Sequence[Band], otf: AnyOTF
     ) -> CentreWeight:
         """Choose g such that a share 1 − strength of uniform unmodulated light is left.
 
@@ -81,6 +82,12 @@ class CentreWeight:
         """
         if attenuation is None:
             return cls(0.0, 1.0)
+        if not isinstance(otf, RadialOTF | GridOTF):
+            raise UsageError(
+                "Attenuation is for planes: in a volume light from other depths has its own place.",
+                expected="attenuation off",
+                where="reconstruction.attenuation",
+            )
         central = sum(1.0 / b.noise_e2 for b in bands if b.order == 0)
         side = 0.0
         for band in bands:
@@ -102,32 +109,18 @@ class CentreWeight:
         gaussian = np.exp(-scale * ky_per_um**2) * np.exp(-scale * kx_per_um**2)
         return np.asarray(1.0 / (1.0 + self.excess * gaussian))
 
-    def of_band(self, band: Band, grid: Grid) -> np.ndarray:
-        """A of one band on the object frequencies of `grid` (FFT order)."""
-        ky, kx = grid.frequencies_per_um()
-        return self(ky + band.carrier_per_um[0], kx + band.carrier_per_um[1])
+    def of_band(self, band: Band, grid: AnyGrid, block: SupportBlock) -> np.ndarray:
+        """A of one band on the object frequencies of its block of a plane's `grid`."""
+        ky, kx = (np.ravel(k)[block.indices(i)] for i, k in enumerate(grid.frequencies_per_um()))
+        return self(ky[:, None] + band.carrier_per_um[0], kx[None, :] + band.carrier_per_um[1])
 
-    def precision(self, bands: Sequence[Band], otf: DetectionOTF, grid: Grid) -> np.ndarray:
-        """``Σ A |a H|²/N`` over all bands, conjugates included, on `grid` (FFT order), 1/e²."""
-        ky, kx = grid.frequencies_per_um()
-        ny, nx = grid.shape
-        total = np.zeros((ny, nx))
-        for band in bands:
-            rows, columns, transfer = band.transfer_block(otf, grid)
-            q = band.carrier_per_um
-            power = self(ky[rows] + q[0], kx[:, columns] + q[1]) * np.abs(transfer) ** 2
-            total[np.ix_(rows, columns)] += power / band.noise_e2
-            if band.order > 0:  # its conjugate band lies mirrored
-                total[np.ix_(-rows % ny, -columns % nx)] += power / band.noise_e2
-        return total
-
-    def unmodulated_response(self, bands: Sequence[Band], inverse: np.ndarray) -> float:
+    def unmodulated_response(self, bands: Sequence[Band], inverse: float) -> float:
         """Transfer of uniform unmodulated light, which only orders 0 see (their H(0) = 1).
 
         Parameters
         ----------
-        inverse : ndarray
-            Apodization over precision and regulariser, FFT order.
+        inverse : float
+            Apodization over precision and regulariser at k = 0.
         """
         central = sum(1.0 / b.noise_e2 for b in bands if b.order == 0)
-        return float(central * inverse[0, 0] / (1.0 + self.excess))
+        return central * inverse / (1.0 + self.excess)

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from simrecon.errors import QualityError, UsageError
-from simrecon.model.grid import Grid
+from simrecon.model.grid import AnyGrid, Grid, plane_of
 from simrecon.model.local_field import LocalField, undone
 from simrecon.model.pattern import DirectionPattern, PatternFit
 from simrecon.model.psf import DetectionOTF
-from simrecon.physics.otf import evaluate_otf, open_support
+from simrecon.physics.otf import evaluate_otf
 
 MAX_CONDITION = 50.0
 """Largest accepted condition number of a mixing matrix (equal 3-step patterns have 1)."""
@@ -137,23 +137,13 @@ class Band:
         values = evaluate_otf(otf, ky + self.carrier_per_um[0], kx + self.carrier_per_um[1])
         return np.asarray(self.amplitude * values)
 
-    def transfer_block(
-        self, otf: DetectionOTF, grid: Grid
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """:meth:`transfer` without its zeros: row indices, column indices, values on their grid."""
-        ky, kx = grid.frequencies_per_um()
-        ky, kx = ky + self.carrier_per_um[0], kx + self.carrier_per_um[1]
-        rows, columns = open_support(otf, ky, kx)
-        values = evaluate_otf(otf, ky[rows], kx[:, columns])
-        return rows, columns, np.asarray(self.amplitude * values)
-
-    def carrier(self, grid: Grid) -> np.ndarray:
-        """``exp(2πi n p·r)`` on `grid`, (Y, X) complex128."""
-        y, x = grid.positions_um()
+    def carrier(self, grid: AnyGrid) -> np.ndarray:
+        """``exp(2πi n p·r)`` on a plane of `grid`, (Y, X) complex128."""
+        y, x = plane_of(grid).positions_um()
         turn_y, turn_x = self.carrier_per_um[0] * y, self.carrier_per_um[1] * x
         return np.asarray(np.exp(2j * np.pi * turn_y) * np.exp(2j * np.pi * turn_x))
 
-    def demodulation(self, grid: Grid) -> np.ndarray:
+    def demodulation(self, grid: AnyGrid) -> np.ndarray:
         """What brings the band of a frame to the object's place and scale, (Y, X) complex128.
 
         ``exp(-2πi n p·r)``, and the inverse of the local deviation where there is one.
@@ -162,9 +152,11 @@ class Band:
         light = self.light(grid)
         return plain if light is None else np.asarray(plain * undone(light))
 
-    def light(self, grid: Grid) -> np.ndarray | None:
-        """Local deviation of this order on `grid`, (Y, X) complex128; None where there is none."""
-        return None if self.local is None else self.local.at(*grid.positions_um(), self.order)
+    def light(self, grid: AnyGrid) -> np.ndarray | None:
+        """Local deviation of this order on a plane, (Y, X) complex128; None where there is none."""
+        if self.local is None:
+            return None
+        return self.local.at(*plane_of(grid).positions_um(), self.order)
 
 
 def make_bands(pattern: PatternFit, frame_variance_e2: np.ndarray) -> tuple[Band, ...]:

@@ -18,29 +18,45 @@ frames that share a displacement u form a group; its filters carry ``exp(±2πi 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from simrecon.backend import Array, fft2, ifft2, like, namespace, to_numpy
+from simrecon.backend import (
+    Array,
+    device_of,
+    fftn,
+    ifftn,
+    irfftn,
+    like,
+    namespace,
+    rfftn,
+    to_numpy,
+)
 from simrecon.errors import InputError, UsageError
-from simrecon.model.grid import Grid
+from simrecon.model.grid import AnyGrid, VolumeGrid
 from simrecon.model.pattern import PatternFit
-from simrecon.model.psf import DetectionOTF, centred_crop
-from simrecon.recon.apodization import Apodization, apodization
-from simrecon.recon.attenuation import Attenuation, CentreWeight
+from simrecon.model.psf import AnyOTF, GridOTF, RadialOTF, centred_crop
+from simrecon.recon.apodization import Apodization
+from simrecon.recon.attenuation import Attenuation
 from simrecon.recon.bands import Band, make_bands
-from simrecon.recon.folding import Folding, mirrored
+from simrecon.recon.filters import Analysis, Synthesis, half_planes, modulus, wiener
 from simrecon.recon.padding import MirrorPadding
 from simrecon.recon.propagate import moment_terms
 from simrecon.recon.regularization import Regularization
 from simrecon.recon.shift import BandPart, band_parts, frame_groups
-from simrecon.recon.spectrum import SignalPower, fit_signal_power
+from simrecon.recon.spectrum import PowerRings, SignalPower
+from simrecon.recon.support import even_full
+from simrecon.recon.transfer import check_geometry
 
 __all__ = ["Reconstructor", "Regularization"]
 
 DEFAULT_MARGIN_UM = 1.6
 """Mirror margin on every side: several widths of any detection PSF of NA ≥ 0.5."""
+AXIAL_MARGIN_PERIODS = 2.0
+"""Mirror margin above and below a volume, in periods of the smallest axial cut-off of an order: two
+to three axial widths of the PSF."""
 
 
 class Reconstructor:
@@ -50,13 +66,13 @@ class Reconstructor:
     ----------
     pattern : PatternFit
         Directions with frequency, phases, intensities and modulations.
-    otf : RadialOTF or GridOTF
-        Detection OTF.
-    grid : Grid
+    otf : DetectionOTF or VolumeOTF
+        Detection OTF; of a volume with every order of the pattern.
+    grid : Grid or VolumeGrid
         Raw grid; any size. `pattern` may have been fitted on another field of the same pixel
         size only if its phases refer to this field's pixel (0, 0).
     zoom : int
-        SR pixels per raw pixel and axis.
+        SR pixels per raw pixel and lateral axis; planes stay.
     frame_variance_e2 : array_like, shape (A, P), or float
         Mean noise variance of each frame, e²: the noise weights of the bands.
     regularization : Regularization or None
@@ -66,22 +82,23 @@ class Reconstructor:
     attenuation : Attenuation or None
         Less weight for the centres of the bands, where out-of-focus light is.
     margin_um : float
-        Mirror margin on every side.
+        Lateral mirror margin on every side; that in z follows from the axial cut-offs of the OTF.
     reference : array, optional
         Any array of the library and device on which the operator shall live; default NumPy.
 
     Notes
     -----
-    Frames are float32 photo-electrons of shape (A, P, Y, X); images are float32 of shape
-    (zoom·Y, zoom·X) in photo-electrons per raw pixel area, never clipped. The operator is
-    immutable: build it once and apply it to as many time points as you like.
+    Frames are float32 photo-electrons of shape (A, P, Y, X), of volumes (A, P, Z, Y, X); images are
+    float32 of shape (zoom·Y, zoom·X) or (Z, zoom·Y, zoom·X) in photo-electrons per raw pixel area,
+    never clipped. Where the methods say (Y, X), volumes have (Z, Y, X). The operator is immutable:
+    build it once and apply it to as many time points as you like.
     """
 
     def __init__(
         self,
         pattern: PatternFit,
-        otf: DetectionOTF,
-        grid: Grid,
+        otf: AnyOTF,
+        grid: AnyGrid,
         *,
         frame_variance_e2: Any,
         regularization: Regularization | None,
@@ -101,6 +118,7 @@ class Reconstructor:
         phases = {len(d.phase_rad) for d in pattern.directions}
         if len(phases) != 1:
             raise InputError("All directions need the same number of phases.", got=str(phases))
+        check_geometry(grid, otf, max(len(d.modulation) for d in pattern.directions))
         self.pattern = pattern
         self.otf = otf
         self.grid = grid
@@ -124,12 +142,20 @@ class Reconstructor:
             )
         self.frame_variance_e2 = variance
         self.bands: tuple[Band, ...] = make_bands(pattern, variance)
-        self._padding = MirrorPadding.around(grid.shape, int(np.ceil(margin_um / grid.pixel_um)))
+        self._padding = MirrorPadding.around(grid.shape, _margins(grid, otf, margin_um))
         self._sr_padding = self._padding.zoomed(zoom)
-        self._folding = Folding(zoom, self._padding.padded)
-        self._padded_sr = Grid(self._sr_padding.padded, self.sr_grid.pixel_um)
-        self._filters: list[Array] = []
-        self._build_analysis()
+        self._padded_sr = replace(self.sr_grid, shape=self._sr_padding.padded)
+        self._analysis = Analysis(
+            self.bands,
+            otf,
+            self._padded_sr,
+            self._padding.padded,
+            offset_um=self.sr_grid.offset_um - grid.offset_um,
+            zoom=zoom,
+            to_complex=self._complex,
+        )
+        self._build_light()
+        self._wiener: Synthesis | None = None
         if regularization is not None:
             self._build_synthesis()
 
@@ -140,8 +166,8 @@ class Reconstructor:
         cls,
         frames: Array,
         pattern: PatternFit,
-        otf: DetectionOTF,
-        grid: Grid,
+        otf: AnyOTF,
+        grid: AnyGrid,
         *,
         frame_variance_e2: Any,
         regularization_factor: float = 1.0,
@@ -174,76 +200,38 @@ class Reconstructor:
         operator._build_synthesis()
         return operator
 
-    def _build_analysis(self) -> None:
-        """Transfers of object to bands, computed on the host and stored as complex64."""
-        ky, kx = self._padded_sr.frequencies_per_um()
-        offset = self.sr_grid.offset_um - self.grid.offset_um
-        # moves sampling points from SR pixel centres to raw pixel centres, or back (conjugate)
-        ramp_y, ramp_x = np.exp(-2j * np.pi * offset * ky), np.exp(-2j * np.pi * offset * kx)
-        ny, nx = self._padded_sr.shape
-        precision = np.zeros((ny, nx))
-        self._analysis = []
-        for band in self.bands:
-            rows, columns, transfer = band.transfer_block(self.otf, self._padded_sr)
-            power = np.abs(transfer) ** 2 / band.noise_e2
-            precision[np.ix_(rows, columns)] += power
-            if band.order > 0:  # its conjugate band lies mirrored
-                precision[np.ix_(-rows % ny, -columns % nx)] += power
-            analysis = np.zeros((ny, nx), np.complex64)
-            ramp = ramp_y[rows] * ramp_x[:, columns] / self.zoom**2
-            analysis[np.ix_(rows, columns)] = transfer * ramp
-            self._analysis.append(self._complex(analysis))
-        self._precision = precision
-        self._demodulation, self._carrier = [], []
-        self._light: list[Array | None] = []
-        for band in self.bands:
-            self._demodulation.append(self._complex(band.demodulation(self.grid)))
-            self._carrier.append(self._complex(band.carrier(self.grid)))
-            light = band.light(self.sr_grid)
-            self._light.append(None if light is None else self._complex(light))
+    def _build_light(self) -> None:
+        """Carriers and local patterns of the bands, and the parts that the drift makes of them."""
+        self._demodulation = [self._complex(band.demodulation(self.grid)) for band in self.bands]
+        self._carrier = [self._complex(band.carrier(self.grid)) for band in self.bands]
+        light = [band.light(self.sr_grid) for band in self.bands]
+        self._light = [None if one is None else self._complex(one) for one in light]
         self._groups = [
-            band_parts(group, self.bands, self._padded_sr, self._complex)
+            band_parts(group, self.bands, self._analysis.blocks, self._padded_sr, self._complex)
             for a, members in enumerate(self.pattern.frame_sets)
             for group in frame_groups(a, self.pattern.directions[members[0]])
         ]
 
     def _build_synthesis(self) -> None:
-        """Wiener filters G of all bands and the effective OTF, for the present Γ."""
         assert self.regularization is not None
-        grid = self._padded_sr
-        ky, kx = grid.frequencies_per_um()
-        gamma = self.regularization.gamma(np.hypot(ky, kx), self._precision)
-        window = apodization(self.apodization_kind, self.bands, self.otf.cutoff_per_um, grid)
-        centre = CentreWeight.of(self.attenuation, self.bands, self.otf)
-        precision = self._precision
-        if centre.excess > 0:
-            precision = centre.precision(self.bands, self.otf, grid)
-        inverse = np.divide(
-            window,
-            precision + gamma,
-            out=np.zeros_like(window),
-            where=precision > 1e-12 * precision.max(),
+        self._wiener = wiener(
+            self._analysis,
+            self.regularization,
+            self.apodization_kind,
+            self.attenuation,
+            self._real,
         )
-        self._effective_otf = precision * inverse
-        self._unmodulated = centre.unmodulated_response(self.bands, inverse)
-        shared = self._real(self.zoom**4 * inverse)
-        xp = namespace(shared)
-        self._filters = []
-        for band, analysis in zip(self.bands, self._analysis, strict=True):
-            weight = shared * (band.multiplicity / band.noise_e2)
-            if centre.excess > 0:
-                weight = weight * self._real(centre.of_band(band, grid))
-            self._filters.append(xp.conj(analysis) * weight)
 
     @property
-    def _synthesis(self) -> list[Array]:
-        if not self._filters:
+    def _synthesis(self) -> Synthesis:
+        """Wiener filters G of all bands and the effective OTF, for the present Γ."""
+        if self._wiener is None:
             raise UsageError(
                 "The reconstruction needs a regularisation.",
                 expected="Reconstructor.from_frames, or regularization=Regularization(…)",
                 got="regularization=None",
             )
-        return self._filters
+        return self._wiener
 
     @property
     def reference(self) -> Array:
@@ -256,11 +244,31 @@ class Reconstructor:
     def _real(self, values: np.ndarray) -> Array:
         return like(values, self._reference, namespace(self._reference).float32)
 
+    @property
+    def _axes(self) -> int:
+        return len(self.grid.shape)
+
+    def _filter(self, part: BandPart) -> Array:
+        return part.restored(self._synthesis.filters[part.index])
+
+    def _transfer(self, part: BandPart) -> Array:
+        return part.displaced(self._analysis.transfers[part.index])
+
     def _band_spectrum(self, frames: Array, part: BandPart) -> Array:
         """Spectrum of one separated, demodulated, mirror-extended band; padded raw size."""
-        xp = namespace(frames)
-        field = xp.sum(part.weights * frames[self.bands[part.index].frames, ...], axis=0)
-        return fft2(self._padding.extend(field * self._demodulation[part.index]))
+        field = _weighted_sum(part.weights, frames[self.bands[part.index].frames, ...])
+        field = self._padding.extend(field * self._demodulation[part.index])
+        return fftn(field, self._axes)
+
+    def _half(self) -> Array:
+        """An empty half spectrum of the padded SR field."""
+        shape = self._analysis.whole.half_shape
+        xp = namespace(self._reference)
+        return xp.zeros(shape, dtype=xp.complex64, device=device_of(self._reference))
+
+    def _field(self, half: Array) -> Array:
+        """The padded SR field of a half spectrum."""
+        return irfftn(half, self._sr_padding.padded)
 
     def _all_parts(self) -> Iterator[BandPart]:
         for group in self._groups:
@@ -289,14 +297,11 @@ class Reconstructor:
             Photo-electrons per raw pixel area.
         """
         frames = self._check(frames, self.frames_shape, "Frames")
-        total = None
+        total = self._half()
         for part in self._all_parts():
-            synthesis = part.restored(self._synthesis[part.index])
-            one = self._folding.multiply(synthesis, self._band_spectrum(frames, part))
-            total = one if total is None else total + one
-        xp = namespace(frames)
-        image = self._sr_padding.crop(xp.real(ifft2(total)))
-        return xp.asarray(image, dtype=xp.float32, copy=True)
+            block = self._analysis.blocks[part.index]
+            block.add_hermitian(total, self._filter(part), self._band_spectrum(frames, part))
+        return self._sr_padding.crop(self._field(total)) * 0.5
 
     __call__ = reconstruct
 
@@ -305,16 +310,26 @@ class Reconstructor:
         image = self._check(image, self.sr_grid.shape, "Images")
         xp = namespace(image)
         q2 = self.zoom**2  # ratio of the two transforms' lengths
-        spectrum = fft2(self._sr_padding.embed(image))
-        frames: list[Array] = [None] * self.frames_shape[0]
+        spectrum = rfftn(self._sr_padding.embed(image), self._axes)
+        frames = self._no_frames()
         for part in self._all_parts():
-            synthesis = part.restored(self._synthesis[part.index])
-            back = self._folding.fold(xp.conj(synthesis) * spectrum) / q2
-            field = self._padding.gather(ifft2(back)) * xp.conj(self._demodulation[part.index])
-            one = xp.real(xp.conj(part.weights) * field[None, ...])
-            a = self.bands[part.index].frames
-            frames[a] = one if frames[a] is None else frames[a] + one
-        return xp.astype(xp.stack(frames), xp.float32, copy=False)
+            block = self._analysis.blocks[part.index]
+            back = block.folded(spectrum, xp.conj(self._filter(part)) / q2)
+            field = self._padding.gather(ifftn(back, self._axes))
+            field = field * xp.conj(self._demodulation[part.index])
+            self._add_frames(frames, part, xp.conj(part.weights), field)
+        return frames
+
+    def _no_frames(self) -> Array:
+        xp = namespace(self._reference)
+        return xp.zeros(self.frames_shape, dtype=xp.float32, device=device_of(self._reference))
+
+    def _add_frames(self, frames: Array, part: BandPart, weights: Array, field: Array) -> None:
+        """Add ``Re(weight · field)`` to every frame of a part."""
+        xp = namespace(field)
+        own = self.bands[part.index].frames
+        for j in range(frames.shape[1]):
+            frames[own, j, ...] += xp.real(weights[j] * field)
 
     def forward(self, image: Array) -> Array:
         """Expected raw frames of an object: the SIM forward model on the SR grid.
@@ -330,19 +345,25 @@ class Reconstructor:
             Expected photo-electrons of every frame (physics.md §1).
         """
         image = self._check(image, self.sr_grid.shape, "Images")
-        xp = namespace(image)
-        even = fft2(self._sr_padding.extend(image))
-        frames: list[Array] = [None] * self.frames_shape[0]
+        even = self._spectrum(image)
+        frames = self._no_frames()
         for part in self._all_parts():
-            light = self._light[part.index]
-            lit = even if light is None else fft2(self._sr_padding.extend(image * light))
-            transfer = part.displaced(self._analysis[part.index])
-            field = self._padding.crop(ifft2(self._folding.fold(transfer * lit)))
+            block, light = self._analysis.blocks[part.index], self._light[part.index]
+            transfer = self._transfer(part)
+            if light is None:
+                seen = block.folded(even, transfer)
+            else:
+                xp = namespace(image)
+                seen = block.folded(self._spectrum(image * xp.real(light)), transfer)
+                seen += block.folded(self._spectrum(image * xp.imag(light)), 1j * transfer)
+            field = self._padding.crop(ifftn(seen, self._axes))
             field = field * self._carrier[part.index]
-            one = xp.real(part.mixing * field[None, ...])
-            a = self.bands[part.index].frames
-            frames[a] = one if frames[a] is None else frames[a] + one
-        return xp.astype(xp.stack(frames), xp.float32, copy=False)
+            self._add_frames(frames, part, part.mixing, field)
+        return frames
+
+    def _spectrum(self, image: Array) -> Array:
+        """Half spectrum of a mirror-extended SR image."""
+        return rfftn(self._sr_padding.extend(image), self._axes)
 
     def forward_adjoint(self, frames: Array) -> Array:
         """Apply Fᵀ, F being :meth:`forward`: ``⟨F S, D⟩ = ⟨S, Fᵀ D⟩``.
@@ -359,21 +380,25 @@ class Reconstructor:
         """
         frames = self._check(frames, self.frames_shape, "Frames")
         xp = namespace(frames)
-        total = None
-        image = 0.0
+        total = self._half()
+        image: Any = 0.0
         for part in self._all_parts():
-            own = self.bands[part.index].frames
-            field = xp.sum(xp.conj(part.mixing) * frames[own, ...], axis=0)
-            spectrum = fft2(self._padding.embed(field * xp.conj(self._carrier[part.index])))
-            transfer = xp.conj(part.displaced(self._analysis[part.index]))
-            one = self._folding.multiply(transfer, spectrum)
+            own = frames[self.bands[part.index].frames, ...]
+            field = _weighted_sum(xp.conj(part.mixing), own)
+            field = self._padding.embed(field * xp.conj(self._carrier[part.index]))
+            spectrum = fftn(field, self._axes)
+            block, transfer = self._analysis.blocks[part.index], xp.conj(self._transfer(part))
             light = self._light[part.index]
             if light is None:
-                total = one if total is None else total + one
-            else:
-                image = image + xp.real(self._sr_padding.gather(ifft2(one)) * xp.conj(light))
-        image = image + self._sr_padding.gather(xp.real(ifft2(total)))
-        return xp.astype(image * self.zoom**2, xp.float32, copy=False)
+                block.add_hermitian(total, transfer, spectrum)
+                continue
+            # Re(field · conj(light)): real and imaginary part of the field, one at a time
+            for factor, shade in ((1.0, xp.real(light)), (-1j, xp.imag(light))):
+                own = self._half()
+                block.add_hermitian(own, factor * transfer, spectrum)
+                image = image + self._sr_padding.gather(self._field(own)) * shade
+        image = image + self._sr_padding.gather(self._field(total))
+        return image * (0.5 * self.zoom**2)
 
     def variance(self, variance_e2: Array) -> Array:
         """Exact variance of ``reconstruct(frames)`` for independent raw noise.
@@ -392,9 +417,12 @@ class Reconstructor:
         """
         variance_e2 = self._check(variance_e2, self.frames_shape, "Variances")
         xp = namespace(variance_e2)
-        total = None
+        total, whole = self._half(), self._analysis.whole
         for parts in self._groups:
-            kernels = [ifft2(p.restored(self._synthesis[p.index])) for p in parts]
+            kernels = [
+                ifftn(self._analysis.blocks[p.index].spread(self._filter(p)), self._axes)
+                for p in parts
+            ]
             frames = variance_e2[self.bands[parts[0].index].frames, ...]
             for term in moment_terms(len(parts)):
                 first, second = parts[term.first], parts[term.second]
@@ -405,84 +433,98 @@ class Reconstructor:
                 )
                 if term.conjugate:
                     other, weight, carrier = xp.conj(other), xp.conj(weight), xp.conj(carrier)
-                moment = xp.sum(first.weights * weight * frames, axis=0)
+                moment = _weighted_sum(first.weights * weight, frames)
                 carrier = self._demodulation[first.index] * carrier
-                source = fft2(self._padding.extend(moment * carrier))
-                part = term.factor * self._folding.multiply(
-                    fft2(kernels[term.first] * other), source
+                source = fftn(self._padding.extend(moment * carrier), self._axes)
+                whole.add_hermitian(
+                    total, fftn(kernels[term.first] * other, self._axes), source * term.factor
                 )
-                total = part if total is None else total + part
-        image = self._sr_padding.crop(xp.real(ifft2(total)))
-        return xp.asarray(image, dtype=xp.float32, copy=True)
+        return self._sr_padding.crop(self._field(total)) * 0.5
 
     def signal_power(self, frames: Array) -> SignalPower:
         """Fit the object's radial power spectrum to `frames` (see :mod:`.spectrum`)."""
         frames = self._check(frames, self.frames_shape, "Frames")
         xp = namespace(frames)
-        central: Any = 0.0  # orders 0
-        upper: Any = 0.0  # orders above 0, without their conjugates
-        # the band matched filter conj(aH)/N is the analysis filter, not the Wiener one; all is
-        # summed in its complex conjugate, which has the same power
+        total = self._half()
+        # the band matched filter conj(aH)/N is the analysis filter, not the Wiener one
         for part in self._all_parts():
-            scale = self.zoom**2 / self.bands[part.index].noise_e2
-            spectrum = xp.conj(self._band_spectrum(frames, part)) * scale
-            one = self._folding.multiply(part.displaced(self._analysis[part.index]), spectrum)
-            if self.bands[part.index].order == 0:
-                central = central + one
-            else:
-                upper = upper + one
-        total = central + upper + xp.conj(mirrored(upper))
-        half = slice(0, self._padded_sr.shape[1] // 2 + 1)  # the rest repeats it
-        matched = np.abs(to_numpy(total[:, half])).astype(np.float64)
-        ky, kx = self._padded_sr.frequencies_per_um()
-        return fit_signal_power(
-            matched**2 / np.prod(self._padding.padded),
-            self._precision[:, half],
-            np.hypot(ky, kx[:, half]),
-        )
+            band = self.bands[part.index]
+            scale = self.zoom**2 / band.noise_e2 / (2 if band.order == 0 else 1)
+            self._analysis.blocks[part.index].add_hermitian(
+                total,
+                xp.conj(self._transfer(part)) * scale,
+                self._band_spectrum(frames, part),
+            )
+        precision = self._analysis.precision
+        rings = PowerRings(self._frequency_step, float(precision.max()))
+        for index, kz, ky, kx in half_planes(self._padded_sr):
+            matched = np.abs(to_numpy(total[(*index, ...)])).astype(np.float64)
+            power = matched**2 / np.prod(self._padding.padded)
+            rings.add(power, precision[index], modulus(kz, ky, kx))
+        return rings.fit()
+
+    @property
+    def _frequency_step(self) -> float:
+        """Smallest distance of the padded field's frequencies, cycles/µm."""
+        axes = [np.ravel(k) for k in self._padded_sr.frequencies_per_um()]
+        return min(float(np.abs(k[1])) for k in axes if k.size > 1)
 
     # -- effective optics --------------------------------------------------------------------
 
     @property
-    def padded_sr_grid(self) -> Grid:
+    def padded_sr_grid(self) -> AnyGrid:
         """Grid of :meth:`effective_otf`: the extended SR field (position of pixel 0 unused)."""
         return self._padded_sr
 
     def band_precision(self) -> np.ndarray:
         """``Σ |a H|²/N`` over all bands: host float64, FFT order, on `padded_sr_grid`, 1/e²."""
-        precision: np.ndarray = self._precision.copy()
-        return precision
+        return even_full(self._analysis.precision, self._padded_sr.shape)
 
     def effective_otf(self) -> np.ndarray:
         """T(k) with ``E[Ŝ] = T ⊛ S``: host float64, FFT order, on `padded_sr_grid`; T(0) = 1.
 
         Of light that is modulated, i.e. in focus, also with attenuation.
         """
-        self._synthesis  # noqa: B018 - raises when there is no regularisation
-        effective: np.ndarray = self._effective_otf.copy()
-        return effective
+        return even_full(self._synthesis.effective_otf, self._padded_sr.shape)
 
     @property
     def unmodulated_response(self) -> float:
         """What is left of uniform light that is not modulated: about 1 without attenuation."""
-        self._synthesis  # noqa: B018 - raises when there is no regularisation
-        return self._unmodulated
+        return self._synthesis.unmodulated
 
-    def effective_psf(self, shape: tuple[int, int] | None = None) -> np.ndarray:
+    def effective_psf(self, shape: tuple[int, ...] | None = None) -> np.ndarray:
         """Effective point-spread function: anisotropic in general, exact.
 
         Parameters
         ----------
-        shape : (int, int), optional
-            Crop (Y, X) of the padded SR grid; default all of it.
+        shape : tuple of int, optional
+            Crop (Y, X) or (Z, Y, X) of the padded SR grid; default all of it.
 
         Returns
         -------
         ndarray, float32
-            Centred on pixel N//2 of both axes; the uncropped array sums to 1.
+            Centred on pixel N//2 of all axes; the uncropped array sums to 1.
         """
-        psf = np.fft.fftshift(np.real(np.fft.ifft2(self.effective_otf())))
+        psf = np.fft.fftshift(irfftn(self._synthesis.effective_otf, self._padded_sr.shape))
         if shape is not None:
             psf = centred_crop(psf, shape)
-        result: np.ndarray = psf.astype(np.float32)
-        return result
+        return np.asarray(psf, dtype=np.float32)
+
+
+def _weighted_sum(weights: Array, frames: Array) -> Array:
+    """``Σ_j weights_j · frames_j`` over the first axis, one frame at a time."""
+    total = weights[0] * frames[0, ...]
+    for j in range(1, frames.shape[0]):
+        total += weights[j] * frames[j, ...]
+    return total
+
+
+def _margins(grid: AnyGrid, otf: AnyOTF, margin_um: float) -> tuple[int, ...]:
+    """Mirror margins of a raw grid in samples."""
+    lateral = margin_um
+    if not isinstance(grid, VolumeGrid) or isinstance(otf, RadialOTF | GridOTF):
+        return (int(np.ceil(lateral / grid.pixel_um)),) * 2
+    axial = AXIAL_MARGIN_PERIODS / min(otf.axial_cutoff_per_um)
+    # the PSF is skewed in a skewed array
+    sides = [int(np.ceil((lateral + abs(s) * axial) / grid.pixel_um)) for s in grid.shear]
+    return (int(np.ceil(axial / grid.dz_um)), *sides)

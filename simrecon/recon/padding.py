@@ -1,11 +1,12 @@
 """Mirror extension of the field to a fast FFT size, with its adjoint.
 
-The mirror planes are the outer *edges* of the border pixels (half-sample symmetry), so the
+The mirror planes are the outer *edges* of the border samples (half-sample symmetry), so the
 extension of the raw grid and of a zoomed grid over the same field describe the same object.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,60 +23,72 @@ def _mirror_index(n: int, before: int, total: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class MirrorPadding:
-    """Extension of fields of `shape` by at least `margin` pixels on every side.
+    """Extension of fields of `shape` by at least `margin` samples on every side.
 
     Attributes
     ----------
-    shape : (int, int)
-        Field size (Y, X).
-    margin : int
-        Pixels added before the field; at least as many follow it.
-    padded : (int, int)
+    shape : tuple of int
+        Field size (Y, X) or (Z, Y, X): the last axes of what is extended.
+    margin : tuple of int
+        Samples added before the field on every axis; at least as many follow it. They may be more
+        than the field has: few planes are mirrored again and again.
+    padded : tuple of int
         Extended size: lengths whose FFT is fast.
     """
 
-    shape: tuple[int, int]
-    margin: int
-    padded: tuple[int, int]
+    shape: tuple[int, ...]
+    margin: tuple[int, ...]
+    padded: tuple[int, ...]
 
     @classmethod
-    def around(cls, shape: tuple[int, int], margin: int) -> MirrorPadding:
-        """Padding of at least `margin` pixels, rounded up to fast FFT lengths."""
-        sizes = tuple(fast_length(n + 2 * margin) for n in shape)
-        return cls(shape, margin, (sizes[0], sizes[1]))
+    def around(cls, shape: Sequence[int], margin: int | Sequence[int]) -> MirrorPadding:
+        """Padding of at least `margin` samples, rounded up to fast FFT lengths."""
+        margins = (margin,) * len(shape) if isinstance(margin, int) else tuple(margin)
+        sizes = [fast_length(n + 2 * m) for n, m in zip(shape, margins, strict=True)]
+        return cls(tuple(shape), margins, tuple(sizes))
 
     def zoomed(self, zoom: int) -> MirrorPadding:
-        """The same extension on a grid of integer `zoom` over the same field."""
-        ny, nx = self.shape
-        py, px = self.padded
-        return MirrorPadding((ny * zoom, nx * zoom), self.margin * zoom, (py * zoom, px * zoom))
+        """The same extension on a grid of integer lateral `zoom` over the same field."""
+
+        def fine(sizes: tuple[int, ...]) -> tuple[int, ...]:
+            return (*sizes[:-2], sizes[-2] * zoom, sizes[-1] * zoom)
+
+        return MirrorPadding(fine(self.shape), fine(self.margin), fine(self.padded))
+
+    @property
+    def _inner(self) -> tuple[slice, ...]:
+        return tuple(slice(m, m + n) for m, n in zip(self.margin, self.shape, strict=True))
 
     def extend(self, field: Array) -> Array:
-        """Mirror-extend the last two axes from `shape` to `padded`."""
+        """Mirror-extend the last axes from `shape` to `padded`."""
         xp = namespace(field)
-        for axis, n, total in zip((-2, -1), self.shape, self.padded, strict=True):
-            index = like(_mirror_index(n, self.margin, total), field)
-            field = xp.take(field, index, axis=field.ndim + axis)
+        first = field.ndim - len(self.shape)
+        for axis, (n, m, total) in enumerate(
+            zip(self.shape, self.margin, self.padded, strict=True), first
+        ):
+            if total > n:
+                field = xp.take(field, like(_mirror_index(n, m, total), field), axis=axis)
         return field
 
     def crop(self, extended: Array) -> Array:
         """The field inside an extended array (a view where the library allows)."""
-        m, (ny, nx) = self.margin, self.shape
-        return extended[..., m : m + ny, m : m + nx]
+        return extended[(..., *self._inner)]
 
     def embed(self, field: Array) -> Array:
         """Zero-filled extension: the adjoint of :meth:`crop`."""
         xp = namespace(field)
-        lead = tuple(field.shape[:-2])
+        lead = tuple(field.shape[: field.ndim - len(self.shape)])
         out = xp.zeros(lead + self.padded, dtype=field.dtype, device=device_of(field))
-        m, (ny, nx) = self.margin, self.shape
-        out[..., m : m + ny, m : m + nx] = field
+        out[(..., *self._inner)] = field
         return out
 
     def gather(self, extended: Array) -> Array:
         """Adjoint of :meth:`extend`: add every mirror image back onto its source."""
-        for axis, n, total in zip((-2, -1), self.shape, self.padded, strict=True):
-            extended = _gather_axis(extended, axis, n, self.margin, total)
+        first = extended.ndim - len(self.shape)
+        for axis, (n, m, total) in enumerate(
+            zip(self.shape, self.margin, self.padded, strict=True), first
+        ):
+            extended = _gather_axis(extended, axis, n, m, total)
         return extended
 
 

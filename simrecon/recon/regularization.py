@@ -28,17 +28,20 @@ class Regularization:
     factor: float = 1.0
     wiener_constant: float | None = None
 
-    def gamma(self, k_per_um: np.ndarray, precision: np.ndarray) -> np.ndarray:
-        """Γ on frequencies in FFT order, 1/e²; 0 at k = 0 so that the mean is kept exactly."""
+    def gamma(self, k_per_um: np.ndarray, largest_precision: float) -> np.ndarray:
+        """Γ at radial frequencies, 1/e²; same shape.
+
+        Parameters
+        ----------
+        largest_precision : float
+            ``max_k Σ|aH|²/N``.
+        """
         if self.wiener_constant is not None:
-            gamma = np.full(k_per_um.shape, self.wiener_constant**2 * float(precision.max()))
-        elif self.signal_power is not None:
-            gamma = self.factor / np.maximum(self.signal_power(k_per_um), 1e-30)
-        else:
+            return np.full(k_per_um.shape, self.wiener_constant**2 * largest_precision)
+        if self.signal_power is None:
             raise UsageError(
                 "The reconstruction needs a regularisation.",
                 expected="signal_power (Reconstructor.from_frames) or wiener_constant",
                 got="neither",
             )
-        gamma[0, 0] = 0.0
-        return gamma
+        return np.asarray(self.factor / np.maximum(self.signal_power(k_per_um), 1e-30))

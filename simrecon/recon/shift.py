@@ -14,10 +14,11 @@ import numpy as np
 import scipy.fft
 
 from simrecon.backend import Array, namespace, usable_cores
-from simrecon.model.grid import Grid
+from simrecon.model.grid import AnyGrid, Grid
 from simrecon.model.pattern import DirectionPattern, PatternFit
 from simrecon.recon.bands import Band
 from simrecon.recon.padding import MirrorPadding
+from simrecon.recon.support import SupportBlock
 
 BORDER_PX = 16
 """Mirror margin of :func:`frames_at_rest`: beyond it the ripple of a shifted edge is lost."""
@@ -46,8 +47,8 @@ class FrameGroup:
         """Whether the object is where it should be."""
         return self.shift_um == (0.0, 0.0)
 
-    def ramp(self, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
-        """``exp(-2πi k·u)`` on the frequencies of `grid`, factors (Y, 1) and (1, X)."""
+    def ramp(self, grid: AnyGrid) -> tuple[np.ndarray, np.ndarray]:
+        """``exp(-2πi k·u)`` on the lateral frequencies of `grid`, factors (Y, 1) and (1, X)."""
         return shift_ramp(grid, self.shift_um)
 
 
@@ -59,12 +60,13 @@ class BandPart:
     ----------
     index : int
         Which band.
-    weights : Array, shape (P, 1, 1), complex64
+    weights : Array, shape (P,), complex64
         Separation weights, 0 for other frames.
-    mixing : Array, shape (P, 1, 1), complex64
+    mixing : Array, shape (P,), complex64
         Frames that the band makes, 0 for other frames.
     ramp : tuple of Array, or None
-        ``exp(-2πi k·u)`` on the padded SR frequencies, as factors; None where nothing moved.
+        ``exp(-2πi k·u)`` on the band's block of frequencies, factors (Y, 1) and (1, X); None where
+        nothing moved.
     """
 
     index: int
@@ -84,10 +86,11 @@ class BandPart:
         return transfer * xp.conj(self.ramp[0]) * xp.conj(self.ramp[1])
 
 
-def shift_ramp(grid: Grid, shift_um: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
+def shift_ramp(grid: AnyGrid, shift_um: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
     """``exp(-2πi k·u)``: displaces an image by u = (y, x); factors (Y, 1), (1, X), complex128."""
-    ky, kx = grid.frequencies_per_um()
-    return np.exp(-2j * np.pi * shift_um[0] * ky), np.exp(-2j * np.pi * shift_um[1] * kx)
+    ky, kx = (np.ravel(k) for k in grid.frequencies_per_um()[-2:])
+    ey, ex = np.exp(-2j * np.pi * shift_um[0] * ky), np.exp(-2j * np.pi * shift_um[1] * kx)
+    return ey[:, None], ex[None, :]
 
 
 def frame_groups(number: int, direction: DirectionPattern) -> list[FrameGroup]:
@@ -133,7 +136,8 @@ def frames_at_rest(frames: np.ndarray, pattern: PatternFit) -> np.ndarray:
 def band_parts(
     group: FrameGroup,
     bands: Sequence[Band],
-    padded_sr: Grid,
+    blocks: Sequence[SupportBlock],
+    padded_sr: AnyGrid,
     to_device: Callable[[np.ndarray], Array],
 ) -> list[BandPart]:
     """All bands in some frames as those of `group` show them, order 0 first.
@@ -144,21 +148,25 @@ def band_parts(
         The frames.
     bands : sequence of Band
         Of all directions; parts name them by their index.
-    padded_sr : Grid
+    blocks : sequence of SupportBlock
+        Where the filter of each band is not zero.
+    padded_sr : Grid or VolumeGrid
         Where the filters live.
     to_device : callable
         Host array to a complex64 one of the operator's library and device.
     """
-    ramp = None
-    if not group.still:
-        ey, ex = (to_device(e) for e in group.ramp(padded_sr))
-        ramp = (ey, ex)
+    ey, ex = group.ramp(padded_sr)
+    last = len(padded_sr.shape) - 1
     parts = []
     for index, band in enumerate(bands):
         if band.frames == group.frames:
             weights, made = (
-                to_device((group.member * row)[:, None, None])
+                to_device(group.member * row)
                 for row in (band.weights, band.multiplicity * band.mixing)
             )
+            ramp = None
+            if not group.still:
+                rows, columns = (blocks[index].indices(axis) for axis in (last - 1, last))
+                ramp = (to_device(ey[rows]), to_device(ex[:, columns]))
             parts.append(BandPart(index, weights, made, ramp))
     return parts

@@ -41,6 +41,41 @@ class SignalPower:
         return np.asarray(self.power_e2 / (1.0 + ratio) ** self.exponent)
 
 
+class PowerRings:
+    """Matched-filter power of rings (shells) of frequencies, added up part by part.
+
+    Parameters
+    ----------
+    step_per_um : float
+        Smallest distance of the DFT's frequencies; rings are two of them wide.
+    largest_precision : float
+        Greatest D of all parts, 1/e²; frequencies below a thousandth of it are left out. That
+        includes what no band of a volume sees, along the optical axis.
+    """
+
+    def __init__(self, step_per_um: float, largest_precision: float) -> None:
+        self._step, self._floor = step_per_um, 1e-3 * largest_precision
+        self._sums = np.zeros((4, 0))  # count, D, k, observed over D
+
+    def add(self, matched_power: np.ndarray, precision: np.ndarray, k_per_um: np.ndarray) -> None:
+        """Take in some frequencies; the arguments of :func:`fit_signal_power`."""
+        use = (precision > self._floor) & (k_per_um > 1.5 * self._step)
+        d, k = precision[use], k_per_um[use]
+        ring = np.rint(k / (2 * self._step)).astype(int)
+        size = max(int(ring.max(initial=-1)) + 1, self._sums.shape[1])
+        self._sums = np.pad(self._sums, ((0, 0), (0, size - self._sums.shape[1])))
+        for total, weight in zip(
+            self._sums, (None, d, k, matched_power[use] / d), strict=True
+        ):
+            total += np.bincount(ring, weight, minlength=size)
+
+    def fit(self) -> SignalPower:
+        """The smooth radial model of the rings so far."""
+        count, *sums = self._sums[:, self._sums[0] > 0]
+        d, k, observed = (total / count for total in sums)
+        return _fit(count, d, k, observed, self._step)
+
+
 def fit_signal_power(
     matched_power: np.ndarray, precision: np.ndarray, k_per_um: np.ndarray
 ) -> SignalPower:
@@ -61,16 +96,14 @@ def fit_signal_power(
         For frames without any signal the power tends to zero, so the reconstruction tends to
         a blank picture rather than to amplified noise.
     """
-    step = float(np.min(k_per_um[k_per_um > 0]))
-    use = (precision > 1e-3 * precision.max()) & (k_per_um > 1.5 * step)
-    ring = np.rint(k_per_um[use] / (2 * step)).astype(int)
-    count = np.bincount(ring).astype(float)
-    keep = count > 0
-    count = count[keep]
-    d = np.bincount(ring, precision[use])[keep] / count
-    k = np.bincount(ring, k_per_um[use])[keep] / count
-    observed = np.bincount(ring, matched_power[use] / precision[use])[keep] / count
+    rings = PowerRings(float(np.min(k_per_um[k_per_um > 0])), float(precision.max()))
+    rings.add(matched_power, precision, k_per_um)
+    return rings.fit()
 
+
+def _fit(
+    count: np.ndarray, d: np.ndarray, k: np.ndarray, observed: np.ndarray, step: float
+) -> SignalPower:
     def negative_log_likelihood(theta: np.ndarray) -> float:
         model = SignalPower(float(np.exp(theta[0])), float(np.exp(theta[1])), float(theta[2]))
         expected = 1.0 + d * model(k)
