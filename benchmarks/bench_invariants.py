@@ -38,7 +38,7 @@ def fine_convolution(truth, op) -> np.ndarray:
             cy, cx = sign * band.carrier_per_um
             h = band.amplitude * evaluate_otf(op.otf, ky + cy, kx + cx)
             precision += np.abs(h) ** 2 / band.noise_e2
-    window = apodization(op.apodization_kind, op.bands, op.otf.cutoff_per_um, grid)
+    window = apodization(op.apodization_kind, op.bands, op.otf, None, ky, kx)
     gamma = op.regularization.wiener_constant**2 * op.band_precision().max()
     gamma = np.full(grid.shape, gamma)
     gamma[0, 0] = 0

@@ -159,6 +159,15 @@ class VolumeGrid:
 AnyGrid = Grid | VolumeGrid
 
 
+def resized(grid: AnyGrid, shape: tuple[int, ...]) -> AnyGrid:
+    """A grid of the same sampling with another number of samples."""
+    if isinstance(grid, VolumeGrid):
+        planes, ny, nx = shape
+        return replace(grid, shape=(planes, ny, nx))
+    ny, nx = shape
+    return replace(grid, shape=(ny, nx))
+
+
 def plane_of(grid: AnyGrid) -> Grid:
     """The lateral grid: of a volume that of one plane."""
     return grid.lateral if isinstance(grid, VolumeGrid) else grid

@@ -30,12 +30,7 @@ def support_radius_per_um(
     ndarray
         Broadcast shape of ky and kx, cycles/µm, at least `cutoff_per_um`.
     """
-    top = max(band.order for band in bands)
-    carriers = np.array([band.carrier_per_um for band in bands if band.order == top])
-    moment = carriers.T @ carriers
-    largest = float(np.linalg.eigvalsh(moment)[-1])
-    if largest > 0:
-        moment = moment * (np.mean(np.sum(carriers**2, axis=1)) / largest)
+    moment = _carrier_moment(bands)
     square = moment[0, 0] * ky**2 + 2 * moment[0, 1] * ky * kx + moment[1, 1] * kx**2
     k = np.hypot(ky, kx)
     swing = np.divide(np.sqrt(np.maximum(square, 0.0)), k, out=np.zeros_like(k), where=k > 0)
@@ -53,10 +48,10 @@ def apodization(
     """Window A(k) on one plane of frequencies, float64 in [0, 1].
 
     ``support`` has the shape of an ideal incoherent transfer stretched to the edge of
-    :func:`support_radius_per_um`: the autocorrelation of a disc, in volumes of a ball (its
-    transform is nearly non-negative, so it does not ring). ``triangle`` falls linearly to that
-    edge; ``none`` is 1. In volumes the edge is an ellipsoid over that outline whose third half
-    axis is the largest axial cut-off of the orders.
+    :func:`support_radius_per_um`: the autocorrelation of a disc (its transform is nearly
+    non-negative, so it does not ring). ``triangle`` falls linearly to that edge; ``none`` is 1. In
+    volumes it is the autocorrelation of a ball, stretched to the ellipsoid that has the same
+    lateral half axes, and the largest axial cut-off of the orders for the third.
 
     Parameters
     ----------
@@ -73,9 +68,10 @@ def apodization(
     rows, columns = np.flatnonzero(np.abs(ky) < edge), np.flatnonzero(np.abs(kx) < edge)
     inside = np.ix_(rows, columns)
     ky, kx = ky[rows], kx[:, columns]
-    v = np.hypot(ky, kx) / support_radius_per_um(bands, cutoff, ky, kx)
-    if kz is not None:
-        v = np.hypot(v, kz[inside] / _axial_edge(bands, otf))
+    if kz is None:
+        v = np.hypot(ky, kx) / support_radius_per_um(bands, cutoff, ky, kx)
+    else:
+        v = _ellipsoid(bands, otf, kz[inside], ky, kx)
     v = np.minimum(v, 1.0)
     window = np.zeros(shape)
     if kind == "triangle":
@@ -87,6 +83,26 @@ def apodization(
     return window
 
 
-def _axial_edge(bands: Sequence[Band], otf: AnyOTF) -> float:
+def _carrier_moment(bands: Sequence[Band]) -> np.ndarray:
+    """``Σ q qᵀ`` of the highest orders, its largest eigenvalue scaled to their mean |q|²."""
+    top = max(band.order for band in bands)
+    carriers = np.array([band.carrier_per_um for band in bands if band.order == top])
+    moment: np.ndarray = carriers.T @ carriers
+    largest = float(np.linalg.eigvalsh(moment)[-1])
+    if largest > 0:
+        moment = moment * (np.mean(np.sum(carriers**2, axis=1)) / largest)
+    return moment
+
+
+def _ellipsoid(
+    bands: Sequence[Band], otf: AnyOTF, kz: np.ndarray, ky: np.ndarray, kx: np.ndarray
+) -> np.ndarray:
+    """``|k|`` over the half axes of a volume's support."""
     assert not isinstance(otf, RadialOTF | GridOTF)
-    return max(otf.axial_cutoff_per_um[band.order] for band in bands)
+    square = (kz / max(otf.axial_cutoff_per_um[band.order] for band in bands)) ** 2
+    values, axes = np.linalg.eigh(_carrier_moment(bands))
+    for value, (uy, ux) in zip(values, axes.T, strict=True):
+        square = (
+            square + ((uy * ky + ux * kx) / (otf.cutoff_per_um + np.sqrt(max(value, 0.0)))) ** 2
+        )
+    return np.asarray(np.sqrt(square))

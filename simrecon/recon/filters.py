@@ -45,7 +45,7 @@ def half_planes(grid: AnyGrid) -> Iterator[Plane]:
 def modulus(kz: np.ndarray | None, ky: np.ndarray, kx: np.ndarray) -> np.ndarray:
     """``|k|`` of one plane of :func:`half_planes`."""
     lateral = np.hypot(ky, kx)
-    return lateral if kz is None else np.hypot(lateral, kz)
+    return np.asarray(lateral if kz is None else np.hypot(lateral, kz))
 
 
 class Analysis:

@@ -18,7 +18,6 @@ frames that share a displacement u form a group; its filters carry ``exp(±2πi 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -35,28 +34,25 @@ from simrecon.backend import (
     to_numpy,
 )
 from simrecon.errors import InputError, UsageError
-from simrecon.model.grid import AnyGrid, VolumeGrid
+from simrecon.model.grid import AnyGrid, resized
 from simrecon.model.pattern import PatternFit
-from simrecon.model.psf import AnyOTF, GridOTF, RadialOTF, centred_crop
+from simrecon.model.psf import AnyOTF, centred_crop
 from simrecon.recon.apodization import Apodization
 from simrecon.recon.attenuation import Attenuation
 from simrecon.recon.bands import Band, make_bands
 from simrecon.recon.filters import Analysis, Synthesis, half_planes, modulus, wiener
 from simrecon.recon.padding import MirrorPadding
-from simrecon.recon.propagate import moment_terms
+from simrecon.recon.propagate import add_moments
 from simrecon.recon.regularization import Regularization
-from simrecon.recon.shift import BandPart, band_parts, frame_groups
+from simrecon.recon.shift import BandPart, band_parts, frame_groups, weighted_sum
 from simrecon.recon.spectrum import PowerRings, SignalPower
 from simrecon.recon.support import even_full
-from simrecon.recon.transfer import check_geometry
+from simrecon.recon.transfer import check_geometry, mirror_margins
 
 __all__ = ["Reconstructor", "Regularization"]
 
 DEFAULT_MARGIN_UM = 1.6
 """Mirror margin on every side: several widths of any detection PSF of NA ≥ 0.5."""
-AXIAL_MARGIN_PERIODS = 2.0
-"""Mirror margin above and below a volume, in periods of the smallest axial cut-off of an order: two
-to three axial widths of the PSF."""
 
 
 class Reconstructor:
@@ -120,7 +116,7 @@ class Reconstructor:
             raise InputError("All directions need the same number of phases.", got=str(phases))
         check_geometry(grid, otf, max(len(d.modulation) for d in pattern.directions))
         self.pattern = pattern
-        self.otf = otf
+        self.otf: Any = otf  # DetectionOTF of a plane, VolumeOTF of a volume
         self.grid = grid
         self.zoom = zoom
         self.sr_grid = grid.zoomed(zoom)
@@ -142,9 +138,9 @@ class Reconstructor:
             )
         self.frame_variance_e2 = variance
         self.bands: tuple[Band, ...] = make_bands(pattern, variance)
-        self._padding = MirrorPadding.around(grid.shape, _margins(grid, otf, margin_um))
+        self._padding = MirrorPadding.around(grid.shape, mirror_margins(grid, otf, margin_um))
         self._sr_padding = self._padding.zoomed(zoom)
-        self._padded_sr = replace(self.sr_grid, shape=self._sr_padding.padded)
+        self._padded_sr = resized(self.sr_grid, self._sr_padding.padded)
         self._analysis = Analysis(
             self.bands,
             otf,
@@ -256,7 +252,7 @@ class Reconstructor:
 
     def _band_spectrum(self, frames: Array, part: BandPart) -> Array:
         """Spectrum of one separated, demodulated, mirror-extended band; padded raw size."""
-        field = _weighted_sum(part.weights, frames[self.bands[part.index].frames, ...])
+        field = weighted_sum(part.weights, frames[self.bands[part.index].frames, ...])
         field = self._padding.extend(field * self._demodulation[part.index])
         return fftn(field, self._axes)
 
@@ -384,7 +380,7 @@ class Reconstructor:
         image: Any = 0.0
         for part in self._all_parts():
             own = frames[self.bands[part.index].frames, ...]
-            field = _weighted_sum(xp.conj(part.mixing), own)
+            field = weighted_sum(xp.conj(part.mixing), own)
             field = self._padding.embed(field * xp.conj(self._carrier[part.index]))
             spectrum = fftn(field, self._axes)
             block, transfer = self._analysis.blocks[part.index], xp.conj(self._transfer(part))
@@ -416,7 +412,6 @@ class Reconstructor:
             correlation of the two.
         """
         variance_e2 = self._check(variance_e2, self.frames_shape, "Variances")
-        xp = namespace(variance_e2)
         total, whole = self._half(), self._analysis.whole
         for parts in self._groups:
             kernels = [
@@ -424,21 +419,8 @@ class Reconstructor:
                 for p in parts
             ]
             frames = variance_e2[self.bands[parts[0].index].frames, ...]
-            for term in moment_terms(len(parts)):
-                first, second = parts[term.first], parts[term.second]
-                other, weight, carrier = (
-                    kernels[term.second],
-                    second.weights,
-                    self._demodulation[second.index],
-                )
-                if term.conjugate:
-                    other, weight, carrier = xp.conj(other), xp.conj(weight), xp.conj(carrier)
-                moment = _weighted_sum(first.weights * weight, frames)
-                carrier = self._demodulation[first.index] * carrier
-                source = fftn(self._padding.extend(moment * carrier), self._axes)
-                whole.add_hermitian(
-                    total, fftn(kernels[term.first] * other, self._axes), source * term.factor
-                )
+            carriers = [self._demodulation[p.index] for p in parts]
+            add_moments(total, whole, parts, kernels, carriers, frames, self._padding)
         return self._sr_padding.crop(self._field(total)) * 0.5
 
     def signal_power(self, frames: Array) -> SignalPower:
@@ -509,22 +491,3 @@ class Reconstructor:
         if shape is not None:
             psf = centred_crop(psf, shape)
         return np.asarray(psf, dtype=np.float32)
-
-
-def _weighted_sum(weights: Array, frames: Array) -> Array:
-    """``Σ_j weights_j · frames_j`` over the first axis, one frame at a time."""
-    total = weights[0] * frames[0, ...]
-    for j in range(1, frames.shape[0]):
-        total += weights[j] * frames[j, ...]
-    return total
-
-
-def _margins(grid: AnyGrid, otf: AnyOTF, margin_um: float) -> tuple[int, ...]:
-    """Mirror margins of a raw grid in samples."""
-    lateral = margin_um
-    if not isinstance(grid, VolumeGrid) or isinstance(otf, RadialOTF | GridOTF):
-        return (int(np.ceil(lateral / grid.pixel_um)),) * 2
-    axial = AXIAL_MARGIN_PERIODS / min(otf.axial_cutoff_per_um)
-    # the PSF is skewed in a skewed array
-    sides = [int(np.ceil((lateral + abs(s) * axial) / grid.pixel_um)) for s in grid.shear]
-    return (int(np.ceil(axial / grid.dz_um)), *sides)

@@ -14,8 +14,13 @@ transform.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+
+from simrecon.backend import Array, fftn, namespace
+from simrecon.recon.padding import MirrorPadding
+from simrecon.recon.shift import BandPart, weighted_sum
+from simrecon.recon.support import SupportBlock
 
 
 @dataclass(frozen=True)
@@ -52,3 +57,38 @@ def moment_terms(bands: int) -> Iterator[MomentTerm]:
             else:
                 yield MomentTerm(n, m, True, 0.5 * symmetric)
                 yield MomentTerm(n, m, False, 0.5 * symmetric)
+
+
+def add_moments(
+    total: Array,
+    whole: SupportBlock,
+    parts: Sequence[BandPart],
+    kernels: Sequence[Array],
+    carriers: Sequence[Array],
+    variance_e2: Array,
+    padding: MirrorPadding,
+) -> None:
+    """Add twice the variance that some frames give to the picture, as a half spectrum.
+
+    Parameters
+    ----------
+    total : array
+        Half spectrum of the padded SR field.
+    whole : SupportBlock
+        All of its frequencies.
+    parts, kernels, carriers
+        Bands in these frames, their kernels on the padded SR grid and their demodulations.
+    variance_e2 : array, shape (P, Y, X) or (P, Z, Y, X)
+    padding : MirrorPadding
+        Of the raw field.
+    """
+    xp = namespace(total)
+    axes = len(padding.shape)
+    for term in moment_terms(len(parts)):
+        first, second = term.first, term.second
+        kernel, weights, carrier = kernels[second], parts[second].weights, carriers[second]
+        if term.conjugate:
+            kernel, weights, carrier = xp.conj(kernel), xp.conj(weights), xp.conj(carrier)
+        moment = weighted_sum(parts[first].weights * weights * term.factor, variance_e2)
+        source = fftn(padding.extend(moment * (carriers[first] * carrier)), axes)
+        whole.add_hermitian(total, fftn(kernels[first] * kernel, axes), source)

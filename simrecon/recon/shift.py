@@ -14,7 +14,7 @@ import numpy as np
 import scipy.fft
 
 from simrecon.backend import Array, namespace, usable_cores
-from simrecon.model.grid import AnyGrid, Grid
+from simrecon.model.grid import AnyGrid, Grid, resized
 from simrecon.model.pattern import DirectionPattern, PatternFit
 from simrecon.recon.bands import Band
 from simrecon.recon.padding import MirrorPadding
@@ -86,6 +86,14 @@ class BandPart:
         return transfer * xp.conj(self.ramp[0]) * xp.conj(self.ramp[1])
 
 
+def weighted_sum(weights: Array, frames: Array) -> Array:
+    """``Σ_j weights_j · frames_j`` over the first axis, one frame at a time."""
+    total = weights[0] * frames[0, ...]
+    for j in range(1, frames.shape[0]):
+        total += weights[j] * frames[j, ...]
+    return total
+
+
 def shift_ramp(grid: AnyGrid, shift_um: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
     """``exp(-2πi k·u)``: displaces an image by u = (y, x); factors (Y, 1), (1, X), complex128."""
     ky, kx = (np.ravel(k) for k in grid.frequencies_per_um()[-2:])
@@ -118,7 +126,7 @@ def frames_at_rest(frames: np.ndarray, pattern: PatternFit) -> np.ndarray:
     if not pattern.drifting:
         return frames
     padding = MirrorPadding.around(frames.shape[-2:], BORDER_PX)
-    grid = Grid(padding.padded, pattern.pixel_um)
+    grid = resized(Grid(pattern.shape, pattern.pixel_um), padding.padded)
     moved = np.array(frames, dtype=np.float32)
     for d, members in enumerate(pattern.frame_sets):
         for j, shift in enumerate(pattern.directions[members[0]].drift_um):

@@ -64,9 +64,7 @@ class PowerRings:
         ring = np.rint(k / (2 * self._step)).astype(int)
         size = max(int(ring.max(initial=-1)) + 1, self._sums.shape[1])
         self._sums = np.pad(self._sums, ((0, 0), (0, size - self._sums.shape[1])))
-        for total, weight in zip(
-            self._sums, (None, d, k, matched_power[use] / d), strict=True
-        ):
+        for total, weight in zip(self._sums, (None, d, k, matched_power[use] / d), strict=True):
             total += np.bincount(ring, weight, minlength=size)
 
     def fit(self) -> SignalPower:

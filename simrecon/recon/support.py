@@ -1,10 +1,9 @@
 """Where a filter is not zero, and how it meets the spectra of raw and super-resolution fields.
 
-A filter of a band lives on the padded SR frequencies, but its OTF ends far inside them; of a
-volume little is left. It is kept as the box of frequencies round what is not zero, and only this box
-is multiplied. A raw spectrum is periodic on the SR frequencies. Spectra of real SR fields are kept
-by half, as :func:`simrecon.backend.rfftn` gives them: the other half follows from
-``S(−k) = conj(S(k))``.
+A filter of a band lives on the padded SR frequencies, but its OTF ends far inside them; in volumes
+little is left. It is kept as the box of frequencies round what is not zero, and only this box is
+multiplied. A raw spectrum is periodic on the SR frequencies. Spectra of real SR fields are kept by
+half, as :func:`simrecon.backend.rfftn` gives them: the rest follows from ``S(−k) = conj(S(k))``.
 """
 
 from __future__ import annotations
@@ -100,7 +99,8 @@ class SupportBlock:
             step = -1 if mirrored else 1
             axes.append(list(_runs(keep, (index % raw, 1), (half, step))))
         for runs in product(*axes):
-            yield Piece(*(tuple(r[i] for r in runs) for i in range(3)), mirrored)
+            block, raw_part, half_part = zip(*runs, strict=True)
+            yield Piece(block, raw_part, half_part, mirrored)
 
     def add_hermitian(self, half: Array, values: Array, raw: Array) -> None:
         """Add ``T(k) + conj(T(−k))`` to a half spectrum, T the block's values times `raw`.

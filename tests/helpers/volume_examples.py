@@ -22,7 +22,7 @@ def _taper(v: np.ndarray) -> np.ndarray:
 
 
 def _detection(kz: np.ndarray, kr: np.ndarray) -> np.ndarray:
-    """Narrower in kz where kr is small, but no missing cone: its light would leave small volumes."""
+    """No missing cone, only narrower in kz there: such light would leave small volumes."""
     width = AXIAL * (0.8 + 0.2 * np.sin(np.pi * np.clip(kr / CUTOFF, 0, 1)))
     return _taper(kr / CUTOFF) * _taper(kz / width)
 
@@ -68,8 +68,7 @@ def volume_frames(grid: VolumeGrid, pattern: PatternFit, points) -> np.ndarray:
     The stage has carried an emitter to ``(y, x) − shear · z_i`` of the camera when plane i is
     taken; the light stays with the camera.
     """
-    ky, kx = np.fft.fftfreq(grid.shape[1], grid.pixel_um), np.fft.fftfreq(grid.shape[2], grid.pixel_um)
-    ky, kx = ky[:, None], kx[None, :]
+    ky, kx = grid.lateral.frequencies_per_um()
     kr = np.hypot(ky, kx)
     kz, step = np.linspace(-1.6, 1.6, 81, retstep=True)
     transfers = [h(m, kz, kr[..., None]) for m in range(3)]

@@ -104,3 +104,24 @@ def test_adjoint(shape, to_library):
         right = np.vdot(to_numpy(frames).astype(float), two)
         assert abs(left - right) < 1e-5 * np.linalg.norm(one) * np.linalg.norm(to_numpy(image))
         assert np.linalg.norm(two) > 0
+
+
+def test_otf_must_fit_the_frames():
+    volume, plane = VolumeGrid((6, 24, 24), 0.1, 0.2), Grid((24, 24), 0.1)
+    with pytest.raises(InputError, match="different numbers of axes"):
+        Reconstructor(
+            make_volume_pattern(volume), ideal_otf(), volume, frame_variance_e2=1.0,
+            regularization=None,
+        )  # fmt: skip
+    with pytest.raises(InputError, match="different numbers of axes"):
+        Reconstructor(
+            make_volume_pattern(volume), volume_otf(), plane, frame_variance_e2=1.0,
+            regularization=None,
+        )  # fmt: skip
+    with pytest.raises(InputError, match="does not know all orders"):
+        Reconstructor(
+            make_volume_pattern(volume), volume_otf(2), volume, frame_variance_e2=1.0,
+            regularization=None,
+        )  # fmt: skip
+    with pytest.raises(UsageError, match="Attenuation is for planes"):
+        build(volume, attenuation=Attenuation(0.9, 0.5))
