@@ -1,19 +1,34 @@
-"""Random data sets on which verdicts are calibrated: what a microscope may deliver, and worse."""
+"""Random data sets on which verdicts are calibrated: what a microscope may deliver, and worse.
+
+The mixture is fixed: set number n is the same in every run. See :func:`draw` for its shares.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from simrecon.model.camera import Camera
 from simrecon.model.optics import Optics
 from simrecon.model.psf import DetectionOTF
+from simrecon.model.stack import SimStack
 from simrecon.physics.otf import theoretical_otf
-from simrecon.physics.simulate import fine_field, simulate
+from simrecon.physics.simulate import Truth, fine_field, simulate
 from simrecon.recon.preprocess import raw_variance
 
-KINDS = ("filaments", "rings", "blobs", "beads", "mixed", "sparse", "periodic")
+KINDS = {
+    "filaments": 0.24, "rings": 0.17, "blobs": 0.16, "beads": 0.15, "mixed": 0.16,
+    "sparse": 0.06, "periodic": 0.06,
+}  # fmt: skip
+"""Phantoms of the simulator; a single filament; a grating with nearly the pattern's period."""
+PERIODS = {"inside": 0.7, "cut-off": 0.18, "nyquist": 0.12}
+"""Pattern at 0.6–0.97 of the cut-off, at 0.97–1.12 of it (TIRF), or of 2.05–2.2 pixels."""
+FAULTS = {"none": 0.88, "order": 0.04, "dark": 0.03, "one dark": 0.05}
+"""Frames in a wrong order; no pattern at all; none in one direction."""
+TOLD = {"right": 0.55, "na 3 %": 0.2, "na 7 %": 0.1, "emission 5 %": 0.15}
+"""How wrong the optics are that the fit is told, to either side."""
 READ_NOISE_E = 1.5
 FINE = 2
 """Object pixels per camera pixel: the band of detection plus pattern stays below their Nyquist."""
@@ -25,11 +40,13 @@ class VerdictSet:
 
     Attributes
     ----------
+    stack, truth : SimStack, Truth
+        As simulated, in the right order.
     frames_e, variance_e2 : ndarray (A, P, Y, X)
         `variance_e2` is None where the fit has to measure the noise.
     pixel_um : float
     otf : DetectionOTF
-        What the fit is told; its NA may be off by some per cent.
+        What the fit is told.
     frequency_per_um : list of (fy, fx) or None
         True frequency per direction; None where there is no pattern to be found.
     modulation : list of float
@@ -39,6 +56,8 @@ class VerdictSet:
         How the set was made, JSON-ready.
     """
 
+    stack: SimStack
+    truth: Truth
     frames_e: np.ndarray
     variance_e2: np.ndarray | None
     pixel_um: float
@@ -47,38 +66,41 @@ class VerdictSet:
     modulation: list[float]
     expected_frequency_per_um: float | None
     expected_angles_rad: list[float] | None
-    settings: dict
+    settings: dict[str, Any]
 
 
 def draw(seed: int) -> VerdictSet:
-    """Data set number `seed`."""
-    rng = np.random.default_rng([20, seed])
-    kind = str(rng.choice(KINDS, p=(0.24, 0.14, 0.14, 0.14, 0.14, 0.1, 0.1)))
-    size = int(rng.choice([128, 160, 192, 256]))
-    pixel_um = float(rng.choice([0.065, 0.08]))
+    """Data set number `seed`.
+
+    192² or 256² pixels; 20 to 1000 photo-electrons at the peak (evenly in the logarithm);
+    modulation 0.15 to 0.9 per direction, in an eighth of the sets 0.03 to 0.2; shares of `KINDS`,
+    `PERIODS`, `FAULTS` and `TOLD`; three or five phases; unequal steps and lamps, bleaching,
+    background, haze; noise told (70 %) or measured; in some sets a period or angles are expected.
+    """
+    rng = np.random.default_rng([21, seed])
+    kind, case, fault, told = (_pick(rng, shares) for shares in (KINDS, PERIODS, FAULTS, TOLD))
+    size = int(rng.choice([192, 256], p=(0.6, 0.4)))
     optics = Optics(na=float(rng.uniform(1.2, 1.45)), emission_nm=float(rng.uniform(500, 620)))
-    cutoff = 2e3 * optics.na / optics.emission_nm
-    frequency = min(float(rng.uniform(0.55, 1.1)) * cutoff, 0.49 / pixel_um)
-    peak_e = float(np.exp(rng.uniform(np.log(10), np.log(1000))))
-    modulation = np.exp(rng.uniform(np.log(0.05), np.log(0.9), 3))
-    fault = str(rng.choice(["none", "order", "dark", "one dark"], p=(0.78, 0.08, 0.06, 0.08)))
+    frequency, pixel_um = _period(case, 2e3 * optics.na / optics.emission_nm, rng)
+    peak_e = _log_uniform(rng, 20.0, 1000.0)
+    dim = rng.random() < 0.125
+    modulation = [_log_uniform(rng, *((0.03, 0.2) if dim else (0.15, 0.9))) for _ in range(3)]
     if fault == "dark":
-        modulation[:] = 0.0
+        modulation = [0.0] * 3
     if fault == "one dark":
         modulation[int(rng.integers(3))] = 0.0
-    phases = int(rng.choice([3, 5], p=(0.8, 0.2)))
-    first_angle = float(rng.uniform(-np.pi, np.pi))
-    settings = {
+    phases = int(rng.choice([3, 5], p=(0.85, 0.15)))
+    making = {
         "peak_e": peak_e,
         "phases": phases,
         "period_um": 1.0 / frequency,
-        "modulation": modulation.tolist(),
-        "first_angle_rad": first_angle,
+        "modulation": modulation,
+        "first_angle_rad": float(rng.uniform(-np.pi, np.pi)),
         "phase_jitter_rad": float(rng.choice([0.0, 0.1, 0.35])),
         "intensity_jitter": float(rng.choice([0.0, 0.03])),
         "bleaching": float(rng.choice([0.0, 0.2])),
-        "background": float(rng.choice([0.0, 0.1, 0.5])) * peak_e,
-        "haze": float(rng.choice([0.0, 0.3, 1.0])),
+        "background": float(rng.choice([0.0, 0.1, 0.5], p=(0.4, 0.4, 0.2))) * peak_e,
+        "haze": float(rng.choice([0.0, 0.3, 1.0], p=(0.5, 0.3, 0.2))),
     }
     stack, truth = simulate(
         shape=(size, size),
@@ -89,7 +111,7 @@ def draw(seed: int) -> VerdictSet:
         fine=FINE,
         kind="mixed" if kind in ("sparse", "periodic") else kind,
         fine_object=_special(kind, size, pixel_um, frequency, rng),
-        **settings,
+        **making,
     )
     frames = stack.frames_e()
     directions = truth.pattern.directions
@@ -100,22 +122,50 @@ def draw(seed: int) -> VerdictSet:
         flat = frames.reshape(-1, size, size)
         frames = np.ascontiguousarray(flat.reshape(phases, 3, size, size).swapaxes(0, 1))
         true = [None] * 3
-    told_na = optics.na * float(rng.choice([1.0, 1.0, 1.0, 0.97, 1.03]))
-    otf = theoretical_otf(Optics(na=told_na, emission_nm=optics.emission_nm), pixel_um=pixel_um)
     variance = raw_variance(frames, stack.camera) if rng.random() < 0.7 else None
-    near = frequency * float(rng.uniform(0.95, 1.05)) if rng.random() < 0.3 else None
+    near = frequency * float(rng.uniform(0.95, 1.05)) if rng.random() < 0.2 else None
     angles = [d.angle_rad + float(rng.normal(0, 0.02)) for d in directions]
     return VerdictSet(
+        stack,
+        truth,
         frames,
         variance,
         pixel_um,
-        otf,
+        theoretical_otf(_told(optics, told, rng), pixel_um=pixel_um),
         true,
-        modulation.tolist(),
+        modulation,
         near,
         angles if rng.random() < 0.1 else None,
-        {"seed": seed, "kind": kind, "size": size, "fault": fault, "na": optics.na, **settings},
+        {"seed": seed, "kind": kind, "size": size, "fault": fault, "period": case, "told": told}
+        | making,
     )
+
+
+def _pick(rng: np.random.Generator, shares: dict[str, float]) -> str:
+    return str(rng.choice(list(shares), p=list(shares.values())))
+
+
+def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+
+def _period(case: str, cutoff_per_um: float, rng: np.random.Generator) -> tuple[float, float]:
+    """Pattern frequency (cycles/µm) and pixel pitch (µm)."""
+    if case == "nyquist":
+        frequency = float(rng.uniform(0.85, 1.1)) * cutoff_per_um
+        return frequency, 1.0 / (float(rng.uniform(2.05, 2.2)) * frequency)
+    low, high = (0.6, 0.97) if case == "inside" else (0.97, 1.12)
+    frequency = float(rng.uniform(low, high)) * cutoff_per_um
+    return frequency, float(rng.choice([0.065, 0.08]))
+
+
+def _told(optics: Optics, told: str, rng: np.random.Generator) -> Optics:
+    """The optics as the user believes them to be."""
+    off = {"right": 0.0, "na 3 %": 0.03, "na 7 %": 0.07, "emission 5 %": 0.05}[told]
+    factor = 1.0 + off * float(rng.choice([-1.0, 1.0]))
+    if told.startswith("emission"):
+        return Optics(na=optics.na, emission_nm=optics.emission_nm * factor)
+    return Optics(na=min(optics.na * factor, 1.5), emission_nm=optics.emission_nm)
 
 
 def _special(

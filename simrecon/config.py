@@ -104,6 +104,11 @@ class EstimateSettings(_Section):
     angles_rad: tuple[float, ...] | None = Field(
         default=None, description="expected directions, atan2(fy, fx), rad, y downwards"
     )
+    preset: str | None = Field(
+        default=None,
+        description="known instrument ('simrecon inspect' names those that fit) whose published "
+        "pattern on_fit_failure=preset uses, where period_um and angles_rad are not given",
+    )
     drift: Literal["auto", "off"] = Field(
         default="auto",
         description="auto: motion of the sample between frames is measured and corrected",
@@ -170,7 +175,10 @@ class ReconstructionSettings(_Section):
     )
     variance: bool = Field(default=True, description="propagate the raw noise into a variance map")
     on_fit_failure: Literal["stop", "preset", "widefield"] = Field(
-        default="stop", description="what happens when the pattern cannot be fitted"
+        default="stop",
+        description="what happens when the pattern cannot be fitted: stop; preset: phases and "
+        "modulation are fitted at the nominal frequencies (period_um or the excitation NA, "
+        "angles_rad, or those of the instrument named by preset); widefield: the widefield picture",
     )
     device: str = Field(
         default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="where to compute"

@@ -11,8 +11,12 @@ from simrecon.config import EstimateSettings, Settings
 from simrecon.errors import UsageError
 from simrecon.estimate.drift import DRIFT_NOTE
 from simrecon.estimate.local_pattern import LOCAL_NOTE
-from simrecon.model.pattern import DirectionPattern, PatternFit
+from simrecon.model.pattern import DirectionPattern, PatternFit, line_distance_rad
 from simrecon.model.stack import SimStack
+from simrecon.presets import ANGLE_TOLERANCE_RAD, Preset, find_preset
+
+SAME_LINES_RAD = math.radians(1.0)
+"""Published directions that differ by less are one set, written with other signs."""
 
 
 def as_given(pattern: PatternFit, chosen: EstimateSettings) -> PatternFit:
@@ -56,24 +60,37 @@ def largest_drift_um(pattern: PatternFit) -> float:
     return max((math.hypot(*u) for d in pattern.directions for u in d.drift_um), default=0.0)
 
 
-def preset_pattern(stack: SimStack, settings: Settings, channel: int) -> PatternFit:
-    """Nominal pattern (frequencies only) from the settings, for ``on_fit_failure = preset``.
+def preset_pattern(
+    stack: SimStack, settings: Settings, channel: int, fit: PatternFit
+) -> PatternFit:
+    """Nominal pattern (frequencies only), for ``on_fit_failure = preset``.
+
+    Period and angles are those of the settings, or of the instrument that they name. Of several
+    alignments published for it, the one is taken that `fit` (the failed one) agrees with in the
+    directions that did not fail.
 
     Raises
     ------
     UsageError
-        When period or directions are not known.
+        When there is no such instrument, or period or directions are not known.
     """
-    angles = settings.estimate.angles_rad
+    chosen = settings.estimate
+    preset = None if chosen.preset is None else find_preset(chosen.preset)
     frequency = stack.optics[channel].pattern_frequency_per_um
-    if settings.estimate.period_um is not None:
-        frequency = 1.0 / settings.estimate.period_um
+    if chosen.period_um is not None:
+        frequency = 1.0 / chosen.period_um
+    elif frequency is None and preset is not None and preset.period_um is not None:
+        frequency = 1.0 / preset.period_um
+    angles = chosen.angles_rad
+    if angles is None and preset is not None:
+        angles = _published_angles(preset, fit)
     if angles is None or frequency is None or len(angles) != stack.directions:
         raise UsageError(
             "on_fit_failure=preset needs the nominal pattern.",
             expected=f"estimate.angles_rad with {stack.directions} angles, and "
-            "estimate.period_um or --excitation-nm with --excitation-na",
-            got=f"angles_rad={angles}, frequency={frequency}",
+            "estimate.period_um or --excitation-nm with --excitation-na; or --preset with an "
+            "instrument whose pattern is published",
+            got=f"angles_rad={angles}, frequency={frequency}, preset={chosen.preset}",
             where="--on-fit-failure",
         )
     directions = tuple(
@@ -81,3 +98,34 @@ def preset_pattern(stack: SimStack, settings: Settings, channel: int) -> Pattern
         for a in angles
     )
     return PatternFit(stack.pixel_um, stack.grid.shape, directions, stack.order)
+
+
+def _published_angles(preset: Preset, fit: PatternFit) -> tuple[float, ...] | None:
+    """The only published directions that those of `fit` agree with; None: none are published."""
+    if not preset.directions_rad:
+        return None
+    seen = [None if d.verdict == "failed" else d.angle_rad for d in fit.directions]
+    fitting = [
+        nominal
+        for nominal in preset.directions_rad
+        if len(nominal) == len(seen)
+        and all(
+            angle is None or line_distance_rad(angle, n) < ANGLE_TOLERANCE_RAD
+            for angle, n in zip(seen, nominal, strict=True)
+        )
+    ]
+    apart = [
+        line_distance_rad(a, b) for one in fitting for a, b in zip(fitting[0], one, strict=True)
+    ]
+    if fitting and max(apart) < SAME_LINES_RAD:
+        return fitting[0]
+    listed = "; ".join(str(list(nominal)) for nominal in preset.directions_rad)
+    raise UsageError(
+        f"The directions published for '{preset.name}' do not settle these."
+        if fitting
+        else f"No directions published for '{preset.name}' agree with these frames.",
+        expected=f"one of {listed} rad",
+        got=f"{len(fitting)} that agree with the directions that could be fitted",
+        where="--preset",
+        hint="give them: --set estimate.angles_rad=[…]",
+    )

@@ -93,7 +93,7 @@ def choose_pattern(
     if pattern.verdict == "failed" and choice == "preset" and not vouched:
         said = "the fit failed: nominal frequencies of the preset were used"
         run.note_channel(channel.index, *pattern.notes, said)
-        preset = preset_pattern(run.stack, run.settings, channel.index)
+        preset = preset_pattern(run.stack, run.settings, channel.index, pattern)
         pattern = find_pattern(run.stack, run.settings, channel, data, preset)
         run.gates.add("pattern", "weak", f"pattern ({where}): preset used, the fit failed")
     elif pattern.verdict == "failed" and choice == "widefield":

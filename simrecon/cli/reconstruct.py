@@ -42,6 +42,7 @@ def reconstruct(
     variance: bool = False,
     psf: bool = False,
     on_fit_failure: Literal["stop", "preset", "widefield"] | None = None,
+    preset: str | None = None,
     json: bool = False,
 ) -> int:
     """Reconstruct raw 2D-SIM or TIRF-SIM frames.
@@ -77,8 +78,11 @@ def reconstruct(
     psf
         Also write the effective PSF, OUT.psf.tif.
     on_fit_failure
-        When the pattern cannot be fitted: stop, use the preset, or write the (marked) widefield
-        [default: stop].
+        When the pattern cannot be fitted: stop, fit at the nominal frequencies (preset), or write
+        the (marked) widefield [default: stop].
+    preset
+        Known instrument whose published pattern '--on-fit-failure preset' uses; 'simrecon inspect'
+        names those that fit [default: period and angles of the settings].
     json
         Write one JSON document to standard output.
     """
@@ -89,6 +93,7 @@ def reconstruct(
         max_memory_gb=memory_gb(max_memory),
         variance=variance or None,
         on_fit_failure=on_fit_failure,
+        preset=preset,
         drift=drift,
         attenuation=attenuation,
         equalise=equalise or None,

@@ -114,6 +114,11 @@ class DirectionPattern:
             if values and len(values) != len(self.phase_rad):
                 frames = len(self.phase_rad)
                 raise ValueError(f"{name} has {len(values)} entries (y, x) for {frames} frames")
+        if self.local is not None and not self.phase_rad:
+            raise ValueError(
+                "local without phase_rad: a local deviation belongs to a complete pattern (fitted "
+                "at the given frequencies, it is measured again: leave it out)"
+            )
 
     @property
     def sample_phase_rad(self) -> tuple[float, ...]:

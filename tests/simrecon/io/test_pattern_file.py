@@ -38,10 +38,14 @@ def test_bad_pattern_files(tmp_path, text):
     assert info.value.where == str(path)
 
 
+LOCAL = {"y_um": [0, 4], "x_um": [0, 4], "contrast": [[1, 1]] * 2, "phase_rad": [[0, 0.1]] * 2}
+
+
 @pytest.mark.parametrize(
     "change, text",
     [
         ({"drift_um": [[0.0, 0.1]]}, "direction 2: drift_um without phase_rad"),
+        ({"local": LOCAL}, "direction 2: local without phase_rad"),
         (
             {"modulation": [0.5], "phase_rad": [0, 1, 2], "drift_um": [[0.0, 0.1]]},
             "direction 2: drift_um has 1 entries (y, x) for 3 frames",
