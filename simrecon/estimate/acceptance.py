@@ -13,6 +13,8 @@ rivalry             0.7      0.9      at most: evidence of the next candidate ov
 correlation         0.6      0.3      noise-corrected agreement of the bands
 modulation          0.10     0.02     and at least 3 (weak: 1) of its own standard deviations
 frequency sd        0.02     0.5      at most, DFT samples
+coverage            0.2      –        :mod:`simrecon.estimate.coverage`: single lines have 0.05 to
+                                      0.11, phantoms all over the field 0.64 or more
 ==================  =======  =======  ==========================================================
 
 A direction takes its worst figure. The whole fit takes the worst direction, or ``failed`` when
@@ -38,6 +40,7 @@ PEAK_CLEAR = 9.0
 CORRELATION_OK, CORRELATION_WEAK = 0.6, 0.3
 MODULATION_OK, MODULATION_WEAK = 0.10, 0.02
 FREQUENCY_SD_OK_PX, FREQUENCY_SD_WEAK_PX = 0.02, 0.5
+COVERAGE_OK = 0.2
 MOVED_PX = 2.5
 """A fit that ends farther than this from the peak of the search has lost it."""
 MAX_OVER_CUTOFF = 1.4
@@ -65,6 +68,8 @@ class Evidence:
         DFT samples of the field.
     moved_px : float
         Distance of the fitted frequency from the peak of the search, DFT samples.
+    coverage : float
+        Extent of the sample's structure where it is narrowest, over that of a filled field.
     over_cutoff : float
         Frequency over the detection cut-off.
     """
@@ -78,6 +83,7 @@ class Evidence:
     modulation_sd: float
     frequency_sd_px: float
     moved_px: float
+    coverage: float
     over_cutoff: float
 
 
@@ -127,6 +133,14 @@ def judge(evidence: Evidence) -> tuple[Verdict, list[str]]:
         f"frequency uncertain by {evidence.frequency_sd_px:.3f} DFT samples "
         f"(ok to {FREQUENCY_SD_OK_PX:g})",
     )
+    if evidence.known != "frequency":
+        grade(
+            evidence.coverage,
+            COVERAGE_OK,
+            -np.inf,
+            f"the sample is a narrow line ({evidence.coverage:.2f} of the field's extent, ok from "
+            f"{COVERAGE_OK:g}): the frequency across it is not known",
+        )
     if evidence.moved_px > MOVED_PX:
         verdicts.append("failed")
         reasons.append(f"the fit left the search peak by {evidence.moved_px:.1f} DFT samples")

@@ -308,5 +308,6 @@ def _evidence(task: FitTask, found: Found, fitted: Fitted) -> Evidence:
         modulation_sd=fitted.errors.modulation,
         frequency_sd_px=float(np.hypot(*spread)),
         moved_px=float(np.hypot(*moved)),
+        coverage=task.coverage,
         over_cutoff=float(np.hypot(*fitted.state.frequency_per_um)) / task.cutoff_per_um,
     )

@@ -9,6 +9,7 @@ import numpy as np
 
 from simrecon.errors import InputError, UsageError
 from simrecon.estimate.band_field import BandField
+from simrecon.estimate.coverage import coverage
 from simrecon.estimate.noise import measured_noise, predicted_noise
 from simrecon.estimate.otf_table import otf_function
 from simrecon.estimate.rows import BandImages
@@ -36,6 +37,8 @@ class FitTask:
     images : BandImages
     window : FieldWindow
     cutoff_per_um : float
+    coverage : float
+        :func:`simrecon.estimate.coverage.coverage`.
     """
 
     spectra: np.ndarray
@@ -44,6 +47,7 @@ class FitTask:
     images: BandImages
     window: FieldWindow
     cutoff_per_um: float
+    coverage: float
 
     @classmethod
     def of(
@@ -60,7 +64,8 @@ class FitTask:
         variance, noise, notes = _noise(spectra, variance_e2, window, otf.cutoff_per_um, frames)
         field = BandField.on(window, otf.cutoff_per_um)
         images = BandImages.of(frames, field, otf_function(otf), spectra)
-        return cls(spectra, variance, noise, images, window, otf.cutoff_per_um), notes
+        covered = coverage(frames, variance, pixel_um, otf.cutoff_per_um)
+        return cls(spectra, variance, noise, images, window, otf.cutoff_per_um, covered), notes
 
 
 def checked_frames(frames_e: np.ndarray) -> np.ndarray:

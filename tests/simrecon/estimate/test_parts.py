@@ -208,6 +208,7 @@ GOOD = Evidence(
     modulation_sd=0.01,
     frequency_sd_px=0.005,
     moved_px=0.1,
+    coverage=0.9,
     over_cutoff=0.9,
 )
 
@@ -230,6 +231,8 @@ GOOD = Evidence(
         ({"frequency_sd_px": 0.2}, "weak"),
         ({"moved_px": 5.0}, "failed"),
         ({"over_cutoff": 1.6}, "failed"),
+        ({"coverage": 0.1}, "weak"),
+        ({"coverage": 0.1, "known": "frequency"}, "ok"),
     ],
 )
 def test_verdicts(change, verdict):
