@@ -18,6 +18,7 @@ _LAZY = {
     "Reconstructor": "simrecon.recon.operator",
     "reconstruct": "simrecon.pipeline",
     "simulate": "simrecon.physics.simulate",
+    "simulate_volume": "simrecon.physics.simulate_volume",
     "Settings": "simrecon.config",
 }
 __all__ = ["__version__", *_LAZY]
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from simrecon.io import read as read
     from simrecon.io import write_image as write_image
     from simrecon.physics.simulate import simulate as simulate
+    from simrecon.physics.simulate_volume import simulate_volume as simulate_volume
     from simrecon.pipeline import estimate_pattern as estimate_pattern
     from simrecon.pipeline import reconstruct as reconstruct
     from simrecon.recon.operator import Reconstructor as Reconstructor
