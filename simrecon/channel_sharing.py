@@ -21,22 +21,31 @@ def shared_patterns(
     stack: SimStack,
     settings: Settings,
     channels: Sequence[Channel],
-    given: PatternFit | None,
+    given: PatternFit | Sequence[PatternFit] | None,
     time: int = 0,
 ) -> list[PatternFit | None]:
     """What every channel is told of its pattern: `given`, or the geometry of all channels.
 
+    `given` is one for all channels, or one per channel.
+
     Raises
     ------
     UsageError
-        When a pattern is given and sharing is asked for as well.
+        When a pattern is given and sharing is asked for as well, or not one per channel.
     InputError
         When an excitation wavelength is not known.
     QualityError
         When the channels' patterns do not scale with the wavelength.
     """
     if not shares_channels(settings, len(channels)):
-        return [given] * len(channels)
+        if given is None or isinstance(given, PatternFit):
+            return [given] * len(channels)
+        if len(given) != len(stack.optics):
+            raise UsageError(
+                "There must be one pattern, or one per channel.",
+                expected=f"1 or {len(stack.optics)}", got=str(len(given)), where="--pattern",
+            )  # fmt: skip
+        return [given[channel.index] for channel in channels]
     if given is not None:
         raise UsageError(
             "A given pattern belongs to one wavelength; channels cannot share it.",

@@ -11,7 +11,10 @@ from simrecon.config import EstimateSettings, Settings
 from simrecon.errors import UsageError
 from simrecon.estimate.drift import DRIFT_NOTE
 from simrecon.estimate.local_pattern import LOCAL_NOTE
-from simrecon.model.pattern import DirectionPattern, PatternFit, line_distance_rad
+from simrecon.estimate.nominal import nominal_direction
+from simrecon.estimate.prior import KnownSteps
+from simrecon.model.pattern import DirectionPattern, PatternFit, line_distance_rad, worst
+from simrecon.model.psf import DetectionOTF
 from simrecon.model.stack import SimStack
 from simrecon.presets import ANGLE_TOLERANCE_RAD, Preset, find_preset
 
@@ -53,6 +56,76 @@ def as_given(pattern: PatternFit, chosen: EstimateSettings) -> PatternFit:
     kept = [text for text in pattern.notes if not any(mark in text for mark in stale)]
     notes = (*(f"from the pattern file: {text}" for text in kept), *told)
     return replace(pattern, directions=directions, notes=notes)
+
+
+STEP_SD_RAD = 0.02
+"""How well given phase steps repeat where nothing is said of it (1.1°). Chosen: between a piezo of
+1 nm on 200 nm (1.8°) and a display, which repeats exactly."""
+
+
+def known_steps(
+    given: PatternFit | None, moving: PatternFit | None = None
+) -> list[KnownSteps | None] | None:
+    """Phase steps of a given pattern, for frames that have been put to rest.
+
+    Parameters
+    ----------
+    given : PatternFit or None
+    moving : PatternFit or None
+        The pattern of these frames with the drift that was undone: there the steps on the sample
+        are the instrument's plus ``2π p·drift``.
+    """
+    if given is None or not any(d.phase_step_rad for d in given.directions):
+        return None
+    found: list[KnownSteps | None] = []
+    for number, d in enumerate(given.directions):
+        if not d.phase_step_rad:
+            found.append(None)
+            continue
+        steps = np.asarray(d.phase_step_rad)
+        if moving is not None and moving.directions[number].drift_um:
+            drift = np.asarray(moving.directions[number].drift_um)
+            steps = steps + 2 * np.pi * drift @ np.asarray(d.frequency_per_um)
+        sd = np.asarray(d.phase_step_sd_rad or (STEP_SD_RAD,) * steps.size)
+        found.append(KnownSteps(steps, sd))
+    return found
+
+
+def insisted(
+    fit: PatternFit,
+    given: PatternFit,
+    frames_e: np.ndarray,
+    variance_e2: np.ndarray,
+    otf: DetectionOTF,
+) -> PatternFit:
+    """A fit at frequencies that were given: never better than doubtful where data do not confirm.
+
+    Somebody vouches for the frequencies, so a direction that would have failed does not stop the
+    work: the given (or else equal) phase steps are assumed there, it counts as much as its
+    modulation says (next to nothing, if that is near 0), its own verdict stays, and the overall
+    verdict is "weak". So it is where the given pattern itself is doubtful.
+    """
+    steps = [d.phase_step_rad for d in given.directions]
+    what = "frequencies and phase steps" if any(steps) else "frequencies"
+    told = [f"from the pattern file: {text}" for text in given.notes] if any(steps) else []
+    notes = [*fit.notes, f"{what} taken from the given pattern", *told]
+    if fit.verdict != "failed":
+        return replace(fit, verdict=worst([fit.verdict, given.verdict]), notes=tuple(notes))
+    failed = [str(i + 1) for i, d in enumerate(fit.directions) if d.verdict == "failed"]
+    notes.append(
+        f"the data do not confirm the given frequency of direction(s) {', '.join(failed)}: "
+        f"{'the given' if any(steps) else 'equal'} phase steps are assumed there"
+    )
+    mean_e = float(frames_e.mean(dtype=np.float64))
+    directions = tuple(
+        nominal_direction(
+            frames_e[i], variance_e2[i], fit.pixel_um, otf, d, mean_e, steps_rad=steps[i]
+        )
+        if d.verdict == "failed"
+        else d
+        for i, d in enumerate(fit.directions)
+    )
+    return replace(fit, directions=directions, verdict="weak", notes=tuple(notes))
 
 
 def largest_drift_um(pattern: PatternFit) -> float:

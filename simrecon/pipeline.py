@@ -54,7 +54,7 @@ def reconstruct(
     settings: Settings | ReconstructionSettings | None = None,
     *,
     otf: DetectionOTF | Sequence[DetectionOTF] | None = None,
-    pattern: PatternFit | None = None,
+    pattern: PatternFit | Sequence[PatternFit] | None = None,
     progress: Progress | None = None,
 ) -> Result:
     """Reconstruct every time point, channel and plane of a stack.
@@ -67,8 +67,9 @@ def reconstruct(
         None: defaults.
     otf : DetectionOTF, sequence of them (one per channel) or None
         None: theoretical, from the stack's optics.
-    pattern : PatternFit or None
-        None: fitted. Complete: used as it is. With frequencies only: the rest is fitted.
+    pattern : PatternFit, sequence of them (one per channel) or None
+        None: fitted. Complete: used as it is. With frequencies (and phase steps) only: the rest is
+        fitted.
     progress : callable, optional
         See :class:`simrecon.result.Progress`.
 
@@ -90,7 +91,8 @@ def reconstruct(
     device = backend.select_device(settings.reconstruction.device)
     run = Run(stack, settings, device, progress or no_progress)
     if pattern is not None:
-        run.pattern_source = "complete" if pattern.complete else "frequencies"
+        given = [pattern] if isinstance(pattern, PatternFit) else pattern
+        run.pattern_source = "complete" if all(p.complete for p in given) else "frequencies"
     expected_cost = plan(stack, settings)
     run.note(*stack.notes, *check_frames(stack.data))
     qc_gates.gate_saturation(run.gates, *saturation(stack.data))
@@ -116,7 +118,7 @@ def estimate_pattern(
     otf: DetectionOTF | Sequence[DetectionOTF] | None = None,
     settings: Settings | None = None,
     *,
-    pattern: PatternFit | None = None,
+    pattern: PatternFit | Sequence[PatternFit] | None = None,
     time: int = 0,
     channel: int = 0,
 ) -> PatternFit:
@@ -153,9 +155,11 @@ def estimate_pattern(
     data = pattern_acquisition(stack, settings, prepared, time)
     if settings.estimate.share_channels:
         every = [prepare_channel(stack, c, settings, otf) for c in range(stack.data.shape[1])]
-        pattern = shared_patterns(stack, settings, every, pattern, time)[channel]
+        given = shared_patterns(stack, settings, every, pattern, time)[channel]
+    else:
+        (given,) = shared_patterns(stack, settings, [prepared], pattern, time)
     among = shares_channels(settings, len(stack.optics))
-    fit = find_pattern(stack, settings, prepared, data, pattern, shared=among)
+    fit = find_pattern(stack, settings, prepared, data, given, shared=among)
     return replace(fit, notes=(*fit.notes, *notes, *prepared.notes))
 
 

@@ -13,9 +13,8 @@ from simrecon.config import Settings
 from simrecon.errors import InputError, QualityError, UsageError
 from simrecon.estimate import estimate_pattern
 from simrecon.estimate.drift import correct_drift, without_drift
-from simrecon.estimate.nominal import nominal_direction
 from simrecon.estimate.unevenness import Unevenness
-from simrecon.given_pattern import as_given
+from simrecon.given_pattern import as_given, insisted, known_steps
 from simrecon.model.camera import Camera
 from simrecon.model.noise import FrameNoise
 from simrecon.model.optics import Optics
@@ -307,9 +306,10 @@ def find_pattern(
     """Take a complete given pattern, or fit what is not given.
 
     A given pattern with frequencies only has phases, intensities and modulations fitted at
-    those frequencies; without any pattern everything is fitted. `shared` says that the given
-    frequencies come from the channels' own data: nobody vouches for them, and a fit that fails
-    stays failed. The mean of several acquisitions has no drift of its own.
+    those frequencies, with phase steps one phase per direction; without any pattern everything is
+    fitted. `shared` says that the given frequencies come from the channels' own data: nobody
+    vouches for them, and a fit that fails stays failed. The mean of several acquisitions has no
+    drift of its own.
     """
     optics = stack.optics[channel.index]
     if given is not None:
@@ -335,9 +335,13 @@ def find_pattern(
         order=stack.order,
         local=settings.estimate.local,
     )
-    fit = fit_to(data.frames_e)
+    fit = fit_to(data.frames_e, known_steps=known_steps(given))
+
+    def refit(frames_e: np.ndarray, moving: PatternFit) -> PatternFit:
+        return fit_to(frames_e, known_steps=known_steps(given, moving))
+
     if settings.estimate.drift == "auto":
-        fit = correct_drift(data.frames_e, data.variance_e2, fit, channel.otf, fit_to)
+        fit = correct_drift(data.frames_e, data.variance_e2, fit, channel.otf, refit)
         if settings.estimate.share_pattern and stack.data.shape[0] * stack.data.shape[4] > 1:
             fit = without_drift(fit)
     if given is None:
@@ -350,7 +354,7 @@ def find_pattern(
     if shared:
         note = "frequencies shared with the other channels"
         return replace(fit, notes=(*fit.notes, note))
-    return insisted(fit, data, channel.otf)
+    return insisted(fit, given, data.frames_e, data.variance_e2, channel.otf)
 
 
 def tirf_frequencies(optics: Optics) -> tuple[float, float]:
@@ -376,31 +380,6 @@ def tirf_frequencies(optics: Optics) -> tuple[float, float]:
             )
     wavelength_um = 1e-3 * (optics.excitation_nm or 0.93 * optics.emission_nm)
     return 2.0 * index / wavelength_um, 2.0 * optics.na / wavelength_um
-
-
-def insisted(fit: PatternFit, data: Acquisition, otf: DetectionOTF) -> PatternFit:
-    """A fit at frequencies that were given: never better than doubtful where data do not confirm.
-
-    Somebody vouches for the frequencies, so a direction that would have failed does not stop the
-    work: equal phase steps are assumed there, it counts as much as its modulation says (next to
-    nothing, if that is near 0), its own verdict stays, and the overall verdict is "weak".
-    """
-    notes = [*fit.notes, "frequencies taken from the given pattern"]
-    if fit.verdict != "failed":
-        return replace(fit, notes=tuple(notes))
-    failed = [str(i + 1) for i, d in enumerate(fit.directions) if d.verdict == "failed"]
-    notes.append(
-        f"the data do not confirm the given frequency of direction(s) {', '.join(failed)}: equal "
-        "phase steps are assumed there"
-    )
-    mean_e = float(data.frames_e.mean(dtype=np.float64))
-    directions = tuple(
-        nominal_direction(data.frames_e[i], data.variance_e2[i], fit.pixel_um, otf, d, mean_e)
-        if d.verdict == "failed"
-        else d
-        for i, d in enumerate(fit.directions)
-    )
-    return replace(fit, directions=directions, verdict="weak", notes=tuple(notes))
 
 
 def check_frequency(frequency_per_um: float, otf: DetectionOTF, what: str) -> None:
@@ -443,6 +422,9 @@ def check_pattern(pattern: PatternFit, stack: SimStack, otf: DetectionOTF) -> No
             refuse("number of phases", stack.phases, phases)
         if pattern.shape != stack.grid.shape:
             refuse("size of the field (phases refer to it)", stack.grid.shape, pattern.shape)
+    steps = sorted({len(d.phase_step_rad) for d in pattern.directions} - {0})
+    if steps not in ([], [stack.phases]):
+        refuse("number of phase steps", stack.phases, steps)
     for number, direction in enumerate(pattern.directions):
         check_frequency(
             float(np.hypot(*direction.frequency_per_um)), otf, f"pattern of direction {number + 1}"

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from simrecon.backend import select_device
 from simrecon.config import Settings
-from simrecon.io import check_overwrite, read, read_otf, read_pattern, write_raw
+from simrecon.io import check_overwrite, read, read_otf, read_patterns, write_raw
 from simrecon.io.reader import expand_paths
 from simrecon.model.stack import SimStack
 from simrecon.provenance import describe_files
@@ -87,7 +87,7 @@ def sim(
     }
     given: dict[str, Any] = {
         "otf": None if otf is None else read_otf(otf, stack.optics[0]),
-        "pattern": None if pattern is None else read_pattern(pattern),
+        "pattern": None if pattern is None else read_patterns(pattern, stack.optics),
         "resume": resume,
     }
     title = paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more"

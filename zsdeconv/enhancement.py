@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time as clock
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,7 +95,7 @@ def enhance(
     *,
     engine: Settings | None = None,
     otf: DetectionOTF | None = None,
-    pattern: PatternFit | None = None,
+    pattern: PatternFit | Sequence[PatternFit] | None = None,
     time: int | None = None,
     channel: int | None = None,
     plane: int | None = None,

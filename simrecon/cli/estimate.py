@@ -13,7 +13,7 @@ from simrecon.cli.outputs import check_output
 from simrecon.cli.reconstruct import load_otfs
 from simrecon.cli.text import pattern_lines
 from simrecon.errors import UsageError
-from simrecon.io import read, read_pattern, write_pattern
+from simrecon.io import read, read_patterns, write_pattern
 from simrecon.io.reader import expand_paths
 from simrecon.shell import EXIT_OK, EXIT_QUALITY, Reporter
 from simrecon.shell_options import FileOptions, side_inputs
@@ -45,7 +45,7 @@ def estimate(
     otf
         Measured OTF or PSF file [default: theoretical].
     pattern
-        Pattern file with frequencies only: the rest is fitted at them.
+        Pattern file with frequencies only, or a record of 'simcal pattern': the rest is fitted.
     drift
         Motion of the sample between frames: measured and corrected, or off [default: auto].
     time
@@ -61,7 +61,7 @@ def estimate(
     if output is not None:
         _check_output(output, [*expand_paths(files), *side_inputs(file, settings, otf, pattern)])
     stack = read(files, mode=settings.reconstruction.mode, **settings.reader_overrides())
-    given = None if pattern is None else read_pattern(pattern)
+    given = None if pattern is None else read_patterns(pattern, stack.optics)
     fit = pipeline.estimate_pattern(
         stack, load_otfs(otf, stack), settings, pattern=given, time=time, channel=channel
     )

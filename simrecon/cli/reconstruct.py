@@ -14,7 +14,7 @@ from simrecon.cli.outputs import check_output, write_result
 from simrecon.cli.text import direction_line
 from simrecon.config import Settings
 from simrecon.errors import UsageError
-from simrecon.io import read, read_otf, read_pattern
+from simrecon.io import read, read_otf, read_patterns
 from simrecon.io.reader import expand_paths
 from simrecon.model.psf import DetectionOTF
 from simrecon.model.stack import SimStack
@@ -58,7 +58,9 @@ def reconstruct(
     otf
         Measured OTF or PSF file, one or one per channel [default: theoretical].
     pattern
-        Pattern file of 'simrecon estimate', or one with frequencies only [default: fitted].
+        Pattern file of 'simrecon estimate', one with frequencies only, or a record of 'simcal
+        pattern' (.h5): frequencies and phase steps are the record's, the common phase and the
+        contrast are fitted [default: all fitted].
     drift
         Motion of the sample between frames: measured and corrected, or off [default: auto].
     method
@@ -107,7 +109,7 @@ def reconstruct(
     start = time.perf_counter()
     stack = read(files, mode=settings.reconstruction.mode, **settings.reader_overrides())
     otfs = load_otfs(otf, stack)
-    given = None if pattern is None else read_pattern(pattern)
+    given = None if pattern is None else read_patterns(pattern, stack.optics)
     report.say(pipeline.plan(stack, settings).to_text())
     with report.progress() as progress:
         result = pipeline.reconstruct(stack, settings, otf=otfs, pattern=given, progress=progress)
@@ -115,6 +117,7 @@ def reconstruct(
         **result.provenance,
         "inputs": describe_files(paths),
         "otf_files": describe_files(otf or ()),
+        "pattern_files": describe_files([pattern] if pattern else ()),
         "command": command_line("simrecon"),
         "reader": {"metadata": dict(stack.metadata), "order": stack.order,
                    "flipped_y": stack.flipped_y, "notes": list(stack.notes)},

@@ -38,7 +38,7 @@ NON_RIGID_PX, NON_RIGID_CHI2 = 0.2, 4.0
 _TAPER = 0.2
 _TILES = 3
 
-Refit = Callable[[np.ndarray], PatternFit]
+Refit = Callable[[np.ndarray, PatternFit], PatternFit]
 
 
 DRIFT_NOTE = "the sample moved during the acquisition"
@@ -85,7 +85,8 @@ def correct_drift(
     fit : PatternFit
         Of these frames, or of others of the same instrument; without drift.
     refit : callable or None
-        Fits the pattern of frames at rest; None: the instrument's phases are known and stay.
+        Fits the pattern of frames at rest, given the moving pattern that they had; None: the
+        instrument's phases are known and stay.
 
     Returns
     -------
@@ -106,7 +107,7 @@ def correct_drift(
         if settled and (refitted or refit is None):
             break
         if refit is not None and step < REFIT_PX * fit.pixel_um:
-            again = refit(frames_at_rest(frames_e, current))
+            again = refit(frames_at_rest(frames_e, current), current)
             if again.verdict == "failed":
                 return _judged(current, found, settled=False)
             current, refitted = _attached(_of_instrument(again, current), found), refitted + 1

@@ -17,6 +17,7 @@ from simrecon.estimate.frequency import CarrierSearch
 from simrecon.estimate.joint import JointFit, fit_jointly
 from simrecon.estimate.local_pattern import Correction, Deviation, LocalChoice, find_deviation
 from simrecon.estimate.overlap import mismatch_chi2, overlap
+from simrecon.estimate.prior import KnownSteps
 from simrecon.estimate.search import Found, carrier_at, find_carrier, search_region
 from simrecon.estimate.task import FitTask, checked_angles, checked_frames
 from simrecon.estimate.uncertainty import covariance, direction_errors
@@ -35,6 +36,7 @@ def estimate_pattern(
     expected_frequency_per_um: float | None = None,
     expected_angles_rad: Sequence[float] | None = None,
     fixed_frequencies_per_um: Sequence[Sequence[float]] | None = None,
+    known_steps: Sequence[KnownSteps | None] | None = None,
     order: str = "PA",
     local: LocalChoice = "auto",
 ) -> PatternFit:
@@ -59,6 +61,9 @@ def estimate_pattern(
         wrong is then said in a note.
     fixed_frequencies_per_um : sequence of (fy, fx), optional
         Frequencies that are known: only phases, intensities and modulations are fitted.
+    known_steps : sequence of KnownSteps or None
+        Phase steps that are known too: of the phases only one per direction is then free, the
+        others as far as the steps are uncertain. Used with `fixed_frequencies_per_um`.
     order : str
         Acquisition order of the file, for the record.
     local : {"auto", "off", "on"}
@@ -83,7 +88,7 @@ def estimate_pattern(
     task, notes = FitTask.of(frames, pixel_um, otf, variance_e2)
     search = CarrierSearch(task.spectra, task.window, otf.cutoff_per_um)
     fixed = fixed_frequencies_per_um
-    found, shared, settled = _search(task, search, expected, fixed)
+    found, shared, settled = _search(task, search, expected, fixed, known_steps)
     if expected.given and fixed is None and not all(map(clear, found)):
         free = _search(task, search, expected.none, None)
         if sum(map(clear, free[0])) > sum(map(clear, found)):
@@ -176,16 +181,18 @@ def _search(
     search: CarrierSearch,
     expected: Expectation,
     fixed: Sequence[Sequence[float]] | None,
+    steps: Sequence[KnownSteps | None] | None = None,
 ) -> tuple[list[Found], list[tuple[int, int]], list[str]]:
     """Carriers, pairs of directions that share one, and notes."""
     test = CoherenceTest(task.images, task.noise)
     if fixed is not None:
-        return [carrier_at(search, test, d, f) for d, f in enumerate(fixed)], [], []
+        known = steps or [None] * len(fixed)
+        return [carrier_at(search, test, d, f, known[d]) for d, f in enumerate(fixed)], [], []
     found = []
     for d, angle in enumerate(expected.angles_rad):
         region = search_region(task.cutoff_per_um, expected.frequency_per_um, angle)
-        known: Known = "nothing" if angle is None else "angle"
-        found.append(find_carrier(search, test, d, region, known))
+        told: Known = "nothing" if angle is None else "angle"
+        found.append(find_carrier(search, test, d, region, told))
     found, settled = agree(found)
     shared = shared_carriers(search, found)
     if shared:
@@ -263,7 +270,11 @@ def _fit_usable(
     mean = float(np.mean([s.intensity for s in states]))
     states = [replace(s, intensity=s.intensity / mean) for s in states]
     fit = fit_jointly(
-        task.images.only(usable), task.variance_e2[usable], states, fit_frequency=not fixed
+        task.images.only(usable),
+        task.variance_e2[usable],
+        states,
+        fit_frequency=not fixed,
+        steps=[found[d].steps for d in usable],
     )
     average = task.variance_e2[usable].mean(axis=(0, 1))
     matrix = covariance(

@@ -20,7 +20,7 @@ from simrecon.estimate.minimise import minimise
 from simrecon.estimate.mixing import DirectionState
 from simrecon.estimate.noise import noise_moments
 from simrecon.estimate.overlap import overlap
-from simrecon.estimate.prior import Prior
+from simrecon.estimate.prior import KnownSteps, Prior
 from simrecon.estimate.redundancy import Redundancy
 from simrecon.estimate.rows import BandImages
 from simrecon.estimate.window import FieldWindow
@@ -71,6 +71,7 @@ def fit_jointly(
     states: Sequence[DirectionState],
     *,
     fit_frequency: bool = True,
+    steps: Sequence[KnownSteps | None] = (),
     iterations: int = 24,
     tolerance_px: float = 1e-3,
 ) -> JointFit:
@@ -86,13 +87,15 @@ def fit_jointly(
         Start values; intensities are relative to a mean of 1 over all frames.
     fit_frequency : bool
         False keeps the frequencies of `states`.
+    steps : sequence of KnownSteps or None
+        Phase steps that are known, one per direction, or empty.
     iterations : int
         Most iterations.
     tolerance_px : float
         Stop when no frequency moves more than this (DFT samples; phases: half turns).
     """
     window, current = images.field.window, list(states)
-    prior = Prior.about(current, window)
+    prior = Prior.about(current, window, steps)
     rows = demodulate(images, variance_e2, current, corrected=False)
     coupled, corrected, step = True, False, np.inf
     for number in range(iterations):

@@ -36,7 +36,7 @@ class _Problem:
     def value(self, at: _Point) -> float:
         c = self.gram.model.coefficients(at.parameters, at.frequency_per_um)
         away = self.prior.offset(at.parameters, at.frequency_per_um)
-        held_back = 0.5 * float(np.sum(away**2 * self.prior.precision))
+        held_back = 0.5 * float(np.sum(away * self.prior.force(away)))
         value = float(np.real(np.conj(c) @ self.matrix @ c)) + held_back
         if self.gram.redundancy is not None:
             value += self.gram.redundancy.value(at.parameters)
@@ -53,8 +53,8 @@ class _Problem:
             extra, curvature = self.gram.redundancy.system(at.parameters)
             gradient, hessian = gradient + extra, hessian + curvature
         away = self.prior.offset(at.parameters, at.frequency_per_um)
-        gradient += (away * self.prior.precision).ravel()
-        hessian += np.diag(np.tile(self.prior.precision, len(at.parameters)))
+        gradient += self.prior.force(away).ravel()
+        hessian += self.prior.matrix
         gradient, hessian = pin_intensity(
             gradient, hessian, len(at.parameters), model.phases, coupled=self.gram.coupled
         )

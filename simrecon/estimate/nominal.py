@@ -1,13 +1,14 @@
-"""A direction whose frequency is vouched for but whose phases the data cannot tell: equal steps.
+"""A direction whose frequency is vouched for but whose phases the data cannot tell: known steps.
 
-With steps of 2π/P taken for granted and intensities from the frames' sums, one global phase and
-the modulation are left. Both follow from the overlap of the separated bands: with
+With the steps, given or 2π/P, taken for granted and intensities from the frames' sums, one global
+phase and the modulation are left. Both follow from the overlap of the separated bands: with
 ``B_1(k) = a H(k + p) S(k)`` and ``B_0(k) = H(k) S(k)``, least squares give
 ``a = Σ B_1 H (B_0 H_p)* / Σ |B_0 H_p|²``, the noise taken off the denominator.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -39,8 +40,10 @@ def nominal_direction(
     otf: DetectionOTF,
     guess: DirectionPattern,
     mean_e: float,
+    *,
+    steps_rad: Sequence[float] = (),
 ) -> DirectionPattern:
-    """Pattern of one direction with equal phase steps at the frequency of `guess`.
+    """Pattern of one direction with known or equal phase steps at the frequency of `guess`.
 
     Parameters
     ----------
@@ -53,11 +56,13 @@ def nominal_direction(
         Its frequency and its verdict are kept.
     mean_e : float
         Mean of all frames of the stack, e: the unit of the intensities.
+    steps_rad : sequence of float
+        Known steps, one per frame; empty: equal ones.
 
     Returns
     -------
     DirectionPattern
-        Phases at the centre of pixel (0, 0); the sense of the steps is the one with the clearer
+        Phases at the centre of pixel (0, 0); the sense of equal steps is the one with the clearer
         band overlap. The modulation, in 0…1, is taken one standard deviation low: too much
         trust in a band that the data hardly show would amplify its noise.
     """
@@ -65,8 +70,8 @@ def nominal_direction(
     intensity = _relative_brightness(frames_e) * frames_e.mean(dtype=np.float64) / mean_e
     guess = replace(guess, intensity=tuple(float(g) for g in intensity))
     best: tuple[_Overlap, np.ndarray] | None = None
-    for sense in (1.0, -1.0):
-        steps = sense * 2.0 * np.pi * np.arange(phases) / phases
+    equal = 2.0 * np.pi * np.arange(phases) / phases
+    for steps in [np.asarray(steps_rad)] if steps_rad else [equal, -equal]:
         trial = replace(guess, phase_rad=tuple(float(s) for s in steps), modulation=(1.0,))
         found = _overlap(frames_e, variance_e2, pixel_um, otf, trial)
         if best is None or found.significance > best[0].significance:

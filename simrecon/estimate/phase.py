@@ -50,6 +50,12 @@ def equal_steps(coefficients: np.ndarray, sense: int) -> np.ndarray:
     -------
     ndarray (P,), float64, rad
     """
-    steps = sense * 2 * np.pi * np.arange(len(coefficients)) / len(coefficients)
-    phases: np.ndarray = steps + np.angle(np.sum(coefficients * np.exp(-1j * steps)))
+    return with_steps(
+        coefficients, sense * 2 * np.pi * np.arange(len(coefficients)) / len(coefficients)
+    )
+
+
+def with_steps(coefficients: np.ndarray, steps_rad: np.ndarray) -> np.ndarray:
+    """Phases with the given steps, (P,), and the common phase that carrier coefficients tell."""
+    phases: np.ndarray = steps_rad + np.angle(np.sum(coefficients * np.exp(-1j * steps_rad)))
     return phases

@@ -11,7 +11,8 @@ from simrecon.estimate.acceptance import NATS_WEAK, Known
 from simrecon.estimate.coherence import CoherenceTest
 from simrecon.estimate.frequency import CarrierPeak, CarrierSearch, SearchRegion
 from simrecon.estimate.mixing import DirectionState, mixing
-from simrecon.estimate.phase import equal_steps, phases_from_carrier
+from simrecon.estimate.phase import equal_steps, phases_from_carrier, with_steps
+from simrecon.estimate.prior import KnownSteps
 
 RING = (0.3, 1.15)
 """Search ring without an expected frequency, in units of the detection cut-off."""
@@ -83,12 +84,15 @@ class Found:
         What was known beforehand (:data:`simrecon.estimate.acceptance.Known`).
     settled : bool
         The other directions decided between rivals.
+    steps : KnownSteps or None
+        Phase steps that were given.
     """
 
     candidates: tuple[Candidate, ...]
     usable: bool
     known: Known
     settled: bool = False
+    steps: KnownSteps | None = None
 
     @property
     def state(self) -> DirectionState:
@@ -161,12 +165,18 @@ def carrier_at(
     test: CoherenceTest,
     direction: int,
     frequency_per_um: Sequence[float],
+    steps: KnownSteps | None = None,
 ) -> Found:
-    """Carrier of one direction at a given frequency."""
+    """Carrier of one direction at a given frequency, with phase steps that may be known."""
     fy, fx = (float(f) for f in frequency_per_um)
     peak = search.at(direction, (fy, fx))
     candidate = Candidate.at(peak, search.regression(direction), test, direction)
-    return chosen([candidate.with_equal_steps(test, direction)], "frequency")
+    if steps is None:
+        return chosen([candidate.with_equal_steps(test, direction)], "frequency")
+    phase = with_steps(peak.coefficients, steps.phase_rad)
+    state = replace(candidate.state, phase_rad=phase)
+    candidate = Candidate(peak, state, test.nats(direction, [state])[0])
+    return replace(chosen([candidate], "frequency"), steps=steps)
 
 
 def chosen(candidates: Sequence[Candidate], known: Known, *, settled: bool = False) -> Found:

@@ -74,7 +74,7 @@ def covariance(
         parameters = [s.parameters for s in states]
         hessian += gram.redundancy.system(parameters)[1]
         scores += _redundant_scores(gram.redundancy, images, parameters, blocks)
-    hessian += np.diag(np.tile(prior.precision, len(states)))
+    hessian += prior.matrix
     _, stiff = pin_intensity(
         np.zeros(hessian.shape[0]), hessian, len(states), phases, coupled=gram.coupled
     )
@@ -84,8 +84,7 @@ def covariance(
     scale = curvature_scale(stiff)
     inverse = np.linalg.pinv(stiff * np.outer(scale, scale), rcond=1e-9, hermitian=True)
     inverse *= np.outer(scale, scale)
-    own = inverse * np.sqrt(np.tile(prior.precision, len(states)))
-    total: np.ndarray = _sandwich(inverse @ scores) + own @ own.T
+    total: np.ndarray = _sandwich(inverse @ scores) + inverse @ prior.matrix @ inverse
     return total
 
 

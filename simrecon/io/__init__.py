@@ -9,12 +9,14 @@ from simrecon.io.ome_tiff import read_provenance, write_image, write_raw
 from simrecon.io.otf_files import read_otf
 from simrecon.io.otf_volume_files import read_volume_otf
 from simrecon.io.overwrite import check_overwrite
-from simrecon.io.pattern_file import read_pattern, write_pattern
+from simrecon.io.pattern_file import read_pattern, read_patterns, write_pattern
+from simrecon.io.pattern_record import PatternRecord, read_pattern_record
 from simrecon.io.reader import read, read_raw
 
 __all__ = [
     "CalibrationRecord",
     "CameraRecord",
+    "PatternRecord",
     "Quantity",
     "atomic_path",
     "check_overwrite",
@@ -23,6 +25,8 @@ __all__ = [
     "read_json",
     "read_otf",
     "read_pattern",
+    "read_pattern_record",
+    "read_patterns",
     "read_provenance",
     "read_raw",
     "read_record",

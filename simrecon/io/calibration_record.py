@@ -188,6 +188,17 @@ def _values(dataset: h5py.Dataset, where: str) -> float | np.ndarray:
     return float(value) if value.ndim == 0 else value
 
 
+def record_doubts(record: CalibrationRecord, today: date) -> tuple[str, ...]:
+    """Why a record should not be trusted blindly: weak, or past its end; for the user."""
+    found = []
+    if record.verdict != "ok":
+        text = f"The {record.kind} record is {record.verdict}: {' '.join(record.notes)}"
+        found.append(text.strip())
+    if record.expires and today > date.fromisoformat(record.expires[:10]):
+        found.append(f"The {record.kind} record expired on {record.expires[:10]}: measure again.")
+    return tuple(found)
+
+
 def write_record(path: str | os.PathLike[str], record: CalibrationRecord) -> None:
     """Write a record, atomically: an interrupted write leaves an earlier file whole.
 

@@ -19,6 +19,7 @@ from simrecon.io.calibration_record import (
     Quantity,
     malformed_record,
     read_record,
+    record_doubts,
     write_record,
 )
 from simrecon.model.camera import Camera, ScalarOrMap
@@ -57,13 +58,7 @@ class CameraRecord:
 
     def doubts(self, today: date) -> tuple[str, ...]:
         """Why the record should not be trusted blindly: weak, or past its end; for the user."""
-        record = self.record
-        found = []
-        if record.verdict != "ok":
-            found.append(f"The camera record is {record.verdict}: {' '.join(record.notes)}".strip())
-        if record.expires and today > date.fromisoformat(record.expires[:10]):
-            found.append(f"The camera record expired on {record.expires[:10]}: measure again.")
-        return tuple(found)
+        return record_doubts(self.record, today)
 
     @property
     def usable(self) -> Camera:

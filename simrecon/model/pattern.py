@@ -40,6 +40,8 @@ _DIRECTION_KEYS = frozenset(
         "rivalry",
         "drift_um",
         "drift_sd_um",
+        "phase_step_rad",
+        "phase_step_sd_rad",
         "local",
         "period_um",
         "angle_rad",
@@ -88,6 +90,9 @@ class DirectionPattern:
         Evidence for the best other carrier over that for this one.
     drift_um, drift_sd_um : tuple of (float, float), one per frame, or empty
         Displacement (y, x) of the sample in each frame from its mean place, µm; empty: none.
+    phase_step_rad, phase_step_sd_rad : tuple of float, one per frame, or empty
+        Phases that are known up to one that they have in common, and how well they repeat: only the
+        common phase is then to be fitted. They stand instead of `phase_rad`.
     local : LocalField or None
         Smooth deviation of the carrier over the field; None: the same everywhere.
     """
@@ -105,8 +110,15 @@ class DirectionPattern:
     peak_to_background: float | None = None
     drift_um: tuple[tuple[float, float], ...] = ()
     drift_sd_um: tuple[tuple[float, float], ...] = ()
+    phase_step_rad: tuple[float, ...] = ()
+    phase_step_sd_rad: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.phase_step_rad and self.phase_rad:
+            raise ValueError("phase_step_rad and phase_rad exclude each other")
+        sd = self.phase_step_sd_rad
+        if sd and (len(sd) != len(self.phase_step_rad) or min(sd) <= 0):
+            raise ValueError("phase_step_sd_rad needs a positive number for every phase step")
         for name in ("drift_um", "drift_sd_um"):
             values = getattr(self, name)
             if values and not self.phase_rad:
@@ -235,6 +247,7 @@ class PatternFit:
                     "angle_rad": d.angle_rad,
                     "verdict": d.verdict,
                     **_drift_to_dict(d),
+                    **_steps_to_dict(d),
                     **({} if d.local is None else {"local": d.local.to_dict()}),
                 }
             )
@@ -255,7 +268,8 @@ class PatternFit:
 
         Only `pixel_um`, `shape`, and per direction `frequency_per_um` are required (a
         hand-written pattern file needs no more). Without `phase_rad` and `modulation` the
-        pattern is not :attr:`complete`: they are fitted at the given frequencies.
+        pattern is not :attr:`complete`: they are fitted at the given frequencies, with
+        `phase_step_rad` only one phase per direction.
         Intensities default to 1.
 
         Raises
@@ -351,6 +365,12 @@ def _drift_to_dict(d: DirectionPattern) -> dict[str, Any]:
     return found
 
 
+def _steps_to_dict(d: DirectionPattern) -> dict[str, Any]:
+    """The optional keys, only where the steps are known instead of the phases."""
+    names = ("phase_step_rad", "phase_step_sd_rad")
+    return {name: list(getattr(d, name)) for name in names if getattr(d, name)}
+
+
 def _vectors(key: str, values: Sequence[Sequence[Any]]) -> tuple[tuple[float, float], ...]:
     """One (y, x) per frame; `key` names them in what is raised."""
     found = []
@@ -404,5 +424,7 @@ def _direction(d: dict[str, Any]) -> DirectionPattern:
         rivalry=maybe("rivalry"),
         drift_um=_vectors("drift_um", d.get("drift_um", ())),
         drift_sd_um=_vectors("drift_sd_um", d.get("drift_sd_um", ())),
+        phase_step_rad=floats("phase_step_rad"),
+        phase_step_sd_rad=floats("phase_step_sd_rad"),
         local=LocalField.from_dict(d["local"]) if d.get("local") else None,
     )
