@@ -309,6 +309,7 @@ def _result(
         extra_packages=("cupy-cuda12x", "cupy-cuda13x") if run.device.kind == "cuda" else (),
         kind=run.kind,
         patterns=[[p.to_dict() for p in row] for row in patterns],
+        emission_nm=[o.emission_nm for o in run.stack.optics],
         otf=[provenance.describe_otf(c.otf) for c in channels],
         camera=cameras,
         verdicts=verdicts,

@@ -6,13 +6,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from calibration.data_check import Finding, check_age, check_camera, check_optics
+from calibration.pattern.compare import check_pattern
 from calibration.record import check_record, summary, worst
 from simrecon.backend import select_device
-from simrecon.io import CalibrationRecord, read_raw, read_record
+from simrecon.config import Settings
+from simrecon.io import CalibrationRecord, read, read_raw, read_record
 from simrecon.io.frame_stream import stream_frames
 from simrecon.io.reader import expand_paths
 from simrecon.shell import EXIT_OK, EXIT_QUALITY, Reporter
+from simrecon.shell_options import FileOptions
 
 
 def check(
@@ -21,15 +26,13 @@ def check(
     /,
     *,
     dark: bool = False,
-    pixel_um: float | None = None,
-    na: float | None = None,
-    emission_nm: float | None = None,
+    file: FileOptions | None = None,
     json: bool = False,
 ) -> int:
     """Print a calibration record, doubt implausible numbers, and say whether data fit it.
 
-    With DATA: size, pixel size, wavelength, and for cameras the offset and the noise of the frames
-    (at most 200) are held against the record.
+    With DATA: size, pixel size, wavelength, for cameras the offset and the noise of the frames (at
+    most 200), and for patterns spacing, angle and phase steps are held against the record.
 
     Exit code 0: plausible, and the data fit; 3: record or data cannot be read; 4: doubtful.
 
@@ -41,12 +44,6 @@ def check(
         Raw frames, of any format that 'simrecon reconstruct' reads.
     dark
         DATA are at least ten dark frames: measures the drift of offset and read noise.
-    pixel_um
-        Camera pixel in the sample, µm [default: from DATA].
-    na
-        Numerical aperture of detection [default: from DATA].
-    emission_nm
-        Emission wavelength, nm [default: from DATA].
     json
         Write one JSON document to standard output.
     """
@@ -56,8 +53,7 @@ def check(
     judged = check_record(found, str(record))
     findings = [check_age(found, datetime.now(UTC).date())]
     if data:
-        given = {"pixel_um": pixel_um, "na": na, "emission_nm": emission_nm}
-        findings += _compare(found, data, given, dark)
+        findings += _compare(found, data, (file or FileOptions()).settings(), dark)
     verdict = worst(judged.verdict, *(f.verdict for f in findings if f.verdict is not None))
     facts = {
         **summary(found),
@@ -73,19 +69,23 @@ def check(
 
 
 def _compare(
-    record: CalibrationRecord, data: list[str], given: dict[str, float | None], dark: bool
+    record: CalibrationRecord, data: list[str], settings: Settings, dark: bool
 ) -> list[Finding]:
     """Everything about the data that the record can be held against."""
+    given = settings.reader_overrides()
     raw = read_raw(expand_paths(data)[0])
     stated = {
         "pixel_um": raw.pixel_um, "dz_um": raw.dz_um, "na": raw.na, "index": raw.index,
         "emission_nm": raw.emission_nm[0] if raw.emission_nm else None,
     }  # fmt: skip
-    stated |= {name: value for name, value in given.items() if value is not None}
-    optics = {name: float(value) for name, value in stated.items() if value}
+    stated |= {name: given[name] for name in stated if name in given}
+    optics = {name: float(np.ravel(value)[0]) for name, value in stated.items() if value}
     findings = check_optics(record, optics)
     if record.kind == "camera":
         findings += check_camera(record, stream_frames(data), optics, dark)
+    if record.kind == "pattern":
+        stack = read(data, mode=settings.reconstruction.mode, **given)
+        findings += check_pattern(record, stack, settings)
     return findings
 
 

@@ -13,6 +13,7 @@ from simrecon.backend import select_device
 from simrecon.cli.outputs import check_output, split_output, staging
 from simrecon.cli.simulate_beads import aberrations_of, simulate_bead_stack
 from simrecon.cli.simulate_camera import simulate_camera_stack
+from simrecon.cli.simulate_channels import ChannelOptions, simulate_channels
 from simrecon.errors import UsageError
 from simrecon.io import write_image, write_pattern, write_raw
 from simrecon.model.camera import Camera
@@ -33,15 +34,18 @@ def simulate(
         "mixed",
         "lines",
         "constant",
+        "slide",
         "dark",
         "flat",
         "bead-stack",
+        "bead-channels",
     ] = "mixed",
     frames: int = 100,
     planes: int = 17,
     dz_um: float = 0.2,
     bead_nm: float = 100.0,
     aberration: list[str] | None = None,
+    channels: ChannelOptions | None = None,
     index: float = 1.515,
     size: int = 256,
     pixel_um: float = 0.065,
@@ -74,19 +78,23 @@ def simulate(
     --peak-e (light of flats), --intensity-jitter, the camera's and --seed matter.
 
     With --kind bead-stack: a z-stack of beads to measure a PSF with; writes OUT and OUT.truth.json.
+    With --kind bead-channels: one plane of beads in two colours, for 'simcal registration'.
 
     Parameters
     ----------
     output
         Raw frames to write, .ome.tif.
     kind
-        Object; or dark or flat frames, or a bead-stack.
+        Object (slide: an even fluorescent sheet); or dark or flat frames, a bead-stack, or
+        bead-channels.
     frames
         Number of dark or flat frames.
     planes, dz_um, bead_nm
-        Of a bead stack: planes, their distance in µm, diameter of the beads in nm.
+        Of beads: planes, their distance in µm, diameter of the beads in nm.
     aberration
         Of a bead stack: Noll index and rms wavefront in nm, e.g. --aberration 11=30; repeat it.
+    channels
+        Options of bead-channels.
     index
         Refractive index of the immersion.
     size
@@ -144,6 +152,14 @@ def simulate(
             optics=Optics(na=na, emission_nm=emission_nm, immersion_index=index),
             bead_um=1e-3 * bead_nm, peak_e=peak_e, background_e=background_e,
             aberrations_nm=aberrations_of(aberration), camera=camera, seed=seed,
+        )  # fmt: skip
+        return
+    if kind == "bead-channels":
+        simulate_channels(
+            report, device, output, channels or ChannelOptions(), size=size, pixel_um=pixel_um,
+            optics=Optics(na=na, emission_nm=emission_nm, immersion_index=index),
+            bead_um=1e-3 * bead_nm, peak_e=peak_e, background_e=background_e, camera=camera,
+            seed=seed,
         )  # fmt: skip
         return
     check_output(output, ())

@@ -12,12 +12,14 @@ from simrecon.io.overwrite import check_overwrite
 from simrecon.io.pattern_file import read_pattern, read_patterns, write_pattern
 from simrecon.io.pattern_record import PatternRecord, read_pattern_record
 from simrecon.io.reader import read, read_raw
+from simrecon.io.registration_record import RegistrationRecord, read_registration_record
 
 __all__ = [
     "CalibrationRecord",
     "CameraRecord",
     "PatternRecord",
     "Quantity",
+    "RegistrationRecord",
     "atomic_path",
     "check_overwrite",
     "read",
@@ -31,6 +33,7 @@ __all__ = [
     "read_raw",
     "read_record",
     "read_volume_otf",
+    "read_registration_record",
     "write_camera_record",
     "write_image",
     "write_json",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from simrecon.errors import UsageError
+from simrecon.model.affine import Affine2D
 from simrecon.model.camera import Camera
 from simrecon.model.optics import Optics
 from simrecon.physics.bead_image import Camera3D
@@ -123,6 +124,42 @@ def simulate_beads(
     return expose(expected, camera, np.random.default_rng(seed), bit_depth=bit_depth)[0]
 
 
+def simulate_bead_channels(
+    beads: Sequence[Bead],
+    maps: Sequence[Affine2D],
+    *,
+    shape: tuple[int, int],
+    pixel_um: float,
+    optics: Sequence[Optics],
+    bead_um: float = 0.1,
+    background_e: float = 10.0,
+    camera: Camera | None = None,
+    seed: int = 0,
+) -> np.ndarray:
+    """Counts of beads in focus in several channels, (C, Y, X) uint16.
+
+    Parameters
+    ----------
+    beads
+        Where the first channel would show them without a map of its own; heights are ignored.
+    maps, optics
+        One per channel: where its camera shows a point, and its detection.
+    shape
+        (rows, columns).
+    """
+    pictures = []
+    for number, (moved, detection) in enumerate(zip(maps, optics, strict=True)):
+        places = moved(np.array([b.position_um[1:] for b in beads]))
+        here = [replace(b, position_um=(0.0, float(y), float(x)))
+                for b, (y, x) in zip(beads, places, strict=True)]  # fmt: skip
+        pictures.append(
+            simulate_beads(here, shape=(1, *shape), pixel_um=pixel_um, dz_um=0.1,
+                           optics=detection, bead_um=bead_um, background_e=background_e,
+                           camera=camera, window_px=41, seed=seed + number)[0]
+        )  # fmt: skip
+    return np.stack(pictures)
+
+
 def _draw(
     field: np.ndarray,
     bead: Bead,
@@ -155,5 +192,7 @@ def _draw(
     picture = bead.flux_e * np.concatenate(parts)
     inside = [slice(max(c, 0), min(c + window_px, n))
               for c, n in zip(corner, field.shape[1:], strict=True)]  # fmt: skip
+    if any(s.start >= s.stop for s in inside):
+        return
     cut = [slice(s.start - c, s.stop - c) for s, c in zip(inside, corner, strict=True)]
     field[:, inside[0], inside[1]] += picture[:, cut[0], cut[1]]

@@ -1,0 +1,1 @@
+"""The illumination pattern, from beads, fluorescent slides or many cells."""

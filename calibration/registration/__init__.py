@@ -1,0 +1,1 @@
+"""Maps between channels and cameras, from beads that all of them see."""
