@@ -10,7 +10,6 @@ from cyclopts import Parameter
 from calibration.outputs import conditions_of, record_files, write_measurement
 from calibration.pattern.measure import measure_pattern
 from calibration.pattern.report import facts, sections, to_pattern, to_record, to_text
-from calibration.report import new_figure
 from simrecon.backend import select_device
 from simrecon.errors import UsageError
 from simrecon.io import check_overwrite, read, read_otf, write_pattern
@@ -18,6 +17,7 @@ from simrecon.io.reader import expand_paths
 from simrecon.model.psf import DetectionOTF
 from simrecon.model.stack import SimStack
 from simrecon.provenance import describe_files, record
+from simrecon.qc.figures import new_figure
 from simrecon.shell import EXIT_OK, EXIT_QUALITY, Reporter, command_line
 from simrecon.shell_options import FileOptions, side_inputs
 

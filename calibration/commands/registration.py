@@ -12,12 +12,12 @@ from calibration.psf.read import expand_each, needed
 from calibration.registration.measure import measure_registration
 from calibration.registration.read import ChannelFiles, read_channels
 from calibration.registration.report import facts, sections, to_record, to_text
-from calibration.report import new_figure
 from simrecon.backend import select_device
 from simrecon.errors import MetadataError
 from simrecon.io import check_overwrite
 from simrecon.model.optics import Optics
 from simrecon.provenance import describe_files, record
+from simrecon.qc.figures import new_figure
 from simrecon.shell import EXIT_OK, EXIT_QUALITY, Reporter, command_line
 
 

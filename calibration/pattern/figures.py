@@ -9,7 +9,7 @@ import numpy as np
 
 from calibration.pattern.gates import trends
 from calibration.pattern.series import Series
-from calibration.report import new_figure
+from simrecon.qc.figures import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from calibration.registration.measure import ChannelMap, Registration
-from calibration.report import new_figure
+from simrecon.qc.figures import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

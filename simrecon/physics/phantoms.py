@@ -193,7 +193,7 @@ def _slide(grid: Grid, rng: np.random.Generator) -> np.ndarray:
     for heading, phase in rng.uniform(0.0, 2.0 * np.pi, (3, 2)):
         along = 2.0 * np.pi / 15.0 * (np.sin(heading) * y + np.cos(heading) * x)
         sheet += 0.05 * np.sqrt(2.0 / 3.0) * np.cos(along + phase)
-    return np.maximum(sheet, 0.0)
+    return np.asarray(np.maximum(sheet, 0.0))
 
 
 _DRAW: dict[str, Callable[[Grid, np.random.Generator], np.ndarray]] = {
