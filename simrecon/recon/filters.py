@@ -48,6 +48,12 @@ def modulus(kz: np.ndarray | None, ky: np.ndarray, kx: np.ndarray) -> np.ndarray
     return np.asarray(lateral if kz is None else np.hypot(lateral, kz))
 
 
+def frequency_step(grid: AnyGrid) -> float:
+    """Smallest distance of the frequencies of any axis, cycles/µm."""
+    axes = [np.ravel(k) for k in grid.frequencies_per_um()]
+    return min(float(np.abs(k[1])) for k in axes if k.size > 1)
+
+
 class Analysis:
     """Transfers of object to bands on a padded SR grid.
 

@@ -18,6 +18,7 @@ frames that share a displacement u form a group; its filters carry ``exp(±2πi 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -39,10 +40,18 @@ from simrecon.model.pattern import PatternFit
 from simrecon.model.psf import AnyOTF, centred_crop
 from simrecon.recon.apodization import Apodization
 from simrecon.recon.attenuation import Attenuation
+from simrecon.recon.axial_border import AxialBorder
 from simrecon.recon.bands import Band, make_bands
-from simrecon.recon.filters import Analysis, Synthesis, half_planes, modulus, wiener
+from simrecon.recon.filters import (
+    Analysis,
+    Synthesis,
+    frequency_step,
+    half_planes,
+    modulus,
+    wiener,
+)
 from simrecon.recon.padding import MirrorPadding
-from simrecon.recon.propagate import add_moments
+from simrecon.recon.propagate import KernelMoments, moment_source
 from simrecon.recon.regularization import Regularization
 from simrecon.recon.shift import BandPart, band_parts, frame_groups, weighted_sum
 from simrecon.recon.spectrum import PowerRings, SignalPower
@@ -119,6 +128,7 @@ class Reconstructor:
         self.otf: Any = otf  # DetectionOTF of a plane, VolumeOTF of a volume
         self.grid = grid
         self.zoom = zoom
+        self._axes = len(grid.shape)
         self.sr_grid = grid.zoomed(zoom)
         self.regularization = regularization
         self.apodization_kind = apodization_kind
@@ -210,6 +220,8 @@ class Reconstructor:
 
     def _build_synthesis(self) -> None:
         assert self.regularization is not None
+        blocks = [[self._analysis.blocks[p.index] for p in parts] for parts in self._groups]
+        self._moments = KernelMoments(blocks)
         self._wiener = wiener(
             self._analysis,
             self.regularization,
@@ -240,12 +252,11 @@ class Reconstructor:
     def _real(self, values: np.ndarray) -> Array:
         return like(values, self._reference, namespace(self._reference).float32)
 
-    @property
-    def _axes(self) -> int:
-        return len(self.grid.shape)
-
     def _filter(self, part: BandPart) -> Array:
         return part.restored(self._synthesis.filters[part.index])
+
+    def _filters(self, parts: list[BandPart]) -> list[Array]:
+        return [self._filter(part) for part in parts]
 
     def _transfer(self, part: BandPart) -> Array:
         return part.displaced(self._analysis.transfers[part.index])
@@ -408,20 +419,24 @@ class Reconstructor:
         -------
         array, shape (zoom·Y, zoom·X), float32
             Variance of every SR pixel, e². Noise and its mirror image are treated as
-            independent, so pixels within about one PSF of the border are off by up to the
-            correlation of the two.
+            independent, so pixels within about one PSF of a lateral border are off by up to the
+            correlation of the two; in z it is accounted for (:mod:`.axial_border`).
         """
         variance_e2 = self._check(variance_e2, self.frames_shape, "Variances")
-        total, whole = self._half(), self._analysis.whole
-        for parts in self._groups:
-            kernels = [
-                ifftn(self._analysis.blocks[p.index].spread(self._filter(p)), self._axes)
-                for p in parts
-            ]
+        total = self._half()
+        for number, parts in enumerate(self._groups):
             frames = variance_e2[self.bands[parts[0].index].frames, ...]
             carriers = [self._demodulation[p.index] for p in parts]
-            add_moments(total, whole, parts, kernels, carriers, frames, self._padding)
-        return self._sr_padding.crop(self._field(total)) * 0.5
+            for moment in self._moments.of(number, partial(self._filters, parts)):
+                source = self._padding.extend(moment_source(moment.terms, parts, carriers, frames))
+                moment.block.add_hermitian(total, moment.values, fftn(source, self._axes))
+        image = self._sr_padding.crop(self._field(total)) * 0.5
+        return image if self._axes == 2 else image * self._real(self._border.factor(variance_e2))
+
+    @cached_property
+    def _border(self) -> AxialBorder:
+        filters = self._synthesis.filters
+        return AxialBorder(self.bands, self._analysis.blocks, filters, self._padding)
 
     def signal_power(self, frames: Array) -> SignalPower:
         """Fit the object's radial power spectrum to `frames` (see :mod:`.spectrum`)."""
@@ -438,18 +453,12 @@ class Reconstructor:
                 self._band_spectrum(frames, part),
             )
         precision = self._analysis.precision
-        rings = PowerRings(self._frequency_step, float(precision.max()))
+        rings = PowerRings(frequency_step(self._padded_sr), float(precision.max()))
         for index, kz, ky, kx in half_planes(self._padded_sr):
             matched = np.abs(to_numpy(total[(*index, ...)])).astype(np.float64)
             power = matched**2 / np.prod(self._padding.padded)
             rings.add(power, precision[index], modulus(kz, ky, kx))
         return rings.fit()
-
-    @property
-    def _frequency_step(self) -> float:
-        """Smallest distance of the padded field's frequencies, cycles/µm."""
-        axes = [np.ravel(k) for k in self._padded_sr.frequencies_per_um()]
-        return min(float(np.abs(k[1])) for k in axes if k.size > 1)
 
     # -- effective optics --------------------------------------------------------------------
 

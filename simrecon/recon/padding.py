@@ -55,6 +55,10 @@ class MirrorPadding:
 
         return MirrorPadding(fine(self.shape), fine(self.margin), fine(self.padded))
 
+    def source(self, axis: int) -> np.ndarray:
+        """Index within the field of every sample of an extended axis."""
+        return _mirror_index(self.shape[axis], self.margin[axis], self.padded[axis])
+
     @property
     def _inner(self) -> tuple[slice, ...]:
         return tuple(slice(m, m + n) for m, n in zip(self.margin, self.shape, strict=True))

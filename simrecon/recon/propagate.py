@@ -14,13 +14,16 @@ transform.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from math import prod
 
-from simrecon.backend import Array, fftn, namespace
-from simrecon.recon.padding import MirrorPadding
+from simrecon.backend import Array, fftn, ifftn, namespace
 from simrecon.recon.shift import BandPart, weighted_sum
 from simrecon.recon.support import SupportBlock
+
+KEPT_BYTES = 1e9
+"""Filters of the variance are kept for the next call where all of them take no more than this."""
 
 
 @dataclass(frozen=True)
@@ -59,36 +62,124 @@ def moment_terms(bands: int) -> Iterator[MomentTerm]:
                 yield MomentTerm(n, m, False, 0.5 * symmetric)
 
 
-def add_moments(
-    total: Array,
-    whole: SupportBlock,
-    parts: Sequence[BandPart],
-    kernels: Sequence[Array],
-    carriers: Sequence[Array],
-    variance_e2: Array,
-    padding: MirrorPadding,
-) -> None:
-    """Add twice the variance that some frames give to the picture, as a half spectrum.
+def moment_sources(bands: int) -> list[tuple[MomentTerm, ...]]:
+    """Terms of :func:`moment_terms` that share one transform: single ones, and pairs of real ones.
+
+    ``E[|B_n|²]`` has a real kernel K and a real source S, so two of them are the real part of
+    ``(K_1 − i K_2) ⊛ (S_1 + i S_2)``.
+    """
+    real: list[MomentTerm] = []
+    other: list[MomentTerm] = []
+    for term in moment_terms(bands):
+        (real if term.conjugate and term.first == term.second else other).append(term)
+    pairs = [tuple(real[i : i + 2]) for i in range(0, len(real), 2)]
+    return [*pairs, *((term,) for term in other)]
+
+
+@dataclass(frozen=True)
+class MomentFilter:
+    """What turns the source of one or two terms into variance.
+
+    Attributes
+    ----------
+    terms : tuple of MomentTerm
+    block : SupportBlock
+        Where `values` are not zero.
+    values : Array, complex64
+        Spectrum of the kernel product.
+    """
+
+    terms: tuple[MomentTerm, ...]
+    block: SupportBlock
+    values: Array
+
+
+def moment_blocks(
+    blocks: Sequence[SupportBlock],
+) -> list[tuple[tuple[MomentTerm, ...], SupportBlock]]:
+    """Terms that share a transform, and where the spectrum of their kernel products can lie."""
+    found = []
+    for terms in moment_sources(len(blocks)):
+        own = [blocks[t.first].correlated(blocks[t.second], t.conjugate) for t in terms]
+        found.append((terms, own[0].united(own[-1])))
+    return found
+
+
+def moment_filters(
+    blocks: Sequence[SupportBlock], filters: Sequence[Array]
+) -> Iterator[MomentFilter]:
+    """Spectra of the kernel products of some frames' bands.
 
     Parameters
     ----------
-    total : array
-        Half spectrum of the padded SR field.
-    whole : SupportBlock
-        All of its frequencies.
-    parts, kernels, carriers
-        Bands in these frames, their kernels on the padded SR grid and their demodulations.
-    variance_e2 : array, shape (P, Y, X) or (P, Z, Y, X)
-    padding : MirrorPadding
-        Of the raw field.
+    blocks, filters
+        Synthesis filters of the bands, order 0 first.
     """
-    xp = namespace(total)
-    axes = len(padding.shape)
-    for term in moment_terms(len(parts)):
-        first, second = term.first, term.second
-        kernel, weights, carrier = kernels[second], parts[second].weights, carriers[second]
+    axes = len(blocks[0].fine)
+    kernels = [
+        ifftn(block.spread(values), axes) for block, values in zip(blocks, filters, strict=True)
+    ]
+    xp = namespace(kernels[0])
+    for terms, block in moment_blocks(blocks):
+        total = None
+        for factor, term in zip((1.0, -1j), terms, strict=False):
+            other = kernels[term.second]
+            one = kernels[term.first] * (xp.conj(other) if term.conjugate else other)
+            total = one if total is None else total + factor * one
+        yield MomentFilter(terms, block, block.cut(fftn(total, axes)))
+
+
+class KernelMoments:
+    """Filters of the variance, which all calls share; kept where all of them are small enough.
+
+    Parameters
+    ----------
+    blocks : sequence of sequences of SupportBlock
+        Of the synthesis filters of every group of frames.
+    """
+
+    def __init__(self, blocks: Sequence[Sequence[SupportBlock]]) -> None:
+        self._blocks = blocks
+        self._made: dict[int, list[MomentFilter]] = {}
+        self.keeps = moment_bytes(blocks) <= KEPT_BYTES
+
+    def of(self, number: int, filters: Callable[[], Sequence[Array]]) -> Iterable[MomentFilter]:
+        """Those of one group; `filters` are called for where they have to be made."""
+        if number in self._made:
+            return self._made[number]
+        made = moment_filters(self._blocks[number], filters())
+        if not self.keeps:
+            return made
+        self._made[number] = list(made)
+        return self._made[number]
+
+
+def moment_bytes(blocks: Sequence[Sequence[SupportBlock]]) -> int:
+    """Memory of all filters of the variance."""
+    return sum(8 * prod(block.shape) for group in blocks for _, block in moment_blocks(group))
+
+
+def moment_source(
+    terms: Sequence[MomentTerm],
+    parts: Sequence[BandPart],
+    carriers: Sequence[Array],
+    variance_e2: Array,
+) -> Array:
+    """What a :class:`MomentFilter` acts on, complex64 on the raw grid.
+
+    Parameters
+    ----------
+    parts, carriers
+        Bands in some frames, and their demodulations.
+    variance_e2 : array, shape (P, Y, X) or (P, Z, Y, X)
+    """
+    xp = namespace(variance_e2)
+    total = None
+    for factor, term in zip((1.0, 1j), terms, strict=False):
+        weights, carrier = parts[term.second].weights, carriers[term.second]
         if term.conjugate:
-            kernel, weights, carrier = xp.conj(kernel), xp.conj(weights), xp.conj(carrier)
-        moment = weighted_sum(parts[first].weights * weights * term.factor, variance_e2)
-        source = fftn(padding.extend(moment * (carriers[first] * carrier)), axes)
-        whole.add_hermitian(total, fftn(kernels[first] * kernel, axes), source)
+            weights, carrier = xp.conj(weights), xp.conj(carrier)
+        weights = parts[term.first].weights * weights * (factor * term.factor)
+        one = weighted_sum(weights, variance_e2) * (carriers[term.first] * carrier)
+        total = one if total is None else total + one
+    return total

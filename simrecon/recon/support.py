@@ -142,17 +142,54 @@ class SupportBlock:
         for p in self._mirrored if both else ():
             half[p.half] += np.flip(values[p.block])
 
-    def spread(self, values: Array) -> Array:
-        """The block within all SR frequencies in FFT order, zero elsewhere."""
-        xp = namespace(values)
-        out = xp.zeros(self.fine, dtype=values.dtype, device=device_of(values))
+    def _all(self) -> Iterator[tuple[Slices, Slices]]:
+        """Boxes of the block, and where they are in an array in FFT order."""
         axes = [
             list(_runs(np.ones(n, dtype=bool), (self.indices(axis), 1)))
             for axis, n in enumerate(self.shape)
         ]
         for runs in product(*axes):
-            out[tuple(r[1] for r in runs)] = values[tuple(r[0] for r in runs)]
+            block, place = zip(*runs, strict=True)
+            yield block, place
+
+    def spread(self, values: Array) -> Array:
+        """The block within all SR frequencies in FFT order, zero elsewhere."""
+        xp = namespace(values)
+        out = xp.zeros(self.fine, dtype=values.dtype, device=device_of(values))
+        for block, place in self._all():
+            out[place] = values[block]
         return out
+
+    def cut(self, spectrum: Array) -> Array:
+        """The block of a spectrum in FFT order: undoes :meth:`spread`."""
+        xp = namespace(spectrum)
+        out = xp.empty(self.shape, dtype=spectrum.dtype, device=device_of(spectrum))
+        for block, place in self._all():
+            out[block] = spectrum[place]
+        return out
+
+    def united(self, other: SupportBlock) -> SupportBlock:
+        """The smallest block that holds both."""
+        start, shape = [], []
+        for a, n, b, m, fine in zip(
+            self.start, self.shape, other.start, other.shape, self.fine, strict=True
+        ):
+            low, size = min(a, b), max(a + n, b + m) - min(a, b)
+            whole = fine in (n, m) or size >= fine
+            start.append(0 if whole else low)
+            shape.append(fine if whole else size)
+        return SupportBlock(tuple(start), tuple(shape), self.fine, self.raw)
+
+    def correlated(self, other: SupportBlock, conjugate: bool) -> SupportBlock:
+        """Where the product of two kernels, the second one conjugated or not, has its spectrum."""
+        start, shape = [], []
+        for a, n, b, m, fine in zip(
+            self.start, self.shape, other.start, other.shape, self.fine, strict=True
+        ):
+            low = a - b - m + 1 if conjugate else a + b
+            start.append(low if n + m - 1 < fine else 0)
+            shape.append(min(n + m - 1, fine))
+        return SupportBlock(tuple(start), tuple(shape), self.fine, self.raw)
 
 
 def _seen(half: Array, piece: Piece) -> Array:

@@ -125,3 +125,61 @@ def test_otf_must_fit_the_frames():
         )  # fmt: skip
     with pytest.raises(UsageError, match="Attenuation is for planes"):
         build(volume, attenuation=Attenuation(0.9, 0.5))
+
+
+def test_libraries_agree(to_library):
+    grid = VolumeGrid((7, 21, 24), 0.1, 0.2)
+    rng = np.random.default_rng(4)
+    host = rng.poisson(50, size=(3, 5, *grid.shape)).astype(np.float32)
+    frames = to_library(host)
+    op, ref = build(grid, reference=frames), build(grid)
+    image = ref.reconstruct(host)
+    for ours, theirs in [
+        (op.reconstruct(frames), image),
+        (op.variance(frames), ref.variance(host)),
+        (op.forward(to_library(image)), ref.forward(image)),
+        (op.adjoint(to_library(image)), ref.adjoint(image)),
+    ]:
+        assert np.linalg.norm(to_numpy(ours) - theirs) < 1e-5 * np.linalg.norm(theirs)
+
+
+@pytest.mark.parametrize("shear", [(0.0, 0.0), STAGE])
+def test_variance_matches_monte_carlo(shear):
+    grid = VolumeGrid((8, 22, 24), 0.1, 0.25, shear=shear)
+    op = build(grid, 1 if shear[1] else 3, margin_um=0.5)
+    rng = np.random.default_rng(6)
+    variance = np.full(op.frames_shape, 40.0)
+    variance[..., 2:6, 6:14, 8:16] = 400.0
+    variance *= rng.uniform(0.6, 1.5, (*op.frames_shape[:2], 1, 1, 1))
+    variance = (variance + rng.gamma(2.0, 10.0, grid.lateral.shape)).astype(np.float32)
+    predicted = op.variance(variance)
+    assert np.array_equal(predicted, op.variance(variance))  # the second time from kept filters
+    draws = 400
+    total, square = np.zeros(op.sr_grid.shape), np.zeros(op.sr_grid.shape)
+    sigma = np.sqrt(variance)
+    for _ in range(draws):
+        image = op.reconstruct(rng.normal(size=op.frames_shape).astype(np.float32) * sigma)
+        total += image
+        square += image.astype(float) ** 2
+    ratio = predicted / ((square - total**2 / draws) / (draws - 1))
+    ratio = ratio[:, 8:-8, 8:-8]  # all planes, but not the lateral border
+    assert abs(np.median(ratio) - 1) < 0.02
+    low, high = np.percentile(ratio, [5, 95])
+    assert 0.84 < low < 1 < high < 1.18
+
+
+@pytest.mark.parametrize("planes", [1, 2, 9])
+def test_variance_of_planes_equals_explicit_kernel_sum(planes):
+    """The response to every raw voxel, squared; few planes, which all meet their mirror images."""
+    grid = VolumeGrid((planes, 8, 9), 0.1, 0.25)
+    op = build(grid, 1, margin_um=0.0)
+    variance = np.random.default_rng(7).uniform(1, 9, (1, 5, planes, 1, 1)).astype(np.float32)
+    explicit = np.zeros(op.sr_grid.shape)
+    impulse = np.zeros(op.frames_shape, np.float32)
+    for index in np.ndindex(op.frames_shape):
+        impulse[index] = 1
+        explicit += variance[index[:3]].item() * op.reconstruct(impulse).astype(float) ** 2
+        impulse[index] = 0
+    predicted = op.variance(np.broadcast_to(variance, op.frames_shape))
+    ratio = predicted.mean(axis=(1, 2)) / explicit.mean(axis=(1, 2))
+    assert np.allclose(ratio, 1.0, atol=1e-2)
