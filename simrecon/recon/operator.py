@@ -17,7 +17,6 @@ frames that share a displacement u form a group; its filters carry ``exp(±2πi 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cached_property, partial
 from typing import Any
 
@@ -217,6 +216,7 @@ class Reconstructor:
             for a, members in enumerate(self.pattern.frame_sets)
             for group in frame_groups(a, self.pattern.directions[members[0]])
         ]
+        self._parts = [part for parts in self._groups for part in parts]
 
     def _build_synthesis(self) -> None:
         assert self.regularization is not None
@@ -277,10 +277,6 @@ class Reconstructor:
         """The padded SR field of a half spectrum."""
         return irfftn(half, self._sr_padding.padded)
 
-    def _all_parts(self) -> Iterator[BandPart]:
-        for group in self._groups:
-            yield from group
-
     def _check(self, array: Array, shape: tuple[int, ...], what: str) -> Array:
         if tuple(array.shape) != shape:
             raise InputError(
@@ -305,7 +301,7 @@ class Reconstructor:
         """
         frames = self._check(frames, self.frames_shape, "Frames")
         total = self._half()
-        for part in self._all_parts():
+        for part in self._parts:
             block = self._analysis.blocks[part.index]
             block.add_hermitian(total, self._filter(part), self._band_spectrum(frames, part))
         return self._sr_padding.crop(self._field(total)) * 0.5
@@ -319,7 +315,7 @@ class Reconstructor:
         q2 = self.zoom**2  # ratio of the two transforms' lengths
         spectrum = rfftn(self._sr_padding.embed(image), self._axes)
         frames = self._no_frames()
-        for part in self._all_parts():
+        for part in self._parts:
             block = self._analysis.blocks[part.index]
             back = block.folded(spectrum, xp.conj(self._filter(part)) / q2)
             field = self._padding.gather(ifftn(back, self._axes))
@@ -354,7 +350,7 @@ class Reconstructor:
         image = self._check(image, self.sr_grid.shape, "Images")
         even = self._spectrum(image)
         frames = self._no_frames()
-        for part in self._all_parts():
+        for part in self._parts:
             block, light = self._analysis.blocks[part.index], self._light[part.index]
             transfer = self._transfer(part)
             if light is None:
@@ -389,7 +385,7 @@ class Reconstructor:
         xp = namespace(frames)
         total = self._half()
         image: Any = 0.0
-        for part in self._all_parts():
+        for part in self._parts:
             own = frames[self.bands[part.index].frames, ...]
             field = weighted_sum(xp.conj(part.mixing), own)
             field = self._padding.embed(field * xp.conj(self._carrier[part.index]))
@@ -444,7 +440,7 @@ class Reconstructor:
         xp = namespace(frames)
         total = self._half()
         # the band matched filter conj(aH)/N is the analysis filter, not the Wiener one
-        for part in self._all_parts():
+        for part in self._parts:
             band = self.bands[part.index]
             scale = self.zoom**2 / band.noise_e2 / (2 if band.order == 0 else 1)
             self._analysis.blocks[part.index].add_hermitian(
