@@ -14,6 +14,7 @@ from simrecon.cli.outputs import check_output, split_output, staging
 from simrecon.cli.simulate_beads import aberrations_of, simulate_bead_stack
 from simrecon.cli.simulate_camera import simulate_camera_stack
 from simrecon.cli.simulate_channels import ChannelOptions, simulate_channels
+from simrecon.cli.simulate_volume import VolumeOptions, given, refuse_planar, simulate_volume_stack
 from simrecon.errors import UsageError
 from simrecon.io import write_image, write_pattern, write_raw
 from simrecon.model.camera import Camera
@@ -35,26 +36,30 @@ def simulate(
         "lines",
         "constant",
         "slide",
+        "shells",
+        "tubes",
         "dark",
         "flat",
         "bead-stack",
         "bead-channels",
     ] = "mixed",
+    mode: Literal["2d", "3d", "lls"] = "2d",
+    volume: VolumeOptions | None = None,
     frames: int = 100,
-    planes: int = 17,
-    dz_um: float = 0.2,
+    planes: int | None = None,
+    dz_um: float | None = None,
     bead_nm: float = 100.0,
     aberration: list[str] | None = None,
     channels: ChannelOptions | None = None,
-    index: float = 1.515,
+    index: float | None = None,
     size: int = 256,
-    pixel_um: float = 0.065,
-    na: float = 1.49,
+    pixel_um: float | None = None,
+    na: float | None = None,
     emission_nm: float = 525.0,
     excitation_nm: float = 488.0,
-    period_um: float = 0.21,
-    angles: int = 3,
-    phases: int = 3,
+    period_um: float | None = None,
+    angles: int | None = None,
+    phases: int | None = None,
     peak_e: float = 200.0,
     background_e: float = 2.0,
     modulation: list[float] | None = None,
@@ -71,7 +76,7 @@ def simulate(
     seed: int = 0,
     json: bool = False,
 ) -> None:
-    """Simulate raw 2D-SIM frames; writes OUT, OUT.truth.tif and OUT.pattern.json.
+    """Simulate raw SIM frames; writes OUT, OUT.truth.tif and OUT.pattern.json.
 
     With --kind dark or flat: frames to calibrate a camera with; writes OUT and OUT.truth.h5. They
     have the fixed pattern of one camera whatever the seed; of the options only --size, --frames,
@@ -86,35 +91,42 @@ def simulate(
         Raw frames to write, .ome.tif.
     kind
         Object (slide: an even fluorescent sheet); or dark or flat frames, a bead-stack, or
-        bead-channels.
+        bead-channels. Volumes know mixed, filaments, shells, tubes, beads and constant.
+    mode
+        2d; 3d: volumes of three-beam SIM; lls: volumes of lattice light-sheet SIM.
     frames
         Number of dark or flat frames.
-    planes, dz_um, bead_nm
-        Of beads: planes, their distance in µm, diameter of the beads in nm.
+    planes, dz_um
+        Planes and their distance in µm, of beads or a volume [default: 17 and 0.2; 3d 24 and
+        0.125; lls 48 and 0.2].
+    bead_nm
+        Diameter of beads, nm.
     aberration
         Of a bead stack: Noll index and rms wavefront in nm, e.g. --aberration 11=30; repeat it.
     channels
         Options of bead-channels.
     index
-        Refractive index of the immersion.
+        Refractive index of the immersion [default: 1.515; lls 1.33].
     size
         Pixels per side.
     pixel_um
-        Camera pixel in the sample, µm.
+        Camera pixel in the sample, µm [default: 0.065; 3d 0.08; lls 0.104].
     na
-        Numerical aperture of detection.
+        Numerical aperture of detection [default: 1.49; 3d 1.4; lls 1.1].
     emission_nm, excitation_nm
         Wavelengths, nm.
     period_um
-        Pattern period, µm.
+        Pattern period, µm; in 3d that of order 1, the coarser one [default: 0.21; 3d 0.407]; the
+        lattice's own in lls.
     angles, phases
-        Pattern directions and phase steps.
+        Pattern directions and phase steps [default: 3 and 3; 3d 3 and 5; lls 1 and 5].
     peak_e
         Photo-electrons in the brightest places (99.9th percentile of the widefield).
     background_e
         Uniform unmodulated light, photo-electrons.
     modulation
-        Contrast of the pattern, one per direction; repeat the option [default: 0.85 0.7 0.55].
+        Contrast of the pattern, one per direction; repeat the option [default: 0.85 0.7 0.55]. In
+        volumes one per order, 1 and 2 [default: 3d 0.9 0.6; lls the lattice's own].
     phase_jitter_rad, intensity_jitter
         Random errors of the phase steps (rad rms) and of the brightness of each frame (relative
         rms), independent from frame to frame; with flat frames the second is the lamp's flicker.
@@ -146,9 +158,28 @@ def simulate(
             flicker=intensity_jitter, camera=camera, seed=seed,
         )  # fmt: skip
         return
+    if mode != "2d":
+        refuse_planar(haze=haze, phase_bend_rad=phase_bend_rad, contrast_loss=contrast_loss)
+        simulate_volume_stack(
+            report, device, output, volume or VolumeOptions(), mode=mode, kind=kind, size=size,
+            planes=planes, pixel_um=pixel_um, dz_um=dz_um, na=na, index=index,
+            emission_nm=emission_nm, excitation_nm=excitation_nm, period_um=period_um,
+            directions=angles, phases=phases, modulation=modulation, peak_e=peak_e,
+            background_e=background_e, phase_jitter_rad=phase_jitter_rad,
+            intensity_jitter=intensity_jitter, bleaching=bleaching, drift_um=drift_um,
+            camera=camera, seed=seed,
+        )  # fmt: skip
+        return
+    if volume is not None and volume != VolumeOptions():
+        raise UsageError(
+            "Options of volumes need --mode 3d or lls.", got=f"--mode {mode}", where="simulate"
+        )
+    na, index = given(na, 1.49), given(index, 1.515)
+    pixel_um, angles, phases = given(pixel_um, 0.065), given(angles, 3), given(phases, 3)
     if kind == "bead-stack":
         simulate_bead_stack(
-            report, device, output, size=size, planes=planes, pixel_um=pixel_um, dz_um=dz_um,
+            report, device, output, size=size, planes=given(planes, 17), pixel_um=pixel_um,
+            dz_um=given(dz_um, 0.2),
             optics=Optics(na=na, emission_nm=emission_nm, immersion_index=index),
             bead_um=1e-3 * bead_nm, peak_e=peak_e, background_e=background_e,
             aberrations_nm=aberrations_of(aberration), camera=camera, seed=seed,
@@ -173,7 +204,7 @@ def simulate(
         "peak_e": peak_e,
         "directions": angles,
         "phases": phases,
-        "period_um": period_um,
+        "period_um": given(period_um, 0.21),
         "modulation": tuple(modulation or (0.85, 0.7, 0.55)),
         "phase_jitter_rad": phase_jitter_rad,
         "intensity_jitter": intensity_jitter,

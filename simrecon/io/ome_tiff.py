@@ -187,6 +187,7 @@ def _raw_facts(stack: SimStack) -> dict[str, Any]:
     excitation = [o.excitation_nm for o in stack.optics]
     return {
         "angles": stack.directions, "phases": stack.phases, "order": order,
+        "planes": stack.data.shape[4] if stack.data.shape[4] > 1 else None,
         "pixel_um": stack.pixel_um, "dz_um": stack.dz_um, "na": first.na,
         "index": first.immersion_index, "excitation_na": first.excitation_na,
         "emission_nm": [o.emission_nm for o in stack.optics],

@@ -293,7 +293,7 @@ def _own_facts(own: dict[str, Any]) -> dict[str, Any]:
     facts: dict[str, Any] = {
         key: own[key]
         for key in ("pixel_um", "dz_um", "na", "index", "excitation_na", "angles", "phases",
-                    "order", "pixel_integration")
+                    "order", "planes", "pixel_integration")
         if own.get(key) is not None
     }  # fmt: skip
     for key in ("emission_nm", "excitation_nm"):

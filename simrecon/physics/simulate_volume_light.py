@@ -95,14 +95,11 @@ def lit_directions(
     )
 
 
-def frame_intensity(
-    rng: np.random.Generator,
-    count: tuple[int, int, int],
-    order: str,
-    bleaching: float,
-    jitter: float,
-) -> np.ndarray:
-    """Brightness of every frame (A, P, Z), mean 1: bleaching in the order of acquisition."""
+def acquisition_time(count: tuple[int, int, int], order: str) -> np.ndarray:
+    """Time of every frame (A, P, Z), 0 for the first one and 1 for the last.
+
+    Letters that `order` (fastest first) lacks come last, in the order P, Z, A.
+    """
     sizes = dict(zip("APZ", count, strict=True))
     letters = [letter for letter in parse_order(order) if letter in sizes]
     letters += [letter for letter in "PZA" if letter not in letters]
@@ -112,6 +109,17 @@ def frame_intensity(
         steps = np.arange(sizes[letter]).reshape([-1 if i == axis else 1 for i in range(3)])
         time = time + stride * steps
         stride *= sizes[letter]
-    fade = (1.0 - bleaching) ** (time / max(1, time.size - 1))
+    return np.asarray(time / max(1, time.size - 1))
+
+
+def frame_intensity(
+    rng: np.random.Generator,
+    count: tuple[int, int, int],
+    order: str,
+    bleaching: float,
+    jitter: float,
+) -> np.ndarray:
+    """Brightness of every frame (A, P, Z), mean 1: bleaching in the order of acquisition."""
+    fade = (1.0 - bleaching) ** acquisition_time(count, order)
     intensity = fade * np.maximum(1.0 + jitter * rng.normal(size=count), 0.05)
     return np.asarray(intensity / intensity.mean())

@@ -1,0 +1,66 @@
+"""``simrecon simulate --mode 3d|lls``."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import tifffile
+
+from simrecon.cli.main import app
+from simrecon.io import read, read_provenance, read_raw
+from simrecon.shell import execute
+
+SMALL = ("--size", "32", "--planes", "4", "--dz-um", "0.25")
+
+
+def simulate(folder, *options):
+    return execute(app, ["simulate", "-o", str(folder / "v.ome.tif"), *map(str, options)])
+
+
+def test_volume_frames_truth_and_pattern(tmp_path):
+    assert simulate(tmp_path, "--mode", "3d", *SMALL, "--rows", "28", "--seed", "3") == 0
+    raw = read_raw(tmp_path / "v.ome.tif")
+    assert (raw.dz_um, raw.pixel_um, raw.planes, raw.order) == (0.25, 0.08, 4, "ZPA")
+    assert (raw.excitation_na, raw.na) == (1.2, 1.4)
+    stack = read(tmp_path / "v.ome.tif")
+    assert stack.data.shape == (1, 1, 3, 5, 4, 28, 32)
+    truth = tifffile.imread(tmp_path / "v.truth.tif")
+    assert truth.shape == (4, 56, 64)
+    pattern = json.loads((tmp_path / "v.pattern.json").read_text())
+    assert [len(d["phase_rad"]) for d in pattern["directions"]] == [5, 5, 5]
+    assert pattern["directions"][0]["modulation"] == [0.9, 0.6]
+    assert pattern["directions"][0]["period_um"] == pytest.approx(0.488 / 1.2)
+
+
+def test_light_sheet_on_a_stage(tmp_path):
+    options = ["--scan", "stage", "--stage-angle-deg", "45", "--phase-step-um", "0.232"]
+    options += ["--sheet-offset-um", "0.3", "--lattice", "hexagonal", "--drift-um", "0.1"]
+    assert simulate(tmp_path, "--mode", "lls", *SMALL, *options) == 0
+    settings = read_provenance(tmp_path / "v.ome.tif")["settings"]
+    assert settings["sheet_offset_um"] == 0.3
+    assert settings["lattice"]["kind"] == "hexagonal"
+    assert settings["stage_angle_rad"] == pytest.approx(np.pi / 4)
+    (direction,) = json.loads((tmp_path / "v.pattern.json").read_text())["directions"]
+    steps = np.diff(np.unwrap(direction["phase_rad"]))
+    np.testing.assert_allclose(steps, 2 * np.pi * 0.232 / direction["period_um"])
+
+
+@pytest.mark.parametrize(
+    "options, text",
+    [
+        (["--mode", "3d", "--haze", "1"], "--haze"),
+        (["--mode", "3d", "--sheet-offset-um", "0.2"], "--sheet-offset-um"),
+        (["--mode", "lls", "--period-um", "1.2"], "--period-um"),
+        (["--mode", "3d", "--dz-um", "0"], "--dz-um"),
+        (["--mode", "3d", "--kind", "rings"], "Unknown 3-D phantom"),
+        (["--mode", "3d", "--period-um", "0.3"], "excitation NA"),
+        (["--mode", "3d", "--drift-um", "nan"], "finite"),
+        (["--scan", "stage"], "--mode 3d or lls"),
+    ],
+)
+def test_volumes_that_cannot_be_meant(tmp_path, capsys, options, text):
+    assert simulate(tmp_path, "--size", "32", *options) == 2
+    assert text in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
