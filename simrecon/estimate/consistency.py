@@ -28,6 +28,9 @@ from simrecon.estimate.noise import row_noise
 from simrecon.estimate.redundancy import Redundancy
 from simrecon.estimate.rows import band_rows, rows_per_direction
 
+CHUNK = 4096
+"""Samples weighted at a time: the rows of so many stay in the cache."""
+
 
 @dataclass(frozen=True)
 class Demodulated:
@@ -188,19 +191,21 @@ def _accumulate(
     group: Group, rows: np.ndarray, phases: int, matrix: np.ndarray, total: np.ndarray
 ) -> None:
     """Add a group to J's matrix (R, R) and to Σ_k ρ A (B, B)."""
-    part = rows[:, group.samples]
     root = np.sqrt(group.weight)
     factors = np.conj(group.gains) * (root / np.sqrt(group.density)) * group.inverse
+    support = root * np.sqrt(group.inverse) * (group.gains != 0)
     total -= np.conj(factors) @ factors.T
-    weighted = np.empty_like(part)
-    for i in range(total.shape[0]):
-        own = band_rows(i // len(BANDS), i % len(BANDS), phases)
-        support = root * np.sqrt(group.inverse[i]) * (np.abs(group.gains[i]) > 0)
-        np.multiply(part[own], support, out=weighted[own])
-        matrix[own, own] += _power(weighted[own])
-        total[i, i] += np.sum(support**2, dtype=np.float64)
-        np.multiply(part[own], factors[i], out=weighted[own])
-    matrix -= _power(weighted)
+    total[np.diag_indices_from(total)] += np.sum(support**2, axis=1, dtype=np.float64)
+    part = rows[:, group.samples]
+    for start in range(0, root.size, CHUNK):
+        chunk = slice(start, start + CHUNK)
+        piece = part[:, chunk]
+        weighted = np.empty_like(piece)
+        for i in range(total.shape[0]):
+            own = band_rows(i // len(BANDS), i % len(BANDS), phases)
+            matrix[own, own] += _power(piece[own] * support[i, chunk])
+            np.multiply(piece[own], factors[i, chunk], out=weighted[own])
+        matrix -= _power(weighted)
 
 
 def _power(rows: np.ndarray) -> np.ndarray:

@@ -72,17 +72,17 @@ class BandImages:
         slopes = log_slopes(otf, np.zeros(2), half, min(field.window.padded.extent_um))
         directions, phases = frames.shape[:2]
         images = np.empty((directions, 3, phases, *field.shape), dtype=np.float32)
-        rows = np.empty((3, phases, half.index.size), dtype=np.complex64)
-        zero, corrected = [], []
+        zero = np.empty((directions, phases, half.index.size), dtype=np.complex64)
+        corrected = np.empty_like(zero)
         tapers = field.window.tapers()
-        for one, windowed, sampled in zip(frames, spectra, images, strict=True):
-            for n, taper in enumerate(tapers):
-                part = field.window.transform_windowed(one * taper) if n else windowed
-                sampled[n] = field.images(part)
-                rows[n] = part.reshape(phases, -1)[:, half.raw_index]
-            zero.append(rows[0].copy())
-            corrected.append(_commuted(rows, slopes))
-        return cls(field, half, images, np.array(zero), np.array(corrected), otf)
+        for d, one in enumerate(frames):
+            images[d, 0] = field.images(spectra[d])
+            zero[d] = corrected[d] = spectra[d].reshape(phases, -1)[:, half.raw_index]
+            for n, slope in enumerate(slopes, start=1):
+                part = field.window.transform_windowed(one * tapers[n])
+                images[d, n] = field.images(part)
+                corrected[d] += _correction(part.reshape(phases, -1)[:, half.raw_index], slope)
+        return cls(field, half, images, zero, corrected, otf)
 
     def only(self, directions: Sequence[int]) -> BandImages:
         """The same for some of the directions."""
@@ -108,28 +108,36 @@ class BandImages:
         band. `corrected` removes the window's bias (not needed for a first step).
         """
         field, half = self.field, self.half
-        images = self.images[direction]
-        phases = images.shape[1]
+        images, zero = self.images[direction], self.zero[direction]
+        phases, count = images.shape[1], half.index.size
         carrier = self.carrier(direction, state)
-        used = images if corrected else images[:1]
-        plus = field.transform(used * carrier)
+        result = np.empty((rows_per_direction(phases), count), dtype=np.complex64)
+        first, second = (result[band_rows(0, i, phases)] for i in range(1, len(BANDS)))
+        self._sample(images[0] * carrier, first[:phases], second[:phases])
+        if corrected:
+            zero, extent = self.zero_corrected[direction], min(field.window.padded.extent_um)
+            sides = [
+                log_slopes(self.otf, b * state.frequency_per_um, half, extent) for b in BANDS[1:]
+            ]
+            one, other = np.empty((2, phases, count), dtype=np.complex64)
+            for n, tapered in enumerate(images[1:]):
+                self._sample(tapered * carrier, one, other)
+                first[:phases] += _correction(one, sides[0][n])
+                second[:phases] += _correction(other, sides[1][n])
         c = unmixing(state.parameters, phases)[1].astype(np.complex64)
         band = np.tensordot(c, images[0], axes=1) * carrier
         along = (field.y_um[:, None].astype(np.float32), field.x_um[None].astype(np.float32))
-        derivative = np.stack([field.transform(band * one) for one in along])
-        first, second = plus[..., half.index], np.conj(plus[..., half.mirrored])
-        zero = self.zero
-        if corrected:
-            extent = min(field.window.padded.extent_um)
-            slopes = [
-                log_slopes(self.otf, b * state.frequency_per_um, half, extent) for b in BANDS[1:]
-            ]
-            zero = self.zero_corrected
-            first, second = _commuted(first, slopes[0]), _commuted(second, slopes[1])
-        else:
-            first, second = first[0], second[0]
-        mirrored = np.conj(derivative[:, half.mirrored])
-        return np.concatenate([zero[direction], first, derivative[:, half.index], second, mirrored])
+        for n, position in enumerate(along, start=phases):
+            self._sample(band * position, first[n], second[n])
+        result[band_rows(0, 0, phases)] = zero
+        return result
+
+    def _sample(self, images: np.ndarray, direct: np.ndarray, mirrored: np.ndarray) -> None:
+        """Spectra of `images` (…, MY, MX) at k into `direct`, conjugates at −k into `mirrored`."""
+        spectra = self.field.transform(images)
+        np.take(spectra, self.half.index, axis=-1, out=direct, mode="clip")
+        np.take(spectra, self.half.mirrored, axis=-1, out=mirrored, mode="clip")
+        np.conj(mirrored, out=mirrored)
 
     def orders(
         self, direction: int, state: DirectionState, used: np.ndarray
@@ -143,8 +151,7 @@ class BandImages:
         return zero, plus[half.index[used]], np.conj(plus[half.mirrored[used]])
 
 
-def _commuted(spectra: np.ndarray, slopes: np.ndarray) -> np.ndarray:
-    """``F + ∇H/H · F^∇w / 2πi``: (P, K) from the three windowed transforms (3, P, K)."""
-    factor = slopes / np.complex64(2j * np.pi)
-    corrected: np.ndarray = spectra[0] + factor[0] * spectra[1] + factor[1] * spectra[2]
-    return corrected
+def _correction(spectra: np.ndarray, slope: np.ndarray) -> np.ndarray:
+    """``∂H/H · F^∂w / 2πi`` along one axis: what lets the window commute with the OTF, (P, K)."""
+    correction: np.ndarray = (slope / np.complex64(2j * np.pi)) * spectra
+    return correction
