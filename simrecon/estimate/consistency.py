@@ -122,8 +122,7 @@ class Gram:
         """``ρ A y`` summed over the groups, (B, K) complex64."""
         total = np.zeros_like(self.bands)
         for group in self.groups:
-            part = group.mismatch(self.bands[:, group.samples])
-            total[:, group.samples] += part
+            total[:, group.samples] += group.mismatch(self.bands[:, group.samples])
         return total
 
 
@@ -170,6 +169,7 @@ def build_gram(
     total = np.zeros((band_noise.size,) * 2, dtype=np.complex128)
     for group in groups:
         _accumulate(group, rows, phases, matrix, total)
+    matrix += np.conj(np.triu(matrix, 1)).T
     noise = np.zeros_like(matrix)
     size = rows_per_direction(phases)
     for d, (m, made) in enumerate(zip(moments, demodulated.states, strict=True)):
@@ -190,7 +190,7 @@ def _band_of_row(directions: int, phases: int) -> np.ndarray:
 def _accumulate(
     group: Group, rows: np.ndarray, phases: int, matrix: np.ndarray, total: np.ndarray
 ) -> None:
-    """Add a group to J's matrix (R, R) and to Σ_k ρ A (B, B)."""
+    """Add a group to the upper triangle of J's matrix (R, R) and to Σ_k ρ A (B, B)."""
     root = np.sqrt(group.weight)
     factors = np.conj(group.gains) * (root / np.sqrt(group.density)) * group.inverse
     support = root * np.sqrt(group.inverse) * (group.gains != 0)
@@ -203,13 +203,12 @@ def _accumulate(
         weighted = np.empty_like(piece)
         for i in range(total.shape[0]):
             own = band_rows(i // len(BANDS), i % len(BANDS), phases)
-            matrix[own, own] += _power(piece[own] * support[i, chunk])
+            matrix[own, own] += _upper_power(piece[own] * support[i, chunk])
             np.multiply(piece[own], factors[i, chunk], out=weighted[own])
-        matrix -= _power(weighted)
+        matrix -= _upper_power(weighted)
 
 
-def _power(rows: np.ndarray) -> np.ndarray:
-    """``conj(rows) @ rows.T``, Hermitian (n, n) complex64; rows (n, k) complex64."""
-    upper = cherk(1.0, rows.T, trans=2)
-    full: np.ndarray = np.triu(upper) + np.conj(np.triu(upper, 1)).T
-    return full
+def _upper_power(rows: np.ndarray) -> np.ndarray:
+    """Upper triangle of ``conj(rows) @ rows.T``, (n, n) complex64; rows (n, k) complex64."""
+    upper: np.ndarray = cherk(1.0, rows.T, trans=2)
+    return upper

@@ -269,14 +269,15 @@ def _fit_usable(
     states = [found[d].state for d in usable]
     mean = float(np.mean([s.intensity for s in states]))
     states = [replace(s, intensity=s.intensity / mean) for s in states]
+    variance = [task.variance_e2[d] for d in usable]
     fit = fit_jointly(
         task.images.only(usable),
-        task.variance_e2[usable],
+        variance,
         states,
         fit_frequency=not fixed,
         steps=[found[d].steps for d in usable],
     )
-    average = task.variance_e2[usable].mean(axis=(0, 1))
+    average = np.mean([v.mean(axis=0) for v in variance], axis=0)
     matrix = covariance(
         fit.gram, fit.frozen, fit.images, average, fit.prior, fit_frequency=not fixed
     )

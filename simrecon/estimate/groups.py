@@ -33,6 +33,8 @@ class Group:
         Weights 1/(N_i f_i): f_i ≥ 1 where a band disagrees with the others beyond its noise.
     density : ndarray (k,), float32
         Σ|G_i|²/(N_i f_i) (1 where nothing is seen).
+    matched : ndarray (k,), complex64
+        Σ conj(G_i) y_i/(N_i f_i): over `density` the best estimate of S.
     weight : ndarray (k,), float32
         ρ: signal/(signal + noise) of the common estimate; 0 where fewer than two bands overlap.
     """
@@ -41,18 +43,13 @@ class Group:
     gains: np.ndarray
     inverse: np.ndarray
     density: np.ndarray
+    matched: np.ndarray
     weight: np.ndarray
 
-    def estimate(self, bands: np.ndarray) -> np.ndarray:
-        """Best estimate of S from bands y (B, k), (k,) complex64."""
-        matched = np.sum(np.conj(self.gains) * bands * self.inverse, axis=0)
-        result: np.ndarray = matched / self.density
-        return result
-
     def mismatch(self, bands: np.ndarray) -> np.ndarray:
-        """``ρ A y``, (B, k) complex64: zero where the bands agree."""
-        support = (np.abs(self.gains) > 0) * self.weight
-        residual = bands - self.gains * self.estimate(bands)
+        """``ρ A y`` of the group's bands y, (B, k) complex64: zero where they agree."""
+        support = (self.gains != 0) * self.weight
+        residual = bands - self.gains * (self.matched / self.density)
         result: np.ndarray = residual * support * self.inverse
         return result
 
@@ -105,34 +102,37 @@ def _group(
     samples: slice | np.ndarray,
 ) -> Group:
     plain = np.broadcast_to(1.0 / _column(band_noise), bands.shape)
-    excess = _disagreement(bands, gains, plain, ring)
-    inverse = plain / excess
-    power = np.abs(gains) ** 2
+    signal, power = np.conj(gains) * bands, np.abs(gains) ** 2
+    inverse = plain / _disagreement(bands, gains, signal, power, plain, ring)
     density = np.sum(power * inverse, axis=0)
     seen = density > 0
     density = np.where(seen, density, 1.0).astype(np.float32)
-    matched = np.sum(np.conj(gains) * bands * inverse, axis=0)
+    matched = np.sum(signal * inverse, axis=0)
     above = np.bincount(ring, np.abs(matched) ** 2 - density * seen)
     norm = np.bincount(ring, density.astype(np.float64) ** 2 * seen)
-    signal = np.maximum(above / np.maximum(norm, 1e-300), 0.0)
-    ratio = signal[ring] * density
+    object_power = np.maximum(above / np.maximum(norm, 1e-300), 0.0)
+    ratio = object_power[ring] * density
     overlap = np.sum(power > 0, axis=0) >= 2
     weight = np.where(overlap, ratio / (1.0 + ratio), 0.0).astype(np.float32)
-    return Group(samples, gains, inverse.astype(np.float32), density, weight)
+    return Group(samples, gains, inverse, density, matched, weight)
 
 
 def _disagreement(
-    bands: np.ndarray, gains: np.ndarray, inverse: np.ndarray, ring: np.ndarray
+    bands: np.ndarray,
+    gains: np.ndarray,
+    signal: np.ndarray,
+    power: np.ndarray,
+    inverse: np.ndarray,
+    ring: np.ndarray,
 ) -> np.ndarray:
     """f_i(k) ≥ 1: residual power of band i against all others over what noise explains.
 
     Averaged over rings of `RING_WIDTH` samples. Drift, uneven illumination, out-of-focus light or
     a wrong OTF show here, mostly at low frequencies; without this they would outweigh all the
-    rest. Below `EXCESS_IGNORED` it stays 1.
+    rest. Below `EXCESS_IGNORED` it stays 1. `signal` is ``conj(G_i) y_i`` and `power` ``|G_i|²``.
     """
-    power = np.abs(gains) ** 2 * inverse
-    density = np.sum(power, axis=0)
-    matched = np.sum(np.conj(gains) * bands * inverse, axis=0)
+    signal, power = signal * inverse, power * inverse
+    density, matched = np.sum(power, axis=0), np.sum(signal, axis=0)
     coarse = ring // RING_WIDTH
     result = np.ones(bands.shape, dtype=np.float32)
     for i in range(bands.shape[0]):
@@ -141,7 +141,7 @@ def _disagreement(
         if not seen.any():
             continue
         safe = np.where(seen, rest, 1.0)
-        others = (matched - np.conj(gains[i]) * bands[i] * inverse[i]) / safe
+        others = (matched - signal[i]) / safe
         residual = np.abs(bands[i] - gains[i] * others) ** 2 * seen
         noise = (1.0 / inverse[i] + np.abs(gains[i]) ** 2 / safe) * seen
         level = np.bincount(coarse, residual) / np.maximum(np.bincount(coarse, noise), 1e-300)

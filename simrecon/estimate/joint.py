@@ -22,7 +22,7 @@ from simrecon.estimate.noise import noise_moments
 from simrecon.estimate.overlap import overlap
 from simrecon.estimate.prior import KnownSteps, Prior
 from simrecon.estimate.redundancy import Redundancy
-from simrecon.estimate.rows import BandImages
+from simrecon.estimate.rows import BandImages, rows_per_direction
 from simrecon.estimate.window import FieldWindow
 
 MAX_DISAGREEMENT = 0.1
@@ -67,7 +67,7 @@ class JointFit:
 
 def fit_jointly(
     images: BandImages,
-    variance_e2: np.ndarray,
+    variance_e2: Sequence[np.ndarray],
     states: Sequence[DirectionState],
     *,
     fit_frequency: bool = True,
@@ -81,8 +81,8 @@ def fit_jointly(
     ----------
     images : BandImages
         Of these directions.
-    variance_e2 : ndarray (D, P, Y, X)
-        Noise variance, e².
+    variance_e2 : sequence of ndarray (P, Y, X)
+        Noise variance of each direction, e².
     states : sequence of DirectionState
         Start values; intensities are relative to a mean of 1 over all frames.
     fit_frequency : bool
@@ -118,19 +118,22 @@ def fit_jointly(
 
 def demodulate(
     images: BandImages,
-    variance_e2: np.ndarray,
+    variance_e2: Sequence[np.ndarray],
     states: Sequence[DirectionState],
     *,
     corrected: bool,
 ) -> Demodulated:
     """Rows and noise moments of all directions at `states`."""
     window = images.field.window
-    rows = [images.rows(d, state, corrected) for d, state in enumerate(states)]
+    size = rows_per_direction(images.zero.shape[1])
+    rows = np.empty((len(states) * size, images.half.index.size), dtype=np.complex64)
+    for d, state in enumerate(states):
+        images.rows(d, state, corrected, rows[d * size : (d + 1) * size])
     moments = [
         noise_moments(v, state.frequency_per_um, window)
         for v, state in zip(variance_e2, states, strict=True)
     ]
-    return Demodulated(np.concatenate(rows), list(states), moments)
+    return Demodulated(rows, list(states), moments)
 
 
 def freeze(

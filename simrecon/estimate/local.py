@@ -87,8 +87,11 @@ class _Regression:
         return cls(-misfit - log_determinant, mean, alpha, factor)
 
 
-def smooth_field(tiles: Tiles) -> SmoothField | None:
-    """The most likely smooth field; None when too few tiles have signal or agree."""
+def smooth_field(tiles: Tiles, least_gain: float = -np.inf) -> SmoothField | None:
+    """The most likely smooth field.
+
+    None when too few tiles have signal or agree, or when the gain is less than `least_gain`.
+    """
     kept = np.nonzero(tiles.lit)[0]
     lit = kept.size
     for remaining in reversed(range(ROUNDS)):
@@ -100,6 +103,9 @@ def smooth_field(tiles: Tiles) -> SmoothField | None:
         if good.all() or not remaining:
             break
         kept = kept[good]
+    gain = 2.0 * (best.likelihood - flat)
+    if gain < least_gain:
+        return None
     blur = tiles.blur_um2
     cross = amplitude**2 * _kernel(tiles.nodes_um, tiles.place_um[kept], length_um, blur)
     values = best.mean + cross @ best.alpha
@@ -112,7 +118,7 @@ def smooth_field(tiles: Tiles) -> SmoothField | None:
     return SmoothField(
         values.reshape(shape),
         sd.reshape(shape),
-        2.0 * (best.likelihood - flat),
+        gain,
         rms,
         lit,
         lit - kept.size,

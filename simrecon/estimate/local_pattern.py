@@ -110,7 +110,7 @@ def find_deviation(
     """
     plain = replace(images, light={})
     tiles = measure_tiles(plain, direction, state, variance_e2)
-    field = None if tiles is None else smooth_field(tiles)
+    field = None if tiles is None else smooth_field(tiles, -np.inf if insist else GAIN)
     if tiles is None or field is None:
         return None
     clear = field.gain >= GAIN and field.rms >= LEAST_RMS

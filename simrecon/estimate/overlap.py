@@ -9,6 +9,9 @@ import numpy as np
 from simrecon.estimate.consistency import Gram
 from simrecon.estimate.mixing import BANDS
 
+ROUNDING = 1e-5
+"""Share of the whole precision below which what is left without orders ±1 is rounding."""
+
 
 @dataclass(frozen=True)
 class Overlap:
@@ -34,27 +37,27 @@ class Overlap:
 def overlap(gram: Gram, direction: int) -> Overlap:
     """Compare orders ±1 of `direction` with the other bands, low frequencies left out."""
     group = gram.common_group(direction)
-    bands = gram.bands[:, group.samples]
-    noise = gram.band_noise.astype(np.float32)
-    sides = [direction * len(BANDS) + i for i in range(1, len(BANDS))]
-    rest = [i for i in range(noise.size) if i not in sides]
-    inverse = group.inverse[rest]
-    density = np.sum(np.abs(group.gains[rest]) ** 2 * inverse, axis=0)
-    seen = density > 0
-    density = np.where(seen, density, 1.0)
-    estimate = np.sum(np.conj(group.gains[rest]) * bands[rest] * inverse, axis=0) / density
+    sides = range(direction * len(BANDS) + 1, (direction + 1) * len(BANDS))
+    own = slice(sides.start, sides.stop)
+    bands, gains, inverse = gram.bands[own, group.samples], group.gains[own], group.inverse[own]
+    power = np.abs(gains) ** 2
+    rest = group.density - np.sum(power * inverse, axis=0)
+    seen = rest > ROUNDING * group.density
+    density = np.where(seen, rest, 1.0)
+    estimate = (group.matched - np.sum(np.conj(gains) * bands * inverse, axis=0)) / density
     cross, predicted, measured, raw = 0j, 0.0, 0.0, 0.0
-    for i in sides:
-        gain = group.gains[i]
-        doubt = np.abs(gain) ** 2 / density
+    for i, band in enumerate(bands):
+        doubt = power[i] / density
         weight = np.where(
-            seen & (np.abs(gain) > 0), group.weight / (1.0 / group.inverse[i] + doubt), 0.0
+            seen & (power[i] > 0), group.weight / (1.0 / inverse[i] + doubt), np.float32(0.0)
         )
-        prediction = gain * estimate
-        cross += complex(np.sum(weight * np.conj(prediction) * bands[i], dtype=np.complex128))
-        raw += float(np.sum(weight * np.abs(prediction) ** 2, dtype=np.float64))
-        predicted += float(np.sum(weight * (np.abs(prediction) ** 2 - doubt), dtype=np.float64))
-        measured += float(np.sum(weight * (np.abs(bands[i]) ** 2 - noise[i]), dtype=np.float64))
+        prediction = gains[i] * estimate
+        square = np.abs(prediction) ** 2
+        noise = np.float32(gram.band_noise[sides[i]])
+        cross += complex(np.sum(weight * np.conj(prediction) * band, dtype=np.complex128))
+        raw += float(np.sum(weight * square, dtype=np.float64))
+        predicted += float(np.sum(weight * (square - doubt), dtype=np.float64))
+        measured += float(np.sum(weight * (np.abs(band) ** 2 - noise), dtype=np.float64))
     if predicted <= 0 or measured <= 0:
         return Overlap(0.0, abs(cross) ** 2 / max(raw, 1e-30), 0j)
     # A negative or imaginary correlation means a wrong phase: only the real part agrees.

@@ -87,6 +87,8 @@ class BandImages:
     def only(self, directions: Sequence[int]) -> BandImages:
         """The same for some of the directions."""
         chosen = list(directions)
+        if chosen == list(range(len(self.images))):
+            return self
         return replace(
             self,
             images=self.images[chosen],
@@ -100,7 +102,13 @@ class BandImages:
         carrier = self.field.carrier(state.frequency_per_um)
         return carrier * self.light[direction] if direction in self.light else carrier
 
-    def rows(self, direction: int, state: DirectionState, corrected: bool = True) -> np.ndarray:
+    def rows(
+        self,
+        direction: int,
+        state: DirectionState,
+        corrected: bool = True,
+        out: np.ndarray | None = None,
+    ) -> np.ndarray:
         """Rows of one direction demodulated at `state`, (3P + 4, K) complex64.
 
         The derivative rows are ``(y − y_c)·Y`` and ``(x − x_c)·Y`` with Y the order-±1 band at
@@ -111,7 +119,9 @@ class BandImages:
         images, zero = self.images[direction], self.zero[direction]
         phases, count = images.shape[1], half.index.size
         carrier = self.carrier(direction, state)
-        result = np.empty((rows_per_direction(phases), count), dtype=np.complex64)
+        result = out
+        if result is None:
+            result = np.empty((rows_per_direction(phases), count), dtype=np.complex64)
         first, second = (result[band_rows(0, i, phases)] for i in range(1, len(BANDS)))
         self._sample(images[0] * carrier, first[:phases], second[:phases])
         if corrected:
