@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from simrecon.backend import serial_blas
+from simrecon.backend import on_all_cores, serial_blas
 from simrecon.estimate.acceptance import Evidence, Known, judge
 from simrecon.estimate.agreement import agree, clear, look_again, shared_carriers
 from simrecon.estimate.assembly import Fitted, assemble
@@ -119,18 +119,19 @@ def _deviations(
     task: FitTask, fits: Mapping[int, Fitted], fixed: bool, insist: Mapping[int, bool]
 ) -> dict[int, Deviation]:
     """Directions whose pattern varies over the field, of those in `insist`."""
-    found = {
-        d: find_deviation(
+
+    def deviation(d: int) -> Deviation | None:
+        return find_deviation(
             task.images,
             d,
             fits[d].state,
             task.variance_e2[d],
-            insist=always,
+            insist=insist[d],
             fit_frequency=not fixed,
         )
-        for d, always in insist.items()
-    }
-    return {d: one for d, one in found.items() if one is not None}
+
+    found = zip(insist, on_all_cores(deviation, list(insist)), strict=True)
+    return {d: one for d, one in found if one is not None}
 
 
 def _fit_locally(
@@ -188,12 +189,14 @@ def _search(
     if fixed is not None:
         known = steps or [None] * len(fixed)
         return [carrier_at(search, test, d, f, known[d]) for d, f in enumerate(fixed)], [], []
-    found = []
-    for d, angle in enumerate(expected.angles_rad):
+
+    def carrier(d: int) -> Found:
+        angle = expected.angles_rad[d]
         region = search_region(task.cutoff_per_um, expected.frequency_per_um, angle)
         told: Known = "nothing" if angle is None else "angle"
-        found.append(find_carrier(search, test, d, region, told))
-    found, settled = agree(found)
+        return find_carrier(search, test, d, region, told)
+
+    found, settled = agree(on_all_cores(carrier, range(len(expected.angles_rad))))
     shared = shared_carriers(search, found)
     if shared:
         return found, shared, settled

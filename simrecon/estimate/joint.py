@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from simrecon.backend import on_all_cores
 from simrecon.estimate.consistency import Demodulated, Gram, build_gram
 from simrecon.estimate.gains import band_gains
 from simrecon.estimate.groups import SEPARATE
@@ -124,16 +125,14 @@ def demodulate(
     corrected: bool,
 ) -> Demodulated:
     """Rows and noise moments of all directions at `states`."""
-    window = images.field.window
     size = rows_per_direction(images.zero.shape[1])
     rows = np.empty((len(states) * size, images.half.index.size), dtype=np.complex64)
-    for d, state in enumerate(states):
-        images.rows(d, state, corrected, rows[d * size : (d + 1) * size])
-    moments = [
-        noise_moments(v, state.frequency_per_um, window)
-        for v, state in zip(variance_e2, states, strict=True)
-    ]
-    return Demodulated(rows, list(states), moments)
+
+    def one(d: int) -> np.ndarray:
+        images.rows(d, states[d], corrected, rows[d * size : (d + 1) * size])
+        return noise_moments(variance_e2[d], states[d].frequency_per_um, images.field.window)
+
+    return Demodulated(rows, list(states), on_all_cores(one, range(len(states))))
 
 
 def freeze(

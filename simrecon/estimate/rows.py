@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from simrecon.backend import on_all_cores
 from simrecon.estimate.band_field import BandField
 from simrecon.estimate.gains import OtfFunction, log_slopes
 from simrecon.estimate.half_plane import HalfPlane
@@ -75,13 +76,16 @@ class BandImages:
         zero = np.empty((directions, phases, half.index.size), dtype=np.complex64)
         corrected = np.empty_like(zero)
         tapers = field.window.tapers()
-        for d, one in enumerate(frames):
+
+        def sample(d: int) -> None:
             images[d, 0] = field.images(spectra[d])
             zero[d] = corrected[d] = spectra[d].reshape(phases, -1)[:, half.raw_index]
             for n, slope in enumerate(slopes, start=1):
-                part = field.window.transform_windowed(one * tapers[n])
+                part = field.window.transform_windowed(frames[d] * tapers[n])
                 images[d, n] = field.images(part)
                 corrected[d] += _correction(part.reshape(phases, -1)[:, half.raw_index], slope)
+
+        on_all_cores(sample, range(directions))
         return cls(field, half, images, zero, corrected, otf)
 
     def only(self, directions: Sequence[int]) -> BandImages:

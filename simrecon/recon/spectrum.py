@@ -102,10 +102,15 @@ def fit_signal_power(
 def _fit(
     count: np.ndarray, d: np.ndarray, k: np.ndarray, observed: np.ndarray, step: float
 ) -> SignalPower:
-    def negative_log_likelihood(theta: np.ndarray) -> float:
-        model = SignalPower(float(np.exp(theta[0])), float(np.exp(theta[1])), float(theta[2]))
-        expected = 1.0 + d * model(k)
-        return float(np.sum(count * (np.log(expected) + observed / expected)))
+    def negative_log_likelihood(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        """Of (ln power, ln corner, exponent), with its gradient."""
+        ratio = (k / np.exp(theta[1])) ** 2
+        signal = d * np.exp(theta[0]) / (1.0 + ratio) ** theta[2]
+        expected = 1.0 + signal
+        slope = count * signal * (1.0 - observed / expected) / expected
+        along = [np.ones_like(k), 2.0 * theta[2] * ratio / (1.0 + ratio), -np.log1p(ratio)]
+        value = float(np.sum(count * (np.log(expected) + observed / expected)))
+        return value, np.array([np.sum(slope * one) for one in along])
 
     excess = np.maximum(observed - 1.0, 1e-6) / d
     start_power = float(np.max(excess))
@@ -116,6 +121,7 @@ def _fit(
         fit = minimize(
             negative_log_likelihood,
             start,
+            jac=True,
             method="L-BFGS-B",
             bounds=[
                 (np.log(tiny), np.log(max(start_power, tiny)) + 14.0),
