@@ -10,7 +10,7 @@ A direction is *good* when its frequency is within 0.05 DFT samples of the field
 "ok" directions at most 1 % off, among "failed" ones at most 5 % good.
 
 The picture's loss is that of the equalised PSNR with the fitted pattern against the true one, for
-sets with right optics whose fit did not fail.
+the first sets with right optics whose fit did not fail.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ MARGIN_PX = 24
 _REASONS = re.compile(r"direction (\d+) (?:weak|failed): (.*)")
 
 
-def fit_rows(seed: int) -> list[dict[str, Any]]:
-    """One row per direction of data set number `seed`."""
+def fit_rows(seed: int, *, picture: bool) -> list[dict[str, Any]]:
+    """One row per direction of data set number `seed`; `picture`: with the loss of its picture."""
     one = draw(seed)
     fit = estimate_pattern(
         one.frames_e,
@@ -50,7 +50,7 @@ def fit_rows(seed: int) -> list[dict[str, Any]]:
     )
     extent = np.array(one.frames_e.shape[-2:]) * one.pixel_um
     told = dict(found.groups() for note in fit.notes if (found := _REASONS.match(note)))
-    loss = picture_loss_db(one, fit)
+    loss = picture_loss_db(one, fit) if picture else None
     rows = []
     for d, got in enumerate(fit.directions):
         error = error_px(np.array(got.frequency_per_um), one.frequency_per_um[d], extent)
@@ -109,14 +109,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sets", type=int, default=1000, help="data sets in all")
     parser.add_argument("--first", type=int, default=0, help="number of the first set")
+    parser.add_argument("--pictures", type=int, default=300, help="sets of which pictures are made")
     parser.add_argument("--rows", type=Path, required=True, help="JSON lines, kept and continued")
     parser.add_argument("--figure", type=Path, help="PNG of the curves")
     arguments = parser.parse_args()
     done = {row["seed"] for row in read_rows(arguments.rows)}
     with arguments.rows.open("a") as out:
-        for seed in range(arguments.first, arguments.first + arguments.sets):
+        for number in range(arguments.sets):
+            seed = arguments.first + number
             if seed not in done:
-                out.writelines(json.dumps(row) + "\n" for row in fit_rows(seed))
+                own = fit_rows(seed, picture=number < arguments.pictures)
+                out.write("".join(json.dumps(row) + "\n" for row in own))
                 out.flush()
     rows = read_rows(arguments.rows)
     found = evaluate(rows)
