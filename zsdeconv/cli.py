@@ -99,7 +99,7 @@ def demo(
     *,
     output: Annotated[Path, Parameter(name=["--output", "-o"])] = Path("zsdeconv-demo"),
     size: int = 256,
-    peak_e: float = 60.0,
+    peak_e: float = 100.0,
     train: TrainOptions | None = None,
     set: list[str] | None = None,
     json: bool = False,

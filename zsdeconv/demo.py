@@ -26,7 +26,7 @@ class Scene:
 
 
 def simulate_scene(
-    *, kind: PhantomKind = "mixed", size: int = 256, peak_e: float = 60.0,
+    *, kind: PhantomKind = "mixed", size: int = 256, peak_e: float = 100.0,
     background_e: float = 2.0, seed: int = 0,
 ) -> Scene:  # fmt: skip
     """Raw 2D-SIM frames like a dim live-cell acquisition, with unequal steps and lamp flicker."""
