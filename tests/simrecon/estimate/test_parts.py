@@ -225,6 +225,7 @@ GOOD = Evidence(
         ({"rivalry": 1.1}, "failed"),
         ({"rivalry": 1.1, "settled": True}, "weak"),
         ({"correlation": 0.4}, "weak"),
+        ({"correlation": 0.75}, "weak"),
         ({"correlation": 0.1}, "failed"),
         ({"modulation": 0.05}, "weak"),
         ({"modulation": 0.05, "modulation_sd": 0.1}, "failed"),
