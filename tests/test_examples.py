@@ -34,3 +34,28 @@ def test_psf_calibration(tmp_path, monkeypatch, capsys):
     figure = matplotlib.image.imread(target)
     assert figure.shape[:2] == (936, 1430)
     assert figure[..., :3].std() > 0.1
+
+
+def test_pattern_calibration(tmp_path, monkeypatch, capsys):
+    target = tmp_path / "pattern.png"
+    monkeypatch.setattr(sys, "argv", ["pattern_calibration.py", str(target)])
+    runpy.run_path(str(EXAMPLES / "pattern_calibration.py"), run_name="__main__")
+    said = capsys.readouterr().out
+    assert "5 acquisition(s), 1 of an even sheet" in said
+    assert "blind: The illumination pattern could not be fitted" in said
+    assert "SIM with the record: " in said
+    figure = matplotlib.image.imread(target)
+    assert figure.shape[:2] == (832, 1430)
+    assert figure[..., :3].std() > 0.1
+
+
+def test_registration_calibration(tmp_path, monkeypatch, capsys):
+    target = tmp_path / "registration.png"
+    monkeypatch.setattr(sys, "argv", ["registration_calibration.py", str(target)])
+    runpy.run_path(str(EXAMPLES / "registration_calibration.py"), run_name="__main__")
+    said = capsys.readouterr().out
+    assert "verdict: ok" in said
+    assert float(said.split("registered: ")[1].split()[0]) > 0.98
+    figure = matplotlib.image.imread(target)
+    assert figure.shape[:2] == (520, 1430)
+    assert figure[..., :3].std() > 0.1

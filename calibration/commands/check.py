@@ -10,12 +10,16 @@ import numpy as np
 
 from calibration.data_check import Finding, check_age, check_camera, check_optics
 from calibration.pattern.compare import check_pattern
+from calibration.psf.read import needed
 from calibration.record import check_record, summary, worst
+from calibration.registration.compare import check_registration
+from calibration.registration.read import read_channels
 from simrecon.backend import select_device
 from simrecon.config import Settings
 from simrecon.io import CalibrationRecord, read, read_raw, read_record
 from simrecon.io.frame_stream import stream_frames
 from simrecon.io.reader import expand_paths
+from simrecon.model.optics import Optics
 from simrecon.shell import EXIT_OK, EXIT_QUALITY, Reporter
 from simrecon.shell_options import FileOptions
 
@@ -32,7 +36,8 @@ def check(
     """Print a calibration record, doubt implausible numbers, and say whether data fit it.
 
     With DATA: size, pixel size, wavelength, for cameras the offset and the noise of the frames (at
-    most 200), and for patterns spacing, angle and phase steps are held against the record.
+    most 200), for patterns spacing, angle and phase steps, and for registrations the places of
+    beads are held against the record.
 
     Exit code 0: plausible, and the data fit; 3: record or data cannot be read; 4: doubtful.
 
@@ -86,6 +91,13 @@ def _compare(
     if record.kind == "pattern":
         stack = read(data, mode=settings.reconstruction.mode, **given)
         findings += check_pattern(record, stack, settings)
+    if record.kind == "registration":
+        beads = read_channels(data)
+        aperture = needed(given.get("na"), beads.na, "detection NA", "--na")
+        pixel = needed(given.get("pixel_um"), beads.pixel_um, "pixel size", "--pixel-um")
+        channels = np.ravel(given.get("emission_nm", beads.emission_nm))
+        every = [Optics(aperture, float(nm), given.get("index", 1.515)) for nm in channels]
+        findings += check_registration(record, beads, every, pixel)
     return findings
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +14,7 @@ from calibration.psf.measure import PsfMeasurement, measure_psf
 from calibration.psf.read import BeadFiles, expand_each, needed, read_beads
 from calibration.psf.report import facts, sections, to_record, to_text
 from calibration.psf.settings import TERMS, BeadSetup, PsfSettings
+from calibration.record import worst
 from simrecon.backend import select_device
 from simrecon.errors import UsageError
 from simrecon.io import check_overwrite, read_camera_record, write_image
@@ -146,8 +148,10 @@ def psf(
     )  # fmt: skip
     settings = PsfSettings(window_um, min_snr, tuple(terms or TERMS) if fit else (), fit_na,
                            fit_depth, "auto", saturation)  # fmt: skip
-    found = measure_psf(read.stacks, setup, settings,
-                        camera=_camera(camera, gain, offset, read_noise_e))  # fmt: skip
+    noise, doubts = _camera(camera, gain, offset, read_noise_e)
+    found = measure_psf(read.stacks, setup, settings, camera=noise)
+    if doubts:
+        found = replace(found, verdict=worst(found.verdict, "weak"), notes=(*found.notes, *doubts))
     made = record(
         settings={"setup": asdict(setup), "settings": asdict(settings)},
         device=f"{device.label}: {device.reason}", seed=None, inputs=describe_files(inputs),
@@ -173,14 +177,16 @@ def _spacing(dz_um: float | None, read: BeadFiles) -> float | None:
 
 def _camera(
     path: Path | None, gain: float | None, offset: float | None, read_noise_e: float
-) -> Camera | None:
+) -> tuple[Camera | None, tuple[str, ...]]:
+    """The camera, and why it should not be trusted blindly."""
     if path is not None:
         if gain is not None or offset is not None:
             raise UsageError("Give either a camera record or camera numbers.", where="--camera")
-        return read_camera_record(path).camera
+        known = read_camera_record(path)
+        return known.camera, known.doubts(datetime.now(UTC).date())
     if (gain is None) != (offset is None):
         raise UsageError("Gain and offset belong together.", expected="--gain and --offset")
-    return None if gain is None else Camera(gain, float(offset or 0.0), read_noise_e)
+    return None if gain is None else Camera(gain, float(offset or 0.0), read_noise_e), ()
 
 
 def _check_outputs(files: OutputFiles, psf_tiff: Path | None, inputs: list[Path]) -> None:

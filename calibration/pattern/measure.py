@@ -15,7 +15,7 @@ from calibration.pattern.support import reach
 from simrecon.config import Settings, as_settings
 from simrecon.errors import InputError, QualityError
 from simrecon.model.optics import Optics
-from simrecon.model.pattern import PatternFit, Verdict
+from simrecon.model.pattern import PatternFit, Verdict, worst
 from simrecon.model.psf import DetectionOTF
 from simrecon.model.stack import SimStack
 from simrecon.pipeline import estimate_pattern
@@ -131,8 +131,11 @@ def measure_pattern(
                     progress(done, total)
         found.append(_channel(stacks, c, acquired, settings, otf))
     verdict, notes = overall([(c.optics, c.directions) for c in found], _shape(stacks))
+    doubts = [text for stack in stacks for text in stack.camera.doubts]
+    if doubts:
+        verdict = worst([verdict, "weak"])
     seen = [n for stack in stacks for n in stack.notes]
-    said = tuple(dict.fromkeys([*notes, *seen]))
+    said = tuple(dict.fromkeys([*notes, *doubts, *seen]))
     return PatternMeasurement(stacks[0].pixel_um, stacks[0].order, tuple(found), verdict, said)
 
 

@@ -22,6 +22,7 @@ from simrecon.model.affine import Affine2D
 
 ANGLES_RAD = np.deg2rad(np.arange(-10.0, 10.5, 1.0))
 MAGNIFICATIONS = (0.97, 0.985, 1.0, 1.015, 1.03)
+UPRIGHT_RAD = np.deg2rad(2.0)
 LARGEST_SHIFT = 0.5
 """Share of the field."""
 BIN = 0.012
@@ -139,33 +140,53 @@ def _pairs(
 def _coarse(
     moving: Sequence[Beads], target: Sequence[Beads], extent_um: tuple[float, float], where: str
 ) -> tuple[Affine2D, int]:
-    """The map of the grid that piles most differences into a bin."""
+    """The map of the grid that piles most differences into a bin.
+
+    Pictures that are nearly upright are tried first: among fewer maps fewer beads convince.
+    """
+    pairs = sum(len(a.sd_um) * len(b.sd_um) for a, b in zip(moving, target, strict=True))
+    size = BIN * max(extent_um)
+    chance = pairs * (3 * size) ** 2 / float(np.prod(extent_um))
+    upright = [(_FLIPS[0], a, m) for a in ANGLES_RAD if abs(a) <= UPRIGHT_RAD
+               for m in MAGNIFICATIONS]  # fmt: skip
+    most = needed = 0
+    for maps in (upright, list(product(_FLIPS, ANGLES_RAD, MAGNIFICATIONS))):
+        best, most, bins = _most(moving, target, extent_um, maps)
+        tries = len(maps) * bins
+        if float(poisson.sf(most - 1, chance)) * tries <= CHANCE:
+            return best, most
+        needed = int(poisson.isf(CHANCE / tries, chance)) + 1
+    raise QualityError(
+        "The beads of the two channels do not match.",
+        expected=f"a map that at least {max(needed, LEAST_BEADS)} beads have in common "
+        f"(turned by up to {np.degrees(ANGLES_RAD.max()):.0f}° from a flip or quarter turn, "
+        f"magnified by {MAGNIFICATIONS[0]:g} to {MAGNIFICATIONS[-1]:g}, shifted by up to "
+        f"{100 * LARGEST_SHIFT:.0f} % of the field)",
+        got=f"{most} at best, which chance can give", where=where,
+        hint="are these the same beads? More of them, or several fields",
+    )  # fmt: skip
+
+
+def _most(
+    moving: Sequence[Beads],
+    target: Sequence[Beads],
+    extent_um: tuple[float, float],
+    maps: Sequence[tuple[np.ndarray, float, float]],
+) -> tuple[Affine2D, int, int]:
+    """The best of some maps (flip, angle, magnification), its pile, and the number of bins."""
     centre = 0.5 * np.array(extent_um)
     size = BIN * max(extent_um)
     reach = int(np.ceil(LARGEST_SHIFT * max(extent_um) / size)) + 1
-    best, most = Affine2D(), -1
-    for flip, angle, scale in product(_FLIPS, ANGLES_RAD, MAGNIFICATIONS):
+    best, most, plain = Affine2D(), -1, np.inf
+    for flip, angle, scale in maps:
         turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
         matrix = scale * turn @ flip
         count, shift = _pile(moving, target, matrix, centre, size, reach)
-        nearer = count == most and np.allclose(flip, np.eye(2)) and abs(angle) < 1e-9
-        if count > most or (nearer and scale == 1.0):
+        away = abs(angle) + abs(scale - 1.0)
+        if count > most or (count == most and away < plain):
             best, most = Affine2D.of(matrix, centre + shift - matrix @ centre), count
-    pairs = sum(len(a.sd_um) * len(b.sd_um) for a, b in zip(moving, target, strict=True))
-    chance = pairs * (3 * size) ** 2 / float(np.prod(extent_um))
-    tries = len(_FLIPS) * ANGLES_RAD.size * len(MAGNIFICATIONS) * (2 * reach + 1) ** 2
-    if float(poisson.sf(most - 1, chance)) * tries > CHANCE:
-        needed = int(poisson.isf(CHANCE / tries, chance)) + 1
-        raise QualityError(
-            "The beads of the two channels do not match.",
-            expected=f"a map that at least {max(needed, LEAST_BEADS)} beads have in common "
-            f"(turned by up to {np.degrees(ANGLES_RAD.max()):.0f}° from a flip or quarter turn, "
-            f"magnified by {MAGNIFICATIONS[0]:g} to {MAGNIFICATIONS[-1]:g}, shifted by up to "
-            f"{100 * LARGEST_SHIFT:.0f} % of the field)",
-            got=f"{most} at best, which chance can give", where=where,
-            hint="are these the same beads? More of them, or several fields",
-        )  # fmt: skip
-    return best, most
+            plain = away
+    return best, most, (2 * reach + 1) ** 2
 
 
 def _pile(

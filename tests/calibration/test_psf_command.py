@@ -1,6 +1,7 @@
 """``simcal psf``: files, exit codes, and a reconstruction with what it measured."""
 
 import json
+from dataclasses import replace
 
 import bead_field
 import numpy as np
@@ -11,7 +12,9 @@ from bead_field import ABERRATIONS, DZ_UM, OPTICS, PIXEL_UM
 from calibration.cli import app
 from simrecon import reconstruct, simulate
 from simrecon.cli.main import app as simrecon_app
-from simrecon.io import read_otf, read_provenance, read_record
+from simrecon.io import CalibrationRecord, read_otf, read_provenance, read_record, write_record
+from simrecon.io.camera_record import camera_quantities
+from simrecon.model.camera import Camera
 from simrecon.model.optics import Optics
 from simrecon.model.psf import GridOTF
 from simrecon.physics.bead_image import Camera3D
@@ -188,3 +191,19 @@ def test_one_bead_is_weak_and_json_is_one_document(tmp_path, capsys):
     assert any("One bead only" in n for n in facts["notes"])
     assert facts["fwhm_nm"]["mean bead"]["x"]["sd"] is None
     assert read_record(tmp_path / "p.h5").quantities["dz_um"].value == DZ_UM
+
+
+def test_a_doubtful_camera_record_makes_the_psf_doubtful(measured, tmp_path):
+    _, folder, _ = measured
+    camera = CalibrationRecord(
+        "camera", camera_quantities(Camera(2.0, 100.0, 1.5)), "C", "2026-01-01"
+    )
+    codes = {}
+    for verdict in ("ok", "weak"):
+        write_record(tmp_path / "cam.h5", replace(camera, verdict=verdict, notes=("one level",)))
+        codes[verdict] = execute(app, ["psf", str(folder / "beads.tif"), "-o",
+                                       str(tmp_path / "psf.h5"), "--window-um", "2.1", "--no-fit",
+                                       "--camera", str(tmp_path / "cam.h5"), *OPTIONS])  # fmt: skip
+    assert codes == {"ok": 0, "weak": 4}
+    notes = read_record(tmp_path / "psf.h5").notes
+    assert any("The camera record is weak: one level" in n for n in notes)
