@@ -14,7 +14,7 @@ from simrecon.recon.operator import DEFAULT_MARGIN_UM
 from simrecon.recon.padding import MirrorPadding
 from simrecon.recon.solver import TUNING_SIDE_PX
 
-BASE_MEMORY = 150e6
+BASE_MEMORY = 165e6
 """Bytes of the interpreter with its libraries."""
 BYTES_PER_BAND_SAMPLE = 33.0
 """Peak bytes per band and padded SR sample of the operator, variance included (measured)."""
