@@ -3,8 +3,8 @@
 Run: ``python benchmarks/bench_volume.py [--sizes 128x16 256x24] [--memory 512x32]``. A size is the
 raw field's edge in pixels, and its planes; 15 frames. The bare FFTs are one padded complex
 transform of the raw size per direction and order, and the inverse real one of the picture. With
-``--memory`` only the peak memory of one process that builds, reconstructs and propagates is
-measured, and set beside what is predicted. Random frames: the time does not depend on them.
+``--memory`` only the peak memory of a process that builds and reconstructs (``--variance``: and
+propagates) is measured and set beside the prediction; exits 1 when they differ by over 20 %.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from simrecon.model.optics import Optics
 from simrecon.model.pattern import DirectionPattern, PatternFit
 from simrecon.physics.theory_volume import theoretical_volume_otf
 from simrecon.provenance import peak_memory_gb
+from simrecon.recon.memory import frames_memory, operator_memory
 from simrecon.recon.operator import Reconstructor
 
 OPTICS = Optics(
@@ -93,11 +94,33 @@ def measure(size: str, runs: int) -> dict[str, float]:
     return {**found, "build": built}
 
 
+def peak(size: str, variance: bool) -> dict[str, float]:
+    """Peak memory of this process and what is predicted for it, GB."""
+    grid = geometry(size)
+    pattern, otf = three_beam(grid), theoretical_volume_otf(OPTICS, pixel_um=PIXEL_UM)
+    before = peak_memory_gb()
+    frames = np.ones((3, 5, *grid.shape), np.float32)
+    frames += np.arange(15, dtype=np.float32).reshape(3, 5, 1, 1, 1)
+    operator = Reconstructor.from_frames(frames, pattern, otf, grid, frame_variance_e2=100.0)
+    image = operator.reconstruct(frames)
+    if variance:
+        image = image, operator.variance(frames.copy())
+    held = frames_memory(pattern, grid, zoom=2, variance=variance)
+    own = operator_memory(pattern, otf, grid, variance=variance).peak
+    return {"measured_gb": peak_memory_gb(), "predicted_gb": before + (held + own) / 1e9}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", nargs="*", default=["128x16", "256x24"])
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--memory", help="measure the memory of this size only")
+    parser.add_argument("--variance", action="store_true", help="with --memory: variance too")
     args = parser.parse_args()
+    if args.memory:
+        found = peak(args.memory, args.variance)
+        print({name: round(value, 2) for name, value in found.items()})
+        return int(abs(found["predicted_gb"] / found["measured_gb"] - 1) > 0.2)
     results = {size: measure(size, args.runs) for size in args.sizes}
     rows = []
     for size, found in results.items():

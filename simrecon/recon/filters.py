@@ -44,8 +44,7 @@ def half_planes(grid: AnyGrid) -> Iterator[Plane]:
 
 def modulus(kz: np.ndarray | None, ky: np.ndarray, kx: np.ndarray) -> np.ndarray:
     """``|k|`` of one plane of :func:`half_planes`."""
-    lateral = np.hypot(ky, kx)
-    return np.asarray(lateral if kz is None else np.hypot(lateral, kz))
+    return np.asarray(np.hypot(ky, kx) if kz is None else np.sqrt(ky**2 + kx**2 + kz**2))
 
 
 def frequency_step(grid: AnyGrid) -> float:

@@ -17,6 +17,7 @@ frames that share a displacement u form a group; its filters carry ``exp(±2πi 
 
 from __future__ import annotations
 
+from copy import copy
 from functools import cached_property, partial
 from typing import Any
 
@@ -50,12 +51,14 @@ from simrecon.recon.filters import (
     wiener,
 )
 from simrecon.recon.padding import MirrorPadding
+from simrecon.recon.part import shifted
 from simrecon.recon.propagate import KernelMoments, moment_source
 from simrecon.recon.regularization import Regularization
+from simrecon.recon.requirements import check_parts, frame_variances
 from simrecon.recon.shift import BandPart, band_parts, frame_groups, weighted_sum
 from simrecon.recon.spectrum import PowerRings, SignalPower
 from simrecon.recon.support import even_full
-from simrecon.recon.transfer import check_geometry, mirror_margins
+from simrecon.recon.transfer import mirror_margins
 
 __all__ = ["Reconstructor", "Regularization"]
 
@@ -112,17 +115,7 @@ class Reconstructor:
         margin_um: float = DEFAULT_MARGIN_UM,
         reference: Array | None = None,
     ) -> None:
-        if not np.isclose(pattern.pixel_um, grid.pixel_um, rtol=1e-6):
-            raise InputError(
-                "The pattern was fitted at another pixel size.",
-                expected=f"{grid.pixel_um} µm",
-                got=f"{pattern.pixel_um} µm",
-                hint="fit the pattern on these data, or correct --pixel-um",
-            )
-        phases = {len(d.phase_rad) for d in pattern.directions}
-        if len(phases) != 1:
-            raise InputError("All directions need the same number of phases.", got=str(phases))
-        check_geometry(grid, otf, max(len(d.modulation) for d in pattern.directions))
+        phases = check_parts(pattern, otf, grid)
         self.pattern = pattern
         self.otf: Any = otf  # DetectionOTF of a plane, VolumeOTF of a volume
         self.grid = grid
@@ -133,20 +126,10 @@ class Reconstructor:
         self.apodization_kind = apodization_kind
         self.margin_um = margin_um
         self.attenuation = attenuation
-        self.frames_shape = (len(pattern.frame_sets), phases.pop(), *grid.shape)
+        self.frames_shape = (len(pattern.frame_sets), phases, *grid.shape)
         self._reference = np.zeros(1, np.float32) if reference is None else reference
-        variance = np.broadcast_to(
-            np.asarray(frame_variance_e2, dtype=np.float64), self.frames_shape[:2]
-        )
-        if not (np.all(np.isfinite(variance)) and np.all(variance > 0)):
-            raise InputError(
-                "Every frame needs a positive noise variance.",
-                expected="e² > 0",
-                got=f"minimum {variance.min()}",
-                hint="give the camera's gain and read noise (--gain, --read-noise-e)",
-            )
-        self.frame_variance_e2 = variance
-        self.bands: tuple[Band, ...] = make_bands(pattern, variance)
+        self.frame_variance_e2 = frame_variances(frame_variance_e2, self.frames_shape[:2])
+        self.bands: tuple[Band, ...] = make_bands(pattern, self.frame_variance_e2)
         self._padding = MirrorPadding.around(grid.shape, mirror_margins(grid, otf, margin_um))
         self._sr_padding = self._padding.zoomed(zoom)
         self._padded_sr = resized(self.sr_grid, self._sr_padding.padded)
@@ -199,11 +182,26 @@ class Reconstructor:
             reference=frames,
             **options,
         )
-        operator.regularization = Regularization(
-            operator.signal_power(frames), regularization_factor
-        )
-        operator._build_synthesis()
-        return operator
+        power = operator.signal_power(frames)
+        return operator.regularized(Regularization(power, regularization_factor))
+
+    def at(self, start: tuple[int, ...]) -> Reconstructor:
+        """The operator of an equally large field that begins at raw pixel ([z,] y, x) of this one:
+        only the phases of the pattern differ.
+        """
+        other = copy(self)
+        other.pattern = shifted(self.pattern, (start[-2], start[-1]), self.pattern.shape)
+        other.bands = make_bands(other.pattern, self.frame_variance_e2)
+        other._build_light()
+        return other
+
+    def regularized(self, regularization: Regularization) -> Reconstructor:
+        """The operator with another Γ."""
+        other = copy(self)
+        other.__dict__.pop("_border", None)
+        other.regularization = regularization
+        other._build_synthesis()
+        return other
 
     def _build_light(self) -> None:
         """Carriers and local patterns of the bands, and the parts that the drift makes of them."""
@@ -436,6 +434,17 @@ class Reconstructor:
 
     def signal_power(self, frames: Array) -> SignalPower:
         """Fit the object's radial power spectrum to `frames` (see :mod:`.spectrum`)."""
+        rings = self.power_rings()
+        self.add_power(rings, frames)
+        return rings.fit()
+
+    def power_rings(self) -> PowerRings:
+        """Empty rings for :meth:`add_power`."""
+        largest = float(self._analysis.precision.max())
+        return PowerRings(frequency_step(self._padded_sr), largest)
+
+    def add_power(self, rings: PowerRings, frames: Array) -> None:
+        """Add the power of `frames` to rings, as :meth:`signal_power` fits it."""
         frames = self._check(frames, self.frames_shape, "Frames")
         xp = namespace(frames)
         total = self._half()
@@ -443,18 +452,13 @@ class Reconstructor:
         for part in self._parts:
             band = self.bands[part.index]
             scale = self.zoom**2 / band.noise_e2 / (2 if band.order == 0 else 1)
-            self._analysis.blocks[part.index].add_hermitian(
-                total,
-                xp.conj(self._transfer(part)) * scale,
-                self._band_spectrum(frames, part),
-            )
-        precision = self._analysis.precision
-        rings = PowerRings(frequency_step(self._padded_sr), float(precision.max()))
+            matched = xp.conj(self._transfer(part)) * scale
+            block = self._analysis.blocks[part.index]
+            block.add_hermitian(total, matched, self._band_spectrum(frames, part))
         for index, kz, ky, kx in half_planes(self._padded_sr):
-            matched = np.abs(to_numpy(total[(*index, ...)])).astype(np.float64)
-            power = matched**2 / np.prod(self._padding.padded)
-            rings.add(power, precision[index], modulus(kz, ky, kx))
-        return rings.fit()
+            seen = np.abs(to_numpy(total[(*index, ...)])).astype(np.float64)
+            power = seen**2 / np.prod(self._padding.padded)
+            rings.add(power, self._analysis.precision[index], modulus(kz, ky, kx))
 
     # -- effective optics --------------------------------------------------------------------
 
@@ -482,15 +486,8 @@ class Reconstructor:
     def effective_psf(self, shape: tuple[int, ...] | None = None) -> np.ndarray:
         """Effective point-spread function: anisotropic in general, exact.
 
-        Parameters
-        ----------
-        shape : tuple of int, optional
-            Crop (Y, X) or (Z, Y, X) of the padded SR grid; default all of it.
-
-        Returns
-        -------
-        ndarray, float32
-            Centred on pixel N//2 of all axes; the uncropped array sums to 1.
+        Cropped to `shape`, (Y, X) or (Z, Y, X); default all of the padded SR grid. float32, centred
+        on pixel N//2 of all axes; the uncropped array sums to 1.
         """
         psf = np.fft.fftshift(irfftn(self._synthesis.effective_otf, self._padded_sr.shape))
         if shape is not None:

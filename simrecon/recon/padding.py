@@ -6,12 +6,12 @@ extension of the raw grid and of a zoomed grid over the same field describe the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from simrecon.backend import Array, device_of, fast_length, like, namespace
+from simrecon.backend import Array, device_of, fast_length, namespace
 
 
 def _mirror_index(n: int, before: int, total: int) -> np.ndarray:
@@ -66,13 +66,22 @@ class MirrorPadding:
     def extend(self, field: Array) -> Array:
         """Mirror-extend the last axes from `shape` to `padded`."""
         xp = namespace(field)
-        first = field.ndim - len(self.shape)
+        lead = tuple(field.shape[: field.ndim - len(self.shape)])
+        out = xp.empty(lead + self.padded, dtype=field.dtype, device=device_of(field))
+        known = list(self._inner)
+        out[(..., *known)] = field
         for axis, (n, m, total) in enumerate(
-            zip(self.shape, self.margin, self.padded, strict=True), first
+            zip(self.shape, self.margin, self.padded, strict=True)
         ):
-            if total > n:
-                field = xp.take(field, like(_mirror_index(n, m, total), field), axis=axis)
-        return field
+            for place, source, flipped in _mirror_segments(n, m, total):
+                target, origin = list(known), list(known)
+                target[axis], origin[axis] = place, source
+                part = out[(..., *origin)]
+                if flipped:
+                    part = xp.flip(part, axis=axis - len(self.shape))
+                out[(..., *target)] = part
+            known[axis] = slice(0, total)
+        return out
 
     def crop(self, extended: Array) -> Array:
         """The field inside an extended array (a view where the library allows)."""
@@ -96,22 +105,28 @@ class MirrorPadding:
         return extended
 
 
+def _mirror_segments(n: int, before: int, total: int) -> Iterator[tuple[slice, slice, bool]]:
+    """Where an extended axis repeats its inside: place, source in the extended axis, flipped."""
+    start = 0
+    while start < total:
+        offset = (start - before) % (2 * n)
+        flipped = offset >= n
+        length = min((2 * n if flipped else n) - offset, total - start)
+        first = before + (2 * n - offset - length if flipped else offset)
+        if start != before:
+            yield slice(start, start + length), slice(first, first + length), flipped
+        start += length
+
+
 def _gather_axis(array: Array, axis: int, n: int, before: int, total: int) -> Array:
     """Fold one axis of length `total` back to n by summing alternating mirror segments."""
     xp = namespace(array)
     array = xp.moveaxis(array, axis, 0)
     out = xp.zeros((n, *array.shape[1:]), dtype=array.dtype, device=device_of(array))
-    start = 0
-    while start < total:
-        # [start, stop) lies in one mirror segment of the periodic extension
-        offset = (start - before) % (2 * n)
-        segment_end = n if offset < n else 2 * n
-        length = min(segment_end - offset, total - start)
-        piece = array[start : start + length, ...]
-        if offset < n:
-            out[offset : offset + length, ...] += piece
-        else:
-            low = 2 * n - offset - length
-            out[low : low + length, ...] += xp.flip(piece, axis=0)
-        start += length
+    inner = slice(before, before + n)
+    out[...] = array[inner, ...]
+    for place, source, flipped in _mirror_segments(n, before, total):
+        piece = array[place, ...]
+        piece = xp.flip(piece, axis=0) if flipped else piece
+        out[source.start - before : source.stop - before, ...] += piece
     return xp.moveaxis(out, 0, axis)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from simrecon.errors import InputError
 from simrecon.model.grid import AnyGrid, VolumeGrid
 from simrecon.model.psf import AnyOTF, GridOTF, RadialOTF
 from simrecon.physics.otf import evaluate_otf
@@ -15,31 +14,6 @@ from simrecon.recon.support import SupportBlock
 AXIAL_MARGIN_PERIODS = 2.0
 """Mirror margin above and below a volume, in periods of the smallest axial cut-off of an order: two
 to three axial widths of the PSF."""
-
-
-def check_geometry(grid: AnyGrid, otf: AnyOTF, orders: int) -> None:
-    """Refuse an OTF that does not fit the grid, or that knows fewer orders than the pattern has.
-
-    Parameters
-    ----------
-    orders : int
-        Highest order of the pattern.
-    """
-    flat = isinstance(otf, RadialOTF | GridOTF)
-    if flat == isinstance(grid, VolumeGrid):
-        raise InputError(
-            "OTF and frames have different numbers of axes.",
-            expected="an OTF of the volume, with all its orders" if flat else "an OTF of a plane",
-            got=f"{type(otf).__name__} for frames of {grid.shape}",
-            where="--otf",
-        )
-    if not isinstance(otf, RadialOTF | GridOTF) and otf.orders <= orders:
-        raise InputError(
-            "The OTF does not know all orders of the pattern.",
-            expected=f"orders 0 to {orders}",
-            got=f"orders 0 to {otf.orders - 1} in {otf.source or 'the OTF'}",
-            where="--otf",
-        )
 
 
 def band_transfer(
