@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg.blas import cherk
 
+from simrecon.backend import on_all_cores
 from simrecon.estimate.coefficients import RowModel
 from simrecon.estimate.groups import Group, band_groups
 from simrecon.estimate.half_plane import HalfPlane
@@ -197,15 +198,22 @@ def _accumulate(
     total -= np.conj(factors) @ factors.T
     total[np.diag_indices_from(total)] += np.sum(support**2, axis=1, dtype=np.float64)
     part = rows[:, group.samples]
-    for start in range(0, root.size, CHUNK):
+
+    def contribution(start: int) -> np.ndarray:
         chunk = slice(start, start + CHUNK)
         piece = part[:, chunk]
         weighted = np.empty_like(piece)
+        result = np.zeros(matrix.shape, dtype=np.complex64)
         for i in range(total.shape[0]):
             own = band_rows(i // len(BANDS), i % len(BANDS), phases)
-            matrix[own, own] += _upper_power(piece[own] * support[i, chunk])
+            if support[i, chunk].any():
+                result[own, own] = _upper_power(piece[own] * support[i, chunk])
             np.multiply(piece[own], factors[i, chunk], out=weighted[own])
-        matrix -= _upper_power(weighted)
+        result -= _upper_power(weighted)
+        return result
+
+    for one in on_all_cores(contribution, range(0, root.size, CHUNK)):
+        matrix += one
 
 
 def _upper_power(rows: np.ndarray) -> np.ndarray:

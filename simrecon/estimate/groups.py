@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from simrecon.backend import on_all_cores
 from simrecon.estimate.half_plane import HalfPlane
 from simrecon.estimate.mixing import BANDS
 
@@ -135,11 +136,12 @@ def _disagreement(
     density, matched = np.sum(power, axis=0), np.sum(signal, axis=0)
     coarse = ring // RING_WIDTH
     result = np.ones(bands.shape, dtype=np.float32)
-    for i in range(bands.shape[0]):
+
+    def compare(i: int) -> None:
         rest = density - power[i]
         seen = (power[i] > 0) & (rest > 1e-3 * density)
         if not seen.any():
-            continue
+            return
         safe = np.where(seen, rest, 1.0)
         others = (matched - signal[i]) / safe
         residual = np.abs(bands[i] - gains[i] * others) ** 2 * seen
@@ -147,4 +149,6 @@ def _disagreement(
         level = np.bincount(coarse, residual) / np.maximum(np.bincount(coarse, noise), 1e-300)
         level = np.where(level > EXCESS_IGNORED, level, 1.0)
         result[i] = level[coarse]
+
+    on_all_cores(compare, range(len(bands)))
     return result

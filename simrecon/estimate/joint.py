@@ -154,9 +154,9 @@ def with_modulation(gram: Gram, states: Sequence[DirectionState]) -> list[Direct
     not fit the rest; the regression does not, and its noise is subtracted.
     """
     result = []
-    for d, state in enumerate(states):
-        ratio = overlap(gram, d).ratio.real
-        factor = float(np.clip(ratio, 1.0 / MODULATION_FACTOR, MODULATION_FACTOR))
+    found = on_all_cores(lambda d: overlap(gram, d), range(len(states)))
+    for state, one in zip(states, found, strict=True):
+        factor = float(np.clip(one.ratio.real, 1.0 / MODULATION_FACTOR, MODULATION_FACTOR))
         result.append(replace(state, modulation=max(state.modulation * factor, 1e-3)))
     return result
 
