@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 
-from simrecon.cli import config, doctor, estimate, inspect, reconstruct, register, simulate
+from simrecon.cli import config, doctor, estimate, inspect, otf, reconstruct, register, simulate
 from simrecon.shell import execute, make_app
 
 app = make_app("simrecon", "From raw structured-illumination frames to a trusted picture.")
 app.command(inspect.inspect)
+app.command(otf.otf)
 app.command(estimate.estimate)
 app.command(reconstruct.reconstruct)
 app.command(register.register_pictures, name="register")

@@ -98,7 +98,7 @@ def simulate(
         Number of dark or flat frames.
     planes, dz_um
         Planes and their distance in µm, of beads or a volume [default: 17 and 0.2; 3d 24 and
-        0.125; lls 48 and 0.2].
+        0.125; lls 48 and 0.15].
     bead_nm
         Diameter of beads, nm.
     aberration

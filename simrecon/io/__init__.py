@@ -7,7 +7,7 @@ from simrecon.io.calibration_record import CalibrationRecord, Quantity, read_rec
 from simrecon.io.camera_record import CameraRecord, read_camera_record, write_camera_record
 from simrecon.io.ome_tiff import read_provenance, write_image, write_raw
 from simrecon.io.otf_files import read_otf
-from simrecon.io.otf_volume_files import read_volume_otf
+from simrecon.io.otf_volume_files import holds_volume_otf, read_volume_otf
 from simrecon.io.overwrite import check_overwrite
 from simrecon.io.pattern_file import read_pattern, read_patterns, write_pattern
 from simrecon.io.pattern_record import PatternRecord, read_pattern_record
@@ -22,6 +22,7 @@ __all__ = [
     "RegistrationRecord",
     "atomic_path",
     "check_overwrite",
+    "holds_volume_otf",
     "read",
     "read_camera_record",
     "read_json",

@@ -99,6 +99,28 @@ def read_volume_otf(
     return tuple(found)
 
 
+def holds_volume_otf(path: str | os.PathLike[str]) -> bool:
+    """Whether :func:`read_volume_otf`, not ``read_otf``, is the reader of a file.
+
+    Raises
+    ------
+    InputError
+        When the file cannot be opened.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix in (".mrc", *DV_SUFFIXES, ".otf"):
+        return min(read_header(path).shape[1:]) > 1
+    if suffix in (".tif", ".tiff"):
+        return _is_table(np.asarray(read_tiff(path).frames))
+    return suffix == ".npz"
+
+
+def _is_table(frames: np.ndarray) -> bool:
+    """Float, an even number of columns, the largest value first: what makeotf writes."""
+    return bool(frames.dtype.kind == "f" and frames.shape[-1] % 2 == 0 and frames.argmax() == 0)
+
+
 def _split(table: np.ndarray, orders: int | None, path: Path) -> np.ndarray:
     """Sets of orders, shape (directions, orders, kr, kz)."""
     if orders is not None and orders < 1:
@@ -160,7 +182,7 @@ def _from_tiff(
 ) -> tuple[np.ndarray, tuple[float, float]]:
     frames = np.asarray(read_tiff(path).frames)
     table = frames.reshape(-1, *frames.shape[-2:])
-    if table.dtype.kind != "f" or table.shape[2] % 2 or int(np.argmax(table)) != 0:
+    if not _is_table(table):
         raise InputError(
             "The TIFF holds no OTF table.",
             expected="float32, real and imaginary part by turns, the largest value first",
@@ -173,7 +195,7 @@ def _from_tiff(
             expected="pixel size and plane distance of the bead stack from which it was made",
             got=f"pixel_um = {pixel_um}, dz_um = {dz_um}",
             where=str(path),
-            hint="Python: read_volume_otf(pixel_um=…, dz_um=…)",
+            hint="simrecon otf: --pixel-um, --dz-um; Python: read_volume_otf(pixel_um=…, dz_um=…)",
         )
     values = table[..., 0::2] + 1j * table[..., 1::2]
     radii, heights = values.shape[1:]

@@ -12,7 +12,7 @@ from simrecon.physics.theory_volume import axial_shift_per_um, detection_axial_c
 _ORIGIN_TOLERANCE = 0.03
 _LINE = slice(1, 8)
 _SHEET_NEIGHBOUR = 0.5
-_FLOOR = 0.01
+_FLOOR = 0.002
 _NOISE_FACTOR = 3.0
 _SIGNAL_TO_THE_END = 0.1
 _NEAR_FOCUS = 0.3
@@ -161,7 +161,7 @@ def _cutoffs(
 
 
 def _reach(profile: np.ndarray, k: np.ndarray) -> float:
-    """First frequency from which on the profile stays below 1 % of its top or 3 × its noise."""
+    """First frequency from which on the profile stays below 0.2 % of its top or 3 × its noise."""
     noise = float(np.median(profile[3 * profile.size // 4 :]))
     if noise > _SIGNAL_TO_THE_END * profile.max():
         noise = 0.0

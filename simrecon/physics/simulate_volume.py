@@ -137,7 +137,7 @@ def simulate_volume(
         orders of a lattice sheet.
     shape, pixel_um, dz_um
         Planes and camera frame (Z, Y, X), camera pixel [default 0.08; lls 0.104], distance of the
-        planes along the detection axis [default 0.125; lls 0.2], µm.
+        planes along the detection axis [default 0.125; lls 0.15], µm.
     optics
         Detection; 3D-SIM also needs excitation wavelength and NA: the fundamental has the period
         λ_ex/NA_ex. Default: `OPTICS_3D`, `OPTICS_LLS`.
@@ -258,7 +258,7 @@ def simulate_volume(
         metadata["stage_angle_rad"] = stage_angle_rad
     stack = SimStack(
         data=counts[None, None], pixel_um=grid.pixel_um, optics=(optics,), camera=camera,
-        dz_um=grid.dz_um, order=order, metadata=metadata, notes=_notes(saturated),
+        dz_um=grid.dz_um, order=order, metadata=metadata, notes=_notes(truth),
     )  # fmt: skip
     return stack, truth
 
@@ -278,7 +278,7 @@ def _usual(mode: str) -> _Usual:
     if mode == "3d":
         return _Usual(OPTICS_3D, 0.08, 0.125, 3, 0.25)
     if mode == "lls":
-        return _Usual(OPTICS_LLS, 0.104, 0.2, 1, 0.0)
+        return _Usual(OPTICS_LLS, 0.104, 0.15, 1, 0.0)
     raise UsageError("Unknown mode of a volume.", expected="3d or lls", got=mode, where="--mode")
 
 
@@ -404,8 +404,16 @@ def _on_sr_grid(density: np.ndarray, field: VolumeField) -> np.ndarray:
     return np.asarray(planes, dtype=np.float32)
 
 
-def _notes(saturated: int) -> tuple[str, ...]:
-    if not saturated:
-        return ("simulated data",)
-    clipped = f"{saturated} counts reached the top of the camera's range and were clipped."
-    return "simulated data", clipped
+def _notes(truth: VolumeTruth) -> tuple[str, ...]:
+    notes = ["simulated data"]
+    if truth.saturated:
+        notes.append(
+            f"{truth.saturated} counts reached the top of the camera's range and were clipped."
+        )
+    highest, nyquist = max(truth.otf.axial_cutoff_per_um), 0.5 / truth.grid.dz_um
+    if highest > nyquist:
+        notes.append(
+            f"Axial frequencies up to {highest:.2f} per µm pass; planes {truth.grid.dz_um:g} µm "
+            f"apart show those below {nyquist:.2f} per µm and take the others for lower ones."
+        )
+    return tuple(notes)
