@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from simrecon.errors import InputError, UsageError
+from simrecon.model.mode import refuse_by_name
 
 
 class _Section(BaseModel):
@@ -100,7 +101,9 @@ class CameraSettings(_Section):
 class EstimateSettings(_Section):
     """How the illumination pattern is found."""
 
-    period_um: float | None = Field(default=None, gt=0, description="expected pattern period, µm")
+    period_um: float | None = Field(
+        default=None, gt=0, description="expected period of the pattern's fundamental, µm"
+    )
     angles_rad: tuple[float, ...] | None = Field(
         default=None, description="expected directions, atan2(fy, fx), rad, y downwards"
     )
@@ -131,9 +134,11 @@ class EstimateSettings(_Section):
 class ReconstructionSettings(_Section):
     """How frames become a picture."""
 
-    mode: Literal["2d", "tirf"] = Field(
+    mode: Literal["2d", "tirf", "slice3", "nonlinear", "hex"] = Field(
         default="2d",
-        description="kind of illumination; tirf expects beams between sample index and NA",
+        description="kind of illumination; tirf expects beams between sample index and NA; slice3: "
+        "three beams, one plane (5 phases); nonlinear: harmonics (5 phases: 2, 7 phases: 3); hex: "
+        "three carriers in the same 7 frames",
     )
     method: Literal["wiener", "tv", "hessian", "rl"] = Field(
         default="wiener",
@@ -303,6 +308,7 @@ def load_settings_file(path: Path) -> dict[str, Any]:
 
 
 _CHOICES = {
+    "mode": "2d, tirf, slice3, nonlinear or hex",
     "attenuation": "off, auto, or a share x with 0 < x < 1",
     "device": "auto, cpu, cuda or cuda:N",
 }
@@ -321,6 +327,7 @@ def build_settings(*layers: tuple[str, Mapping[str, Any]]) -> Settings:
     for where, flat in layers:
         for section, values in nest(flat, where).items():
             merged.setdefault(section, {}).update(values)
+    refuse_by_name(merged.get("reconstruction", {}).get("mode"))
     try:
         return Settings.model_validate(merged)
     except ValidationError as error:

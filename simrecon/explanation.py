@@ -83,6 +83,8 @@ def explanation(
     found: list[Finding] = []
     plane = int(stack.data.shape[4]) // 2
     for channel, pattern in zip(channels, patterns, strict=True):
+        if pattern.several_carriers:
+            continue  # the causes know one carrier per direction
         c = channel.index
         image, variance = (None if p is None else p[0, c, plane] for p in pictures)
         own = next(n for n in numbers if (n["time"], n["channel"]) == (0, c))

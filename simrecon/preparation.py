@@ -8,6 +8,12 @@ from functools import partial
 
 import numpy as np
 
+from simrecon.carrier_patterns import (
+    SEVERAL,
+    carrier_mode,
+    expected_fundamental,
+    fit_carriers,
+)
 from simrecon.checks import CountsEvidence, counts_evidence
 from simrecon.config import Settings
 from simrecon.errors import InputError, QualityError, UsageError
@@ -316,6 +322,15 @@ def find_pattern(
         check_pattern(given, stack, channel.otf)
         if given.complete:
             return as_given(given, settings.estimate)
+    if settings.reconstruction.mode in SEVERAL:
+        fundamental = expected_fundamental(settings, optics)
+        if fundamental is not None:
+            top = carrier_mode(settings.reconstruction.mode, stack.phases).strongest
+            what = "expected pattern" if top == 1 else f"order {top} of the expected fundamental"
+            check_frequency(top * fundamental, channel.otf, what)
+        return fit_carriers(
+            stack, settings, optics, channel.otf, data.frames_e, data.variance_e2, given
+        )
     period = settings.estimate.period_um
     expected = 1.0 / period if period is not None else optics.pattern_frequency_per_um
     if settings.reconstruction.mode == "tirf":
@@ -412,8 +427,8 @@ def check_pattern(pattern: PatternFit, stack: SimStack, otf: DetectionOTF) -> No
             hint="run 'simrecon estimate' on these data",
         )  # fmt: skip
 
-    if len(pattern.directions) != stack.directions:
-        refuse("number of directions", stack.directions, len(pattern.directions))
+    if len(pattern.frame_sets) != stack.directions:
+        refuse("number of directions", stack.directions, len(pattern.frame_sets))
     if not np.isclose(pattern.pixel_um, stack.pixel_um, rtol=1e-3):
         refuse("pixel size", f"{stack.pixel_um:g} µm", f"{pattern.pixel_um:g} µm")
     if pattern.complete:
@@ -440,7 +455,8 @@ def _check_directions(pattern: PatternFit, refuse: Callable[[str, object, object
             refuse(f"direction {number} holds numbers that are not finite", "numbers", values)
         if pattern.verdict == "failed":
             continue  # never used for a picture; the fit's own verdict says why
-        if not all(0 < m <= MAX_MODULATION for m in d.modulation):
+        harmonics = all(0 < abs(m) <= MAX_MODULATION for m in d.modulation[1:])
+        if not (harmonics and all(0 < m <= MAX_MODULATION for m in d.modulation[:1])):
             refuse(
                 f"modulation of direction {number}", f"0 < m <= {MAX_MODULATION:g}", d.modulation
             )

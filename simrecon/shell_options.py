@@ -91,7 +91,7 @@ class FileOptions:
     gain_map: str | None = None
     offset_map: str | None = None
     read_noise_map: str | None = None
-    mode: Literal["2d", "tirf"] | None = None
+    mode: str | None = None
     local: Literal["auto", "off", "on"] | None = None
     config: Path | None = None
     set: Annotated[list[str] | None, Parameter(negative=())] = None

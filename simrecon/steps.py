@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from simrecon import backend
+from simrecon.carrier_patterns import SEVERAL
 from simrecon.channel_sharing import shares_channels
 from simrecon.config import ReconstructionSettings
 from simrecon.errors import QualityError, UsageError
@@ -122,6 +123,7 @@ def own_pattern(
     if (
         run.pattern_source == "complete"
         or run.settings.estimate.drift == "off"
+        or run.settings.reconstruction.mode in SEVERAL
         or pattern.verdict == "failed"
     ):
         return pattern
@@ -200,8 +202,22 @@ def build_operator(
         operator = Reconstructor(
             pattern, channel.otf, grid, regularization=constant, reference=frames, **options
         )
+    _say_zoom(run, operator)
     run.timed("build", start)
     return operator
+
+
+def _say_zoom(run: Run, operator: Reconstructor) -> None:
+    """A note when the output grid is too coarse for the finest detail of several carriers."""
+    edge = max(float(np.hypot(*b.carrier_per_um)) for b in operator.bands)
+    edge += operator.otf.cutoff_per_um
+    pixel_um = run.stack.pixel_um
+    needed = int(np.ceil(2.0 * edge * pixel_um))
+    if needed > operator.zoom > 1:
+        run.note(
+            f"the frames hold periods down to {1e3 / edge:.0f} nm, output pixels show "
+            f"{2e3 * pixel_um / operator.zoom:.0f} nm at best: zoom={needed} keeps all of it"
+        )
 
 
 def build_solver(

@@ -14,10 +14,12 @@ from simrecon.cli.outputs import check_output, split_output, staging
 from simrecon.cli.simulate_beads import aberrations_of, simulate_bead_stack
 from simrecon.cli.simulate_camera import simulate_camera_stack
 from simrecon.cli.simulate_channels import ChannelOptions, simulate_channels
+from simrecon.cli.simulate_light import LightOptions
 from simrecon.cli.simulate_volume import VolumeOptions, given, refuse_planar, simulate_volume_stack
 from simrecon.errors import UsageError
 from simrecon.io import write_image, write_pattern, write_raw
 from simrecon.model.camera import Camera
+from simrecon.model.mode import steps_of
 from simrecon.model.optics import Optics
 from simrecon.physics.simulate import simulate as simulate_stack
 from simrecon.provenance import record
@@ -43,7 +45,7 @@ def simulate(
         "bead-stack",
         "bead-channels",
     ] = "mixed",
-    mode: Literal["2d", "3d", "lls"] = "2d",
+    mode: Literal["2d", "tirf", "slice3", "nonlinear", "hex", "3d", "lls"] = "2d",
     volume: VolumeOptions | None = None,
     frames: int = 100,
     planes: int | None = None,
@@ -60,6 +62,7 @@ def simulate(
     period_um: float | None = None,
     angles: int | None = None,
     phases: int | None = None,
+    light: LightOptions | None = None,
     peak_e: float = 200.0,
     background_e: float = 2.0,
     modulation: list[float] | None = None,
@@ -93,7 +96,8 @@ def simulate(
         Object (slide: an even fluorescent sheet); or dark or flat frames, a bead-stack, or
         bead-channels. Volumes know mixed, filaments, shells, tubes, beads and constant.
     mode
-        2d; 3d: volumes of three-beam SIM; lls: volumes of lattice light-sheet SIM.
+        One plane: 2d, tirf, slice3 (three beams), nonlinear or hex (three carriers in the same
+        frames). Volumes: 3d (three beams) or lls (lattice light sheet).
     frames
         Number of dark or flat frames.
     planes, dz_um
@@ -116,17 +120,19 @@ def simulate(
     emission_nm, excitation_nm
         Wavelengths, nm.
     period_um
-        Pattern period, µm; in 3d that of order 1, the coarser one [default: 0.21; 3d 0.407]; the
-        lattice's own in lls.
+        Period of the pattern's fundamental (order 1), µm [default: 0.21; slice3 0.42; coherent hex
+        0.242; 3d 0.407]; the lattice's own in lls.
     angles, phases
-        Pattern directions and phase steps [default: 3 and 3; 3d 3 and 5; lls 1 and 5].
+        Pattern directions and phase steps [default: 3 and 3; slice3 and 3d 3 and 5; nonlinear 5 and
+        5; hex 1 and 7; lls 1 and 5].
     peak_e
         Photo-electrons in the brightest places (99.9th percentile of the widefield).
     background_e
         Uniform unmodulated light, photo-electrons.
     modulation
-        Contrast of the pattern, one per direction; repeat the option [default: 0.85 0.7 0.55]. In
-        volumes one per order, 1 and 2 [default: 3d 0.9 0.6; lls the lattice's own].
+        Contrast of the interference, one per direction; repeat the option [default: 0.85 0.7 0.55;
+        slice3, nonlinear and hex 0.9]. In volumes one per order, 1 and 2 [default: 3d 0.9 0.6; lls
+        the lattice's own].
     phase_jitter_rad, intensity_jitter
         Random errors of the phase steps (rad rms) and of the brightness of each frame (relative
         rms), independent from frame to frame; with flat frames the second is the lamp's flicker.
@@ -158,7 +164,9 @@ def simulate(
             flicker=intensity_jitter, camera=camera, seed=seed,
         )  # fmt: skip
         return
-    if mode != "2d":
+    if mode in ("3d", "lls"):
+        if light is not None and light != LightOptions():
+            raise UsageError("Options of one plane's light do not go with volumes.", got=mode)
         refuse_planar(haze=haze, phase_bend_rad=phase_bend_rad, contrast_loss=contrast_loss)
         simulate_volume_stack(
             report, device, output, volume or VolumeOptions(), mode=mode, kind=kind, size=size,
@@ -175,7 +183,7 @@ def simulate(
             "Options of volumes need --mode 3d or lls.", got=f"--mode {mode}", where="simulate"
         )
     na, index = given(na, 1.49), given(index, 1.515)
-    pixel_um, angles, phases = given(pixel_um, 0.065), given(angles, 3), given(phases, 3)
+    pixel_um = given(pixel_um, 0.065)
     if kind == "bead-stack":
         simulate_bead_stack(
             report, device, output, size=size, planes=given(planes, 17), pixel_um=pixel_um,
@@ -204,8 +212,10 @@ def simulate(
         "peak_e": peak_e,
         "directions": angles,
         "phases": phases,
-        "period_um": given(period_um, 0.21),
-        "modulation": tuple(modulation or (0.85, 0.7, 0.55)),
+        "period_um": period_um,
+        "modulation": tuple(modulation) if modulation else None,
+        "mode": mode,
+        **asdict(light or LightOptions()),
         "phase_jitter_rad": phase_jitter_rad,
         "intensity_jitter": intensity_jitter,
         "phase_bend_rad": tuple(phase_bend_rad or (0.0,)),
@@ -217,7 +227,8 @@ def simulate(
     }
     if not np.isfinite(drift_um):
         raise UsageError("The drift must be finite.", got=str(drift_um), where="--drift-um")
-    way = np.linspace(-0.5, 0.5, angles * phases).reshape(angles, phases, 1)
+    a, p = steps_of(mode, angles, phases)
+    way = np.linspace(-0.5, 0.5, a * p).reshape(a, p, 1)
     drift = way * drift_um * np.sqrt([0.5, 0.5]) if drift_um else None
     optics = Optics(
         na=na, emission_nm=emission_nm, immersion_index=index, excitation_nm=excitation_nm

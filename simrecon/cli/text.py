@@ -11,12 +11,16 @@ from simrecon.qc.gates import phase_steps_deg
 def direction_line(index: int, d: DirectionPattern) -> str:
     """One direction (counted from 1) of a pattern: period, angle, steps, modulation, verdict."""
     steps = "/".join(f"{s:.1f}" for s in phase_steps_deg(d.phase_rad))
-    modulation = ", ".join(f"{m:.3f}" for m in d.modulation)
-    if d.modulation_sd:
-        modulation += f" ± {d.modulation_sd[0]:.3f}"
+    sd = d.modulation_sd or (None,) * len(d.modulation)
+    modulation = ", ".join(
+        f"{m:.3f}" + ("" if s is None else f" ± {s:.3f}")
+        for m, s in zip(d.modulation, sd, strict=True)
+    )
+    orders = len(d.modulation)
+    finest = f" (finest, order {orders}: {1e3 * d.period_um / orders:.2f} nm)" if orders > 1 else ""
     peak = "" if d.peak_to_background is None else f", peak {d.peak_to_background:.1f} sigma"
     return (
-        f"direction {index + 1}: period {1e3 * d.period_um:.2f} nm, angle "
+        f"direction {index + 1}: period {1e3 * d.period_um:.2f} nm{finest}, angle "
         f"{np.degrees(d.angle_rad):.2f}° ({d.angle_rad:.4f} rad), steps {steps}°, modulation "
         f"{modulation}{peak}: {d.verdict}"
     )

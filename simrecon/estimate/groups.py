@@ -78,7 +78,7 @@ def band_groups(
     if not coupled:
         direction = np.arange(band_noise.size) // len(BANDS)
         return tuple(
-            _group(
+            group_of_bands(
                 bands,
                 np.where((direction == d)[:, None], common, 0),
                 band_noise,
@@ -87,21 +87,24 @@ def band_groups(
             )
             for d in range(band_noise.size // len(BANDS))
         )
-    groups = [_group(bands, common, band_noise, half.ring, slice(None))]
+    groups = [group_of_bands(bands, common, band_noise, half.ring, slice(None))]
     if low.any():
         samples = np.nonzero(low)[0]
         apart = np.where(side[:, None], gains[:, samples], 0)
-        groups.append(_group(bands[:, samples], apart, band_noise, half.ring[samples], samples))
+        groups.append(
+            group_of_bands(bands[:, samples], apart, band_noise, half.ring[samples], samples)
+        )
     return tuple(groups)
 
 
-def _group(
+def group_of_bands(
     bands: np.ndarray,
     gains: np.ndarray,
     band_noise: np.ndarray,
     ring: np.ndarray,
     samples: slice | np.ndarray,
 ) -> Group:
+    """Freeze weights of any bands (B, k) with gains and noise, at samples of these rings."""
     plain = np.broadcast_to(1.0 / _column(band_noise), bands.shape)
     signal, power = np.conj(gains) * bands, np.abs(gains) ** 2
     inverse = plain / _disagreement(bands, gains, signal, power, plain, ring)

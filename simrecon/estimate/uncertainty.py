@@ -5,7 +5,7 @@ The fit solves ``Σ score = 0``, so its covariance is ``H⁻¹ (Σ s sᵀ) H⁻�
 blocks is independent whatever its variance does (in Fourier space bright structures, which carry
 both the signal and the shot noise, correlate all samples: errors come out 1.4× too small). Measured
 from the data themselves, Σ s sᵀ contains photon noise, its square at low light, and the mismatch
-of the OTF. Where few blocks carry the signal the result is enlarged (:func:`_sandwich`).
+of the OTF. Where few blocks carry the signal the result is enlarged (:func:`sandwich`).
 """
 
 from __future__ import annotations
@@ -84,11 +84,11 @@ def covariance(
     scale = curvature_scale(stiff)
     inverse = np.linalg.pinv(stiff * np.outer(scale, scale), rcond=1e-9, hermitian=True)
     inverse *= np.outer(scale, scale)
-    total: np.ndarray = _sandwich(inverse @ scores) + inverse @ prior.matrix @ inverse
+    total: np.ndarray = sandwich(inverse @ scores) + inverse @ prior.matrix @ inverse
     return total
 
 
-def _sandwich(influence: np.ndarray) -> np.ndarray:
+def sandwich(influence: np.ndarray) -> np.ndarray:
     """Covariance from the influence of every block on every parameter, (n, blocks).
 
     In sparse fields a few blocks carry most of it, and a sum of n_e independent squares
@@ -163,8 +163,8 @@ def _block_scores(gram: Gram, images: BandImages, jac: np.ndarray, blocks: Block
             band = d * len(BANDS) + i
             block = band_rows(d, i, phases)
             mirror = band_rows(d, 2, phases) if i else block
-            residual = _image(mismatch[band], mismatch[band + (1 if i else 0)], images)
-            rows = _image(gram.rows[block], gram.rows[mirror], images)
+            residual = coarse_image(mismatch[band], mismatch[band + (1 if i else 0)], images)
+            rows = coarse_image(gram.rows[block], gram.rows[mirror], images)
             sums = blocks.sums(np.conj(rows) * residual) * pixels
             total = total + 2 * factor * np.real(np.conj(jac[:, block]) @ sums)
     result: np.ndarray = np.asarray(total)
@@ -181,7 +181,7 @@ def _redundant_scores(
     scores = np.zeros((len(parameters) * count, len(blocks.raw[0]) * len(blocks.raw[1])))
     for d, values in enumerate(parameters):
         white = images.zero[d] * redundancy.whitening[d][:, None].astype(np.float32)
-        frames = _image(white, white, images).real
+        frames = coarse_image(white, white, images).real
         pairs = np.stack([blocks.sums(frames * one) for one in frames]) * pixels
         projection, slopes = redundancy.projection(d, values), redundancy.slopes(d, values)
         both = np.einsum("nij,il->njl", slopes, projection)
@@ -190,7 +190,7 @@ def _redundant_scores(
     return scores
 
 
-def _image(values: np.ndarray, mirrored: np.ndarray, images: BandImages) -> np.ndarray:
+def coarse_image(values: np.ndarray, mirrored: np.ndarray, images: BandImages) -> np.ndarray:
     """Coarse image of a spectrum given at k and, through its mirror band, at −k."""
     shape = images.field.shape
     spectrum = np.zeros((*values.shape[:-1], shape[0] * shape[1]), dtype=np.complex64)

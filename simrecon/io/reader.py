@@ -22,6 +22,7 @@ from simrecon.io.tiff import natural_key, read_tiff
 from simrecon.layout import Layout, arrange, plan_layout
 from simrecon.model.camera import Camera
 from simrecon.model.frames import RawFrames
+from simrecon.model.mode import MODES, check_steps
 from simrecon.model.optics import Optics
 from simrecon.model.stack import SimStack
 from simrecon.mosaic import untiled
@@ -211,7 +212,8 @@ def read(
     gain_map, offset_map, read_noise_map
         TIFF maps (Y, X), each instead of its number; NaN marks a bad pixel.
     mode
-        Kind of illumination. It does not change how the file is read.
+        Kind of illumination: how many directions and phases there are when neither the file nor
+        the arguments say.
 
     Returns
     -------
@@ -233,9 +235,11 @@ def read(
     raw = untiled(replace(raw, angles=angles or directions or raw.angles,
                           phases=phases or raw.phases, order=order or raw.order))  # fmt: skip
     where = _where(raw)
+    raw, told = _steps_of_mode(raw, mode)
     layout = plan_layout(raw, angles or directions, phases, order, where)
     data = arrange(raw, layout)
-    notes = [*raw.notes, *layout.notes, *check_frames(data)]
+    check_steps(mode, int(data.shape[2]), int(data.shape[3]))
+    notes = [*raw.notes, *told, *layout.notes, *check_frames(data)]
     if pixel_um and raw.pixel_um and abs(pixel_um / raw.pixel_um - 1.0) > PIXEL_DOUBT:
         notes.append(f"Pixel size {pixel_um:g} µm as given; the file says {raw.pixel_um:g} µm.")
     pixel = _required(pixel_um, raw.pixel_um, "pixel size", "--pixel-um", "0.065", where)
@@ -271,6 +275,17 @@ def read(
         metadata={**raw.metadata, "mode": mode, "file_axes": _axes_text(raw, layout)},
         notes=tuple(dict.fromkeys(notes)),
     )
+
+
+def _steps_of_mode(raw: RawFrames, mode: Mode) -> tuple[RawFrames, list[str]]:
+    """Directions and phases that are usual in a mode, where nothing else tells them."""
+    facts = MODES.get(mode)
+    declared = {"A", "P"} <= {name for name, _ in raw.axes}
+    if facts is None or mode in ("2d", "tirf") or declared or (raw.angles and raw.phases):
+        return raw, []
+    angles, phases = raw.angles or facts.directions, raw.phases or facts.phases
+    note = f"{angles} × {phases} frames assumed, usual in mode {mode} (--angles, --phases)."
+    return replace(raw, angles=angles, phases=phases), [note]
 
 
 def _where(raw: RawFrames) -> str:

@@ -212,6 +212,11 @@ class PatternFit:
         return 0 if self.simultaneous else direction
 
     @property
+    def several_carriers(self) -> bool:
+        """Whether any frame holds more than one carrier: harmonics, or simultaneous directions."""
+        return self.simultaneous or any(len(d.modulation) > 1 for d in self.directions)
+
+    @property
     def complete(self) -> bool:
         """False when a direction lacks phases or modulation: those are then to be fitted."""
         return all(d.phase_rad and d.modulation for d in self.directions)

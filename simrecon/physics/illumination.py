@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -91,6 +91,7 @@ def regular_directions(
     phase_jitter_rad: float = 0.0,
     intensity_jitter: float = 0.0,
     bleaching: float = 0.0,
+    orders: Callable[[float], tuple[float, ...]] = lambda contrast: (contrast,),
 ) -> tuple[DirectionPattern, ...]:
     """Directions π/A apart with phase steps of 2π/P from a random start, and their errors.
 
@@ -107,6 +108,8 @@ def regular_directions(
     bleaching
         Fraction of the brightness lost between the first and the last frame (exponential, frames
         in the order of phases, then directions).
+    orders
+        Modulations of orders 1, 2, … from a direction's contrast.
 
     Returns
     -------
@@ -126,7 +129,7 @@ def regular_directions(
             DirectionPattern(
                 frequency_per_um=(np.sin(angle) / period_um, np.cos(angle) / period_um),
                 phase_rad=tuple(float(v) for v in np.angle(np.exp(1j * phase[d]))),
-                modulation=(float(modulation[d % len(modulation)]),),
+                modulation=orders(float(modulation[d % len(modulation)])),
                 intensity=tuple(float(v) for v in intensity[d]),
             )
         )

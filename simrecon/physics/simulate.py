@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any
 
 import numpy as np
 from scipy.ndimage import gaussian_filter, shift
@@ -12,6 +12,7 @@ from scipy.ndimage import gaussian_filter, shift
 from simrecon.errors import UsageError
 from simrecon.model.camera import Camera
 from simrecon.model.grid import Grid
+from simrecon.model.mode import MODES, check_steps, steps_of
 from simrecon.model.optics import Optics
 from simrecon.model.pattern import DirectionPattern, PatternFit
 from simrecon.model.psf import DetectionOTF
@@ -19,6 +20,16 @@ from simrecon.model.stack import SimStack
 from simrecon.physics.exposure import expose
 from simrecon.physics.forward import Detector, FineField, expected_frames
 from simrecon.physics.illumination import bent_field, regular_directions
+from simrecon.physics.mode_light import (
+    HexLight,
+    Response,
+    SimulatedMode,
+    axial_factor,
+    finest_over_fundamental,
+    hexagonal_directions,
+    nonlinear_orders,
+    three_beam_orders,
+)
 from simrecon.physics.otf import OtfModel, theoretical_otf
 from simrecon.physics.phantoms import PhantomKind, make_phantom
 
@@ -80,10 +91,10 @@ def simulate(
     optics: Optics = DEFAULT_OPTICS,
     kind: PhantomKind = "filaments",
     peak_e: float = 1000.0,
-    directions: int = 3,
-    phases: int = 3,
+    directions: int | None = None,
+    phases: int | None = None,
     period_um: float | None = None,
-    modulation: Sequence[float] = (0.85, 0.7, 0.55),
+    modulation: Sequence[float] | None = None,
     first_angle_rad: float = 0.25,
     phase_jitter_rad: float = 0.0,
     intensity_jitter: float = 0.0,
@@ -93,7 +104,12 @@ def simulate(
     background: float = 0.0,
     haze: float = 0.0,
     drift_um: np.ndarray | None = None,
-    mode: Literal["2d", "tirf"] = "2d",
+    mode: SimulatedMode = "2d",
+    central_amplitude: float = 0.35,
+    defocus_um: float = 0.0,
+    dose: float = 1.5,
+    response: Response = "switching",
+    hex_light: HexLight = "coherent",
     camera: Camera = DEFAULT_CAMERA,
     bit_depth: int = 16,
     otf: DetectionOTF | None = None,
@@ -103,7 +119,7 @@ def simulate(
     fine: int = 4,
     fine_object: np.ndarray | None = None,
 ) -> tuple[SimStack, Truth]:
-    """Simulate one acquisition of two-beam SIM.
+    """Simulate one acquisition of one plane.
 
     Parameters
     ----------
@@ -116,11 +132,14 @@ def simulate(
     peak_e
         99.9th percentile of the in-focus widefield image, photo-electrons per pixel and frame.
     directions, phases
-        Numbers A and P.
+        Numbers A and P; None: those of the mode (:data:`simrecon.model.mode.MODES`). Three
+        simultaneous carriers (``hex``) are one entry along A.
     period_um
-        Pattern period; None: λ_ex/(2·NA_ex) when the optics have an excitation NA, else 0.21 µm.
+        Period of the fundamental; None: that whose finest light is λ_ex/(2·NA_ex) when the optics
+        have an excitation NA, else 0.21 µm.
     modulation
-        Contrast per direction (repeated when shorter), 0…1.
+        Contrast of the interference per direction (repeated when shorter), 0…1; None: 0.85, 0.7,
+        0.55 for two beams, 0.9 for the other modes.
     first_angle_rad
         Angle of the first frequency vector, atan2(fy, fx); the others follow at π/A.
     phase_jitter_rad, intensity_jitter
@@ -138,7 +157,16 @@ def simulate(
         Displacement (y, x) of the sample, haze included, in every frame, µm: shape (A, P, 2), or
         (A, 2) for directions. The light stays. ``Truth`` shows the sample at displacement 0.
     mode
-        ``tirf`` refuses haze and asks for the excitation NA or a period.
+        ``tirf`` refuses haze and asks for the excitation NA or a period. ``slice3``, ``nonlinear``
+        and ``hex`` are described in :mod:`simrecon.physics.mode_light`.
+    central_amplitude, defocus_um
+        Of ``slice3``: amplitude of the central beam over the others', and distance of the thin
+        sample from the focus of the pattern.
+    dose, response
+        Of ``nonlinear``. The frames hold all harmonics; ``Truth.pattern`` those that the phases
+        can separate.
+    hex_light
+        Of ``hex``: three interfering beams, or three two-beam patterns whose intensities add.
     camera, bit_depth
         Camera model and range of its counts; counts above the range are clipped, counted in
         ``Truth.saturated`` and noted.
@@ -164,7 +192,12 @@ def simulate(
         For settings that cannot be meant, and when the camera's offset is so low that noise
         would fall below zero counts.
     """
+    directions, phases = steps_of(mode, directions, phases)
+    facts = MODES[mode]
+    if modulation is None:
+        modulation = (0.85, 0.7, 0.55) if mode in ("2d", "tirf") else (0.9,)
     _check_settings(peak_e, background, haze, bleaching, phases, directions, fine, bit_depth)
+    check_steps(mode, directions, phases)
     if not all(0.0 <= m <= 1.0 for m in modulation):
         raise UsageError(
             "The contrast of a pattern lies between 0 and 1.",
@@ -172,7 +205,7 @@ def simulate(
             got=", ".join(f"{m:g}" for m in modulation),
             where="modulation",
         )
-    period_um = _resolve_period(period_um, optics, mode, haze)
+    period_um = _resolve_period(period_um, optics, mode, hex_light, haze)
     object_rng, pattern_rng, noise_rng = _generators(seed, noise_seed)
     field = fine_field(shape, pixel_um, fine)
     if otf is None:
@@ -182,27 +215,43 @@ def simulate(
     detector = Detector(field, otf)
     density = make_phantom(kind, field.grid, object_rng) if fine_object is None else fine_object
     density = _scaled(density, detector, peak_e)
-    plain = regular_directions(
-        pattern_rng,
-        directions=directions,
-        phases=phases,
-        period_um=period_um,
-        modulation=modulation,
-        first_angle_rad=first_angle_rad,
-        phase_jitter_rad=phase_jitter_rad,
-        intensity_jitter=intensity_jitter,
-        bleaching=bleaching,
-    )
+    regular: dict[str, Any] = {
+        "phases": phases,
+        "period_um": period_um,
+        "modulation": modulation,
+        "first_angle_rad": first_angle_rad,
+        "phase_jitter_rad": phase_jitter_rad,
+        "intensity_jitter": intensity_jitter,
+        "bleaching": bleaching,
+    }
+    if mode == "hex":
+        plain = hexagonal_directions(pattern_rng, light=hex_light, **regular)
+    else:
+        axial = axial_factor(optics, period_um, defocus_um) if mode == "slice3" else 1.0
+
+        def orders(contrast: float) -> tuple[float, ...]:
+            if mode == "slice3":
+                return three_beam_orders(contrast, central_amplitude, axial)
+            if mode == "nonlinear":
+                return nonlinear_orders(contrast, dose, response)
+            return (contrast,)
+
+        plain = regular_directions(pattern_rng, directions=directions, orders=orders, **regular)
     lit = _bent(plain, shape, pixel_um, phase_bend_rad, contrast_loss)
+    if drift_um is not None:
+        lit = _moving(lit, drift_um, phases, shared=mode == "hex")
+    seen = facts.orders_of(phases)
     pattern = PatternFit(
         pixel_um=pixel_um,
         shape=shape,
-        directions=lit if drift_um is None else _moving(lit, drift_um, phases),
+        directions=tuple(replace(d, modulation=d.modulation[:seen]) for d in lit),
         notes=("simulated: these are the true values",),
+        simultaneous=mode == "hex",
     )
     haze_e = _haze(density, field, haze * peak_e)
-    lamp = np.asarray([d.intensity for d in pattern.directions], dtype=np.float32)
-    expected = expected_frames(density, pattern.directions, detector)
+    firsts = [pattern.directions[members[0]] for members in pattern.frame_sets]
+    lamp = np.asarray([d.intensity for d in firsts], dtype=np.float32)
+    expected = expected_frames(density, lit, detector, simultaneous=mode == "hex")
     expected += lamp[:, :, None, None] * (_moved_haze(haze_e, pattern) + np.float32(background))
     counts, saturated = expose(expected, camera, noise_rng, bit_depth=bit_depth)
     truth = Truth(
@@ -222,6 +271,12 @@ def simulate(
     notes: tuple[str, ...] = ("simulated data",)
     if saturated:
         notes += (f"{saturated} counts reached the top of the camera's range and were clipped.",)
+    missing = max((abs(m) for d in lit for m in d.modulation[seen:]), default=0.0)
+    if missing:
+        notes += (
+            f"The light has harmonics above order {seen}, contrast up to {missing:.2g}, that "
+            f"{phases} phases cannot separate: they stay in the frames.",
+        )
     if 1.0 / period_um > otf.cutoff_per_um:
         notes += (
             f"The pattern (period {1e3 * period_um:.0f} nm) lies beyond the detection cut-off "
@@ -233,7 +288,7 @@ def simulate(
         optics=(optics,),
         camera=camera,
         order="PA",
-        metadata={"source": "simulate", "kind": kind, "seed": seed, "peak_e": peak_e},
+        metadata={"source": "simulate", "kind": kind, "seed": seed, "peak_e": peak_e, "mode": mode},
         notes=notes,
     )
     return stack, truth
@@ -258,7 +313,7 @@ def _check_settings(
     for wrong, message in (
         (peak_e < 0 or background < 0 or haze < 0, "Light levels cannot be negative."),
         (not 0 <= bleaching < 1, "bleaching is a fraction of the brightness in [0, 1)."),
-        (phases < 3 or directions < 1, "Two-beam SIM needs 3 phases and 1 direction or more."),
+        (phases < 3 or directions < 1, "SIM needs 3 phases and 1 direction or more."),
         (fine < 2 or fine % TRUTH_ZOOM, "fine must be a multiple of 2."),
         (not 1 <= bit_depth <= 16, "bit_depth must lie in 1…16."),
     ):
@@ -282,9 +337,9 @@ def _bent(
     )
 
 
-def _resolve_period(period_um: float | None, optics: Optics, mode: str, haze: float) -> float:
-    if mode not in ("2d", "tirf"):
-        raise UsageError("Unknown mode.", expected="2d or tirf", got=mode, where="--mode")
+def _resolve_period(
+    period_um: float | None, optics: Optics, mode: SimulatedMode, light: HexLight, haze: float
+) -> float:
     if mode == "tirf" and haze > 0:
         raise UsageError("TIRF light does not reach out of focus: haze must be 0.", got=str(haze))
     if period_um is None:
@@ -293,7 +348,7 @@ def _resolve_period(period_um: float | None, optics: Optics, mode: str, haze: fl
             raise UsageError(
                 "TIRF needs the pattern's period.", expected="period_um or optics.excitation_na"
             )
-        return 0.21 if finest is None else 1.0 / finest
+        return finest_over_fundamental(mode, light) * (0.21 if finest is None else 1.0 / finest)
     if not period_um > 0:
         raise UsageError("The pattern period must be positive.", got=str(period_um))
     return period_um
@@ -335,10 +390,12 @@ def _haze(density: np.ndarray, field: FineField, peak_e: float) -> np.ndarray:
 
 
 def _moving(
-    lit: Sequence[DirectionPattern], drift_um: np.ndarray, phases: int
+    lit: Sequence[DirectionPattern], drift_um: np.ndarray, phases: int, *, shared: bool = False
 ) -> tuple[DirectionPattern, ...]:
-    """The patterns with the sample's displacements."""
+    """The patterns with the sample's displacements; `shared`: all directions have those of A 0."""
     drift = np.asarray(drift_um, dtype=np.float64)
+    if shared and drift.shape == (1, phases, 2):
+        drift = np.repeat(drift, len(lit), axis=0)
     if drift.shape == (len(lit), 2):
         drift = np.repeat(drift[:, None], phases, axis=1)
     if drift.shape != (len(lit), phases, 2) or not np.isfinite(drift).all():
@@ -358,9 +415,10 @@ def _moved_haze(haze_e: np.ndarray, pattern: PatternFit) -> np.ndarray:
     """The haze of every frame, (A, P, Y, X) or broadcastable to it."""
     if not pattern.drifting or not haze_e.any():
         return haze_e
+    firsts = [pattern.directions[members[0]] for members in pattern.frame_sets]
     moved = [
         [shift(haze_e, np.divide(u, pattern.pixel_um), mode="nearest") for u in d.drift_um]
-        for d in pattern.directions
+        for d in firsts
     ]
     return np.asarray(moved, dtype=np.float32)
 

@@ -11,6 +11,7 @@ import numpy as np
 from simrecon.checks import CountsEvidence
 from simrecon.errors import QualityError
 from simrecon.model.pattern import PatternFit, Verdict, worst
+from simrecon.recon.bands import condition_numbers
 
 SATURATION_WEAK, SATURATION_FAILED = 1e-3, 0.05
 NOISE_WEAK, NOISE_FAILED = (0.7, 1.4), (0.4, 2.5)
@@ -228,9 +229,12 @@ def flux_numbers(image: np.ndarray, widefield: np.ndarray) -> dict[str, float]:
 
 def pattern_summary(pattern: PatternFit) -> list[Mapping[str, Any]]:
     """Short numbers per direction for reports: period, angle, modulation, verdict."""
+    conditions = condition_numbers(pattern)
     return [
         {
             "period_um": d.period_um,
+            "finest_period_um": d.period_um / max(len(d.modulation), 1),
+            "mixing_condition": conditions[pattern.frame_set(i)],
             "angle_deg": float(np.degrees(d.angle_rad)),
             "modulation": list(d.modulation),
             "modulation_sd": list(d.modulation_sd),
@@ -242,7 +246,7 @@ def pattern_summary(pattern: PatternFit) -> list[Mapping[str, Any]]:
             "local": None if d.local is None else d.local.summary(),
             "verdict": d.verdict,
         }
-        for d in pattern.directions
+        for i, d in enumerate(pattern.directions)
     ]
 
 

@@ -12,7 +12,7 @@ from simrecon.estimate.otf_table import otf_function
 from simrecon.estimate.phase import phases_from_carrier
 from simrecon.estimate.redundancy import Redundancy
 from simrecon.estimate.rows import BandImages
-from simrecon.estimate.uncertainty import _sandwich
+from simrecon.estimate.uncertainty import sandwich
 from simrecon.estimate.window import FieldWindow, phase_at_origin, tukey, wrap
 from simrecon.model.psf import GridOTF
 
@@ -178,11 +178,11 @@ def test_three_phases_have_no_redundancy():
 
 
 def test_few_blocks_enlarge_the_error():
-    even = _sandwich(np.ones((1, 100)))
+    even = sandwich(np.ones((1, 100)))
     assert even[0, 0] == pytest.approx(100 * 100 / 98)
-    few = _sandwich(np.concatenate([np.ones((1, 6)), np.zeros((1, 94))], axis=1))
+    few = sandwich(np.concatenate([np.ones((1, 6)), np.zeros((1, 94))], axis=1))
     assert few[0, 0] == pytest.approx(6 * 6 / 4)
-    single = _sandwich(np.eye(2, 50))
+    single = sandwich(np.eye(2, 50))
     np.testing.assert_allclose(np.diag(single), 4.0)
 
 
