@@ -12,10 +12,11 @@ from cyclopts import Parameter
 from simrecon.backend import Device
 from simrecon.cli.outputs import check_output, split_output, staging
 from simrecon.errors import UsageError
-from simrecon.io import write_image, write_pattern, write_raw
+from simrecon.io import write_camera_record, write_image, write_pattern, write_raw
 from simrecon.model.camera import Camera
 from simrecon.model.optics import Optics
 from simrecon.physics.lattice import LatticeKind
+from simrecon.physics.simulate_camera import sensor
 from simrecon.physics.simulate_volume import (
     LATTICE,
     OPTICS_3D,
@@ -54,6 +55,8 @@ class VolumeOptions:
         Distance of the light sheet from the focal plane, µm, positive deeper.
     phase_step_um
         Way of the pattern from phase to phase, µm [default: a P-th of its period].
+    scmos
+        A camera whose pixels differ; writes OUT.camera.h5 too, to give with --camera.
     """
 
     rows: int | None = None
@@ -65,6 +68,7 @@ class VolumeOptions:
     lattice_na_min: float | None = None
     sheet_offset_um: float = 0.0
     phase_step_um: float | None = None
+    scmos: bool = False
 
 
 def given(value: _T | None, usual: _T) -> _T:
@@ -103,7 +107,7 @@ def simulate_volume_stack(
     seed: int,
     **known: Any,
 ) -> None:
-    """Write OUT (counts), OUT.truth.tif (object) and OUT.pattern.json."""
+    """Write OUT (counts), OUT.truth.tif (object), OUT.pattern.json and perhaps OUT.camera.h5."""
     check_output(output, ())
     stem, suffix = split_output(output)
     if not suffix.startswith(".ome"):
@@ -126,8 +130,15 @@ def simulate_volume_stack(
         **known, **light, "mode": mode, "shape": shape, "directions": count[0], "phases": count[1],
         "background": background_e, "order": options.acquisition, "seed": seed,
     }  # fmt: skip
-    stack, truth = simulate_volume(optics=optics, camera=camera, drift_um=drift, **arguments)
-    facts = {**arguments, "drift_um": drift_um, "optics": asdict(optics), "camera": asdict(camera)}
+    taken = _uneven(camera, shape[1:]) if options.scmos else camera
+    stack, truth = simulate_volume(optics=optics, camera=taken, drift_um=drift, **arguments)
+    facts = {
+        **arguments,
+        "drift_um": drift_um,
+        "scmos": options.scmos,
+        "optics": asdict(optics),
+        "camera": asdict(camera),
+    }
     if "lattice" in facts:
         facts["lattice"] = asdict(facts["lattice"])
     made = record(
@@ -136,7 +147,12 @@ def simulate_volume_stack(
     )  # fmt: skip
     names = [f"{stem}{suffix}", f"{stem}.truth.tif", f"{stem}.pattern.json"]
     with staging(output) as folder:
-        write_raw(folder / names[0], stack, provenance=made)
+        write_raw(folder / names[0], replace(stack, camera=camera), provenance=made)
+        if options.scmos:
+            names.append(f"{stem}.camera.h5")
+            write_camera_record(
+                folder / names[3], taken, instrument="simulated", created=made["created"]
+            )
         about = {**made, "quantity": "object, photo-electrons per raw voxel"}
         fine = truth.grid.zoomed(2)
         write_image(folder / names[1], truth.object_e, pixel_um=fine.pixel_um,
@@ -145,6 +161,12 @@ def simulate_volume_stack(
     files = [str(output.parent / name) for name in names]
     lines = [f"note: {text}" for text in stack.notes] + [f"wrote {f}" for f in files]
     report.finish({"files": files, "notes": stack.notes}, "\n".join(lines))
+
+
+def _uneven(camera: Camera, shape: tuple[int, int]) -> Camera:
+    """A camera of the same means whose offset, gain and read noise differ from pixel to pixel."""
+    chip = sensor(shape, camera)
+    return replace(chip.camera, gain=np.asarray(chip.camera.gain) * chip.response)
 
 
 def _light(

@@ -9,7 +9,7 @@ import pytest
 import tifffile
 
 from simrecon.cli.main import app
-from simrecon.io import read, read_provenance, read_raw
+from simrecon.io import read, read_camera_record, read_provenance, read_raw
 from simrecon.shell import execute
 
 SMALL = ("--size", "32", "--planes", "4", "--dz-um", "0.25")
@@ -45,6 +45,17 @@ def test_light_sheet_on_a_stage(tmp_path):
     (direction,) = json.loads((tmp_path / "v.pattern.json").read_text())["directions"]
     steps = np.diff(np.unwrap(direction["phase_rad"]))
     np.testing.assert_allclose(steps, 2 * np.pi * 0.232 / direction["period_um"])
+
+
+def test_pixels_that_differ_come_with_a_camera_record(tmp_path):
+    dim = ("--peak-e", "1", "--background-e", "0", "--offset", "150")
+    assert simulate(tmp_path, "--mode", "lls", *SMALL, "--scmos", *dim) == 0
+    camera = read_camera_record(tmp_path / "v.camera.h5").camera
+    assert np.shape(camera.offset) == (32, 32)
+    stack = read(tmp_path / "v.ome.tif")
+    assert stack.camera.offset == 150.0
+    mean = np.asarray(stack.data).mean(axis=(0, 1, 2, 3, 4))
+    assert np.corrcoef(mean.ravel(), np.asarray(camera.offset).ravel())[0, 1] > 0.8
 
 
 @pytest.mark.parametrize(
