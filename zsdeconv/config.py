@@ -87,8 +87,20 @@ class ZsSettings(BaseModel):
     self_ensemble: bool = Field(
         default=True, description="mean over the field's allowed turns and mirror images"
     )
+    stacking_draws: int = Field(
+        default=1,
+        ge=0,
+        description="fresh copies from which denoised picture and object are combined, ring by "
+        "ring in frequency; 0: the network's object alone",
+    )
+    shown_cutoff: float = Field(
+        default=1.5,
+        ge=0,
+        description="resolution of 'deconvolved': that of an ideal microscope with so many times "
+        "the linear picture's cut-off; 0: the object as it is",
+    )
     uncertainty_draws: int = Field(
-        default=3, ge=0, description="simulated repeats in each of two rounds; 0: no map"
+        default=3, ge=0, description="simulated repeats of the measurement; 0: no map"
     )
     held_out_draws: int = Field(
         default=2,

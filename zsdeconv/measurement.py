@@ -92,6 +92,10 @@ class Measurement:
     shot_noise : bool
         The variance of a frame follows from its expectation by `noise`; otherwise it is
         `variance_e2` whatever is expected.
+    image_cutoff_px : float
+        Cut-off of the linear picture, cycles per image pixel.
+    shown_psf : ndarray or None, shape (n, m)
+        PSF at which an object is shown, centred on n//2, sum 1; None: the object as it is.
     source : str
         One word for provenance: ``sim`` or ``image``.
     """
@@ -106,6 +110,8 @@ class Measurement:
     effective_psf: np.ndarray
     image_variance: np.ndarray | None = None
     shot_noise: bool = False
+    image_cutoff_px: float = 0.5
+    shown_psf: np.ndarray | None = None
     source: str = "image"
 
     def __post_init__(self) -> None:
@@ -141,6 +147,22 @@ class Measurement:
         with torch.inference_mode():
             frames = self.forward(to_tensor(padded, device)[None, None], [padding.origin])
         return padding.crop_frames(to_host(frames[0]))
+
+    def blurred(self, objects: np.ndarray, psf: np.ndarray) -> np.ndarray:
+        """``objects ⊛ psf`` on the image's grid, mirror images outside; float32."""
+        padding = Padding.around(
+            (self.frames_e.shape[1], self.frames_e.shape[2]), self.zoom, 2 * self.zoom
+        )
+        padded = to_tensor(padding.image(objects.astype(np.float32)))
+        return padding.crop_image(to_host(PsfLayer(psf)(padded)))
+
+    def shown(self, objects: np.ndarray) -> np.ndarray:
+        """An object at the resolution at which it is shown; float32, not negative, same flux."""
+        seen = objects if self.shown_psf is None else self.blurred(objects, self.shown_psf)
+        positive = np.maximum(seen, 0.0)
+        light, kept = (float(p.sum(dtype=np.float64)) for p in (seen, positive))
+        factor = light / kept if light > 0 else 1.0
+        return np.asarray(positive * factor, dtype=np.float32)
 
     @property
     def image_shape(self) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from simrecon.config import Settings
 from simrecon.errors import QualityError, UsageError
 from simrecon.model.pattern import PatternFit
 from simrecon.model.stack import SimStack
-from simrecon.physics.otf import evaluate_otf
+from simrecon.physics.otf import evaluate_otf, ideal_otf
 from simrecon.preparation import acquisition, prepare_channel
 from simrecon.recon.operator import Reconstructor
 from simrecon.result import Result
@@ -84,12 +84,23 @@ def _by_frame(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return np.broadcast_to(values, shape).reshape(-1, *shape[2:]).astype(np.float32)
 
 
+def ideal_psf(cutoff_px: float, size: int) -> np.ndarray:
+    """PSF of an ideal incoherent microscope, (size, size), centred on size//2, sum 1.
+
+    `cutoff_px` in cycles per pixel; the diffraction image of a circular pupil is nowhere negative.
+    """
+    k = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None, :])
+    psf = np.fft.irfft2(ideal_otf(k / cutoff_px), s=(size, size))
+    return np.asarray(np.fft.fftshift(psf))
+
+
 def sim_measurement(
     stack: SimStack,
     result: Result,
     settings: Settings,
     *,
     input_regularization: float = 1.0,
+    shown_cutoff: float = 0.0,
     device: torch.device | str = "cpu",
     time: int = 0,
     channel: int = 0,
@@ -107,6 +118,9 @@ def sim_measurement(
         Factor on the reconstruction's Γ for the image that the network sees. The MMSE choice
         (1) has damped what is noisier than it is bright; a network separates the two better
         itself and learns faster from a sharper, noisier image.
+    shown_cutoff
+        Cut-off of the ideal microscope through which objects are shown, over that of the linear
+        picture; 0: as they are.
     device
         Where the forward model lives.
     time, channel, plane
@@ -145,6 +159,9 @@ def sim_measurement(
         on_device = like(block, operator._reference)
         return to_numpy(operator.reconstruct(on_device))
 
+    carriers = [np.hypot(*d.frequency_per_um) for d in operator.pattern.directions]
+    cutoff_per_um = operator.otf.cutoff_per_um + float(max(carriers))
+    cutoff_px = cutoff_per_um * operator.grid.pixel_um / operator.zoom
     variance = to_numpy(operator.variance(like(data.variance_e2, operator._reference)))
     return Measurement(
         frames_e=data.frames_e.reshape(-1, *shape[2:]),
@@ -157,5 +174,7 @@ def sim_measurement(
         effective_psf=psf,
         image_variance=variance,
         shot_noise=True,
+        image_cutoff_px=cutoff_px,
+        shown_psf=ideal_psf(shown_cutoff * cutoff_px, len(psf)) if shown_cutoff > 0 else None,
         source="sim",
     )

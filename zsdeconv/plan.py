@@ -1,4 +1,4 @@
-"""Predicted time and memory of an enhancement, told before it starts."""
+"""Predicted time and memory of an enhancement: before it starts, and from its first steps."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ _BFLOAT16_GAIN = 1.7
 _S_PER_INFERENCE_PIXEL = {"compact": 2.5e-6, "unet_paper": 1.8e-5}
 _S_PER_LIFTED_PIXEL = 1.3e-6
 _S_PER_START_PIXEL = 4e-8 * 20  # per frame: twenty iterations of the classical start
+_S_START_UP = 8.0
 
 
 @dataclass(frozen=True)
@@ -26,58 +27,115 @@ class Plan:
 
     Attributes
     ----------
-    training_s, total_s : float
-        Time limit (or estimate) of the training, and estimate of everything.
+    step_s : float
+        One step, before re-simulation starts.
+    steps : int
+        Steps that the training makes.
+    training_s, before_s, after_s : float
+        Time limit (or estimate) of the training, and of what comes before and after it.
     memory_gb : float
         Estimated peak resident memory.
     exact : bool
         The training time is a limit that is kept, not an estimate.
+    timed_steps : int
+        Steps of this very training that `step_s` was measured over; 0: typical of two cores.
     """
 
+    step_s: float
+    steps: int
     training_s: float
-    total_s: float
+    before_s: float
+    after_s: float
     memory_gb: float
     exact: bool
+    timed_steps: int = 0
+
+    @property
+    def total_s(self) -> float:
+        """Everything."""
+        return self.before_s + self.training_s + self.after_s
 
     def to_text(self) -> str:
         """One line for people."""
         word = "limited to" if self.exact else "about"
+        training = f"training {word} {self.training_s:.0f} s (about {self.steps} steps)"
+        if self.timed_steps:
+            return (
+                f"the first {self.timed_steps} steps took {self.step_s:.2f} s each: "
+                f"{training}, then about {self.after_s:.0f} s"
+            )
         return (
-            f"plan: training {word} {self.training_s:.0f} s, in all about {self.total_s:.0f} s, "
+            f"plan: {training}, in all about {self.total_s:.0f} s, "
             f"about {self.memory_gb:.1f} GB of memory"
         )
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
-        return asdict(self)
+        return {**asdict(self), "total_s": self.total_s}
 
 
 def plan(stack: SimStack, settings: ZsSettings, zoom: int = 2) -> Plan:
     """Predict time and memory on this machine's cores for one acquisition."""
-    frames = stack.directions * stack.phases
-    ny, nx = stack.grid.shape
+    return planned(settings, stack.directions * stack.phases, stack.grid.shape, zoom)
+
+
+def planned(settings: ZsSettings, frames: int, shape: tuple[int, int], zoom: int) -> Plan:
+    """The plan for `frames` raw frames of `shape`."""
+    ny, nx = shape
     raw = (ny + 40) * (nx + 40)
-    image = raw * zoom**2
-    doubled = 2.0 if settings.resimulation > 0 else 1.0
-    cores = usable_cores()
-    per_step = _S_PER_STEP_PIXEL[settings.network] * settings.batch * settings.patch**2 * doubled
-    per_step *= (settings.width / 32.0) ** 1.5 / cores
+    image, cores = raw * zoom**2, usable_cores()
+    draws = min(settings.bank, max(4, round(settings.bank / field_factor(ny * nx * zoom**2))))
+    checks = 4 * settings.held_out_draws
+    passes = 1 + settings.uncertainty_draws + 2 * settings.stacking_draws
+    turns = 2 if settings.self_ensemble else 1
+    start = frames * _S_PER_START_PIXEL
+    inference = turns * _S_PER_INFERENCE_PIXEL[settings.network] + _S_PER_LIFTED_PIXEL + start
+    before = image * (draws * _S_PER_LIFTED_PIXEL + (2 * draws + 2) * start) / cores
+    after = image * ((passes + checks / 2) * inference + checks / 2 * start) / cores
+    step_s = _typical_step_s(settings) / cores
+    seconds, steps, exact = _training(settings, step_s)
+    floats = draws * (3 * image + frames * raw) + 14 * image + (6 * frames) * image
+    patch_floats = settings.batch * _dearer(settings) * settings.patch**2 * 60.0
+    memory = _BASE_GB + 8e-9 * (floats + patch_floats * settings.width / 8)
+    return Plan(step_s, steps, seconds, before + _S_START_UP, after, memory, exact)
+
+
+def timed(expected: Plan, settings: ZsSettings, step_s: float, steps: int) -> Plan:
+    """The plan again, from the measured time of the first `steps` steps.
+
+    What comes after the training is work of the same kind: it scales with them.
+    """
+    seconds, count, exact = _training(settings, step_s)
+    pace = step_s / expected.step_s
+    return Plan(
+        step_s, count, seconds, expected.before_s * pace, expected.after_s * pace,
+        expected.memory_gb, exact, steps,
+    )  # fmt: skip
+
+
+def _training(settings: ZsSettings, step_s: float) -> tuple[float, int, bool]:
+    """Seconds, steps, and whether the seconds are a limit; steps are dearer after the warm-up."""
+    early, dearer = settings.warmup, _dearer(settings)
+    wanted = float("inf")
+    if settings.iterations:
+        wanted = settings.iterations * step_s * (early + (1.0 - early) * dearer)
+    limit = settings.time_limit_s
+    if limit is None or wanted < limit:
+        assert settings.iterations is not None
+        return wanted, settings.iterations, False
+    return limit, round(limit / step_s * (early + (1.0 - early) / dearer)), True
+
+
+def _dearer(settings: ZsSettings) -> float:
+    """Cost of a step with re-simulated patches over one without."""
+    return 2.0 if settings.resimulation > 0 else 1.0
+
+
+def _typical_step_s(settings: ZsSettings) -> float:
+    """One step before re-simulation on one ordinary core, s."""
+    step_s: float = _S_PER_STEP_PIXEL[settings.network] * settings.batch * settings.patch**2
+    step_s *= (settings.width / 32.0) ** 1.5
     device = torch_device(select_device(settings.device))
     if select_precision(settings.precision, device) == torch.bfloat16:
-        per_step /= _BFLOAT16_GAIN
-    limit = settings.time_limit_s
-    wanted = settings.iterations * per_step if settings.iterations else float("inf")
-    training = min(wanted, limit) if limit else wanted
-    draws = min(settings.bank, max(4, round(settings.bank / field_factor(ny * nx * zoom**2))))
-    passes = 1 + 2 * settings.uncertainty_draws + 2 * settings.held_out_draws
-    turns = 2 if settings.self_ensemble else 1
-    inference = passes * turns * _S_PER_INFERENCE_PIXEL[settings.network]
-    lifts = draws + 1 + passes
-    starts = 2 * draws + 2 + passes + 2 * settings.held_out_draws
-    linear = lifts * _S_PER_LIFTED_PIXEL + starts * frames * _S_PER_START_PIXEL
-    extra = image * (linear + inference)
-    floats = draws * (3 * image + frames * raw) + 14 * image + (6 * frames) * image
-    patch_floats = settings.batch * doubled * settings.patch**2 * 60.0 * settings.width / 8
-    memory = _BASE_GB + 8e-9 * (floats + patch_floats)
-    exact = limit is not None and wanted >= limit
-    return Plan(training, training + extra / cores + 8.0, memory, exact)
+        step_s /= _BFLOAT16_GAIN
+    return step_s

@@ -9,11 +9,35 @@ from zsdeconv import symmetry
 from zsdeconv.bridge import to_host, to_tensor
 from zsdeconv.infer import apply_network
 from zsdeconv.objective import at_image_grid
-from zsdeconv.recorrupt import draw_noise
+from zsdeconv.recorrupt import draw_noise, recorrupt
+from zsdeconv.stacking import Copy, Stacking
 from zsdeconv.training import Training
+
+_STACKING_ALPHA = 0.5
+
+
+def stack(run: Training, rng: np.random.Generator) -> None:
+    """Find the combination of the network's two pictures on fresh copies (`stacking_draws`)."""
+    m = run.measurement
+    copies = []
+    for _ in range(run.settings.stacking_draws):
+        noise = draw_noise(m.variance_e2, rng)
+        for sign in (1, -1):
+            copy, partner = recorrupt(m.frames_e, noise, _STACKING_ALPHA, sign)
+            pictures = network_pictures(run, copy)
+            copies.append(Copy(*pictures, partner, 1.0 + _STACKING_ALPHA**-2))
+    run.stacking = Stacking.fit(m, copies) if copies else None
 
 
 def by_network(run: Training, frames_e: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Denoised image and object of frames (F, Y, X), stacked where that was prepared; e."""
+    denoised, objects = network_pictures(run, frames_e)
+    if run.stacking is not None:
+        objects = run.stacking(denoised, objects)
+    return denoised, objects
+
+
+def network_pictures(run: Training, frames_e: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Denoised image and object of frames (F, Y, X), cropped to the field; e.
 
     The mean over the turned and mirrored fields that the noise spectrum allows (those that the

@@ -14,12 +14,14 @@ from simrecon.result import Progress, no_progress
 from zsdeconv import checkpoint
 from zsdeconv.interrupt import deferred_interrupt
 from zsdeconv.objective import batch_loss
+from zsdeconv.plan import timed
 from zsdeconv.training import Training
 from zsdeconv.training_state import save_state
 
 _WARMUP_STEPS = 60
 _GRADIENT_NORM = 1.0
 _FIRST_SAVE_S = 5.0
+_UNTIMED_STEPS, _TIMED_STEPS = 2, 8
 
 
 def _schedule(run: Training) -> float:
@@ -91,10 +93,15 @@ def _steps(
     """The steps of :func:`fit`; the state is saved soon after the first ones, then regularly."""
     due = time.monotonic() + min(_FIRST_SAVE_S, run.settings.checkpoint_s)
     recent: list[tuple[float, float]] = []
+    times: list[float] = []
     progress("train", *_position(run))
     while run.fraction < 1.0:
         check()
+        before = run.elapsed_s
         recent.append(step(run))
+        times.append(run.elapsed_s - before)
+        if len(times) == _UNTIMED_STEPS + _TIMED_STEPS and not run.resimulations:
+            _plan_again(run, times[_UNTIMED_STEPS:], progress)
         if len(recent) >= 20 or run.fraction >= 1.0:
             data, again = (float(np.mean(v)) for v in zip(*recent, strict=True))
             run.history.append((run.iteration, data, again))
@@ -103,6 +110,12 @@ def _steps(
         if folder is not None and time.monotonic() > due:
             save_state(run, folder)
             due = time.monotonic() + run.settings.checkpoint_s
+
+
+def _plan_again(run: Training, times: list[float], progress: Progress) -> None:
+    """Say what the training will take on this machine, now that its first steps are timed."""
+    run.plan = timed(run.plan, run.settings, float(np.median(times)), len(times))
+    progress("plan", 1, 1, run.plan.to_text())
 
 
 def _position(run: Training) -> tuple[int, int]:

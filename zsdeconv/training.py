@@ -18,7 +18,9 @@ from zsdeconv.data import PatchSampler, Resimulation
 from zsdeconv.measurement import Measurement, Padding
 from zsdeconv.models import CompactNet, PaperUnet, build_network
 from zsdeconv.optimiser import Optimiser
+from zsdeconv.plan import Plan, planned
 from zsdeconv.psf_layer import PsfLayer
+from zsdeconv.stacking import Stacking
 
 Network = CompactNet | PaperUnet
 
@@ -39,6 +41,10 @@ class Training:
         Progress so far, earlier runs of a resumed training included.
     history
         (iteration, data term, re-simulation term) now and then.
+    plan
+        Expected cost; from the measured time of the first steps as soon as there is one.
+    stacking
+        How the trained network's two pictures are combined; None: not (yet).
     """
 
     settings: ZsSettings
@@ -52,10 +58,12 @@ class Training:
     term: losses.DataTerm
     psf: PsfLayer
     fingerprint: str
+    plan: Plan
     iteration: int = 0
     elapsed_s: float = 0.0
     history: list[tuple[int, float, float]] = field(default_factory=list)
     resimulations: list[Resimulation] = field(default_factory=list)
+    stacking: Stacking | None = None
 
     @property
     def fraction(self) -> float:
@@ -122,6 +130,7 @@ def prepare(
         term=_data_term(measurement, settings, bank, psf),
         psf=psf,
         fingerprint=sha256_array(measurement.frames_e),
+        plan=planned(settings, len(measurement.frames_e), frame_shape, measurement.zoom),
     )
 
 

@@ -67,11 +67,11 @@ def test_a_spoilt_training_gives_the_classical_start_and_says_so(scene, monkeypa
         return run
 
     monkeypatch.setattr(enhancement, "fit", spoil)
-    settings = ZsSettings(width=8, bank=2, iterations=1, uncertainty_draws=0)
+    settings = ZsSettings(width=8, bank=2, iterations=1, uncertainty_draws=0, stacking_draws=0)
     done = enhance(stack, settings, pattern=truth.pattern)
     start = by_start(runs[0], runs[0].measurement.frames_e)
     np.testing.assert_allclose(
-        done.deconvolved, start * (done.deconvolved.mean() / start.mean()), rtol=1e-4
+        done.objects, start * (done.objects.mean() / start.mean()), rtol=1e-4
     )
     assert done.verdicts["training"] == "weak"
     assert not done.passed

@@ -6,11 +6,14 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from simrecon.config import Settings
 from zsdeconv import qc, uncertainty
 from zsdeconv.baselines.richardson_lucy import richardson_lucy
 from zsdeconv.consistency import flux_factor, raw_consistency
+from zsdeconv.demo import reference_object
 from zsdeconv.held_out import HeldOut
 from zsdeconv.pairs_image import image_measurement
+from zsdeconv.pairs_sim import sim_measurement
 
 
 def test_the_truth_is_consistent_and_errors_are_seen(scene):
@@ -80,13 +83,13 @@ def _point_like():
 
 
 def test_uncertainty_contains_what_the_enhancer_takes_away():
-    """An enhancer that keeps 70 %: of 1.3 times its result it loses 0.39 times the result."""
+    """An enhancer that keeps 70 % of what it is shown loses 30 % of its result once more."""
     picture = np.full((40, 40), 100.0)
     measurement = image_measurement(picture, 4.0, _point_like(), 0.1)
     sigma = uncertainty.estimated_uncertainty(
         measurement, 0.7 * picture, lambda f: 0.7 * f[0], 4, np.random.default_rng(0)
     )
-    assert np.mean(sigma) == pytest.approx(np.hypot(0.39 * 70.0, 0.7 * 2.0), rel=0.02)
+    assert np.mean(sigma) == pytest.approx(np.hypot(0.3 * 70.0, 0.7 * 2.0), rel=0.02)
 
 
 def test_uncertainty_contains_a_part_of_what_is_finer_than_the_picture():
@@ -113,9 +116,8 @@ def test_the_extrapolated_part_counts_by_what_simulation_says_of_it(kept, monkey
         measurement, point, lambda f: kept * point + 0.2, 1, np.random.default_rng(0)
     )
     fine = uncertainty.extrapolated(measurement, point)
-    truth = np.maximum(2.0 * point - (kept * point + 0.2), 0.0)
-    off = kept * point + 0.2 - truth
-    wrong, size = (uncertainty.extrapolated(measurement, p) for p in (off, truth))
+    off = kept * point + 0.2 - point
+    wrong, size = (uncertainty.extrapolated(measurement, p) for p in (off, point))
     share = uncertainty.EXTRAPOLATION_FACTOR**2 * np.sum(wrong**2) / np.sum(size**2)
     assert (share < 1.0) == (kept == 0.8)
     expected = off**2 + min(share, 1.0) * fine**2
@@ -158,6 +160,20 @@ def test_joint_richardson_lucy_of_frames_divided_with_their_noise_is_the_divided
     *_, ours = richardson_lucy(measurement, 5)
     *_, theirs = richardson_lucy(divided, 5)
     np.testing.assert_allclose(4 * theirs, ours, rtol=1e-3, atol=1e-3)
+
+
+def test_objects_are_shown_through_an_ideal_microscope(scene):
+    stack, truth, result, plain = scene
+    measurement = sim_measurement(stack, result, Settings(), shown_cutoff=1.5)
+    psf = measurement.shown_psf
+    assert psf.sum() == pytest.approx(1.0)
+    assert psf.min() > -2e-4 * psf.max()
+    assert measurement.shown(np.full(plain.image_shape, 7.0)) == pytest.approx(7.0, rel=1e-4)
+    error = [
+        float(np.std((f - reference_object(truth, stack.pixel_um))[16:-16, 16:-16]))
+        for f in (measurement.shown(truth.object_e), plain.shown(truth.object_e))
+    ]
+    assert error[0] < 0.05 * error[1]
 
 
 def test_reasons_of_the_linear_picture_stand_before_the_verdict(scene):

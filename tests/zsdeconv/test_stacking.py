@@ -1,0 +1,57 @@
+"""Stacking: the weights that unseen copies ask for."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from zsdeconv.measurement import Measurement
+from zsdeconv.recorrupt import draw_noise, recorrupt
+from zsdeconv.stacking import RINGS, Copy, Stacking, ring_filters
+
+
+@pytest.mark.parametrize("shape", [(40, 36), (33, 31)])
+def test_rings_add_up_to_one(shape):
+    rings = ring_filters(shape, 0.3)
+    assert rings.shape == (RINGS, shape[0], shape[1] // 2 + 1)
+    np.testing.assert_allclose(rings.sum(axis=0), 1.0, atol=1e-6)
+    assert rings[0, 0, 0] == 1.0
+
+
+def weakened(picture: np.ndarray, measurement: Measurement, gain: float) -> np.ndarray:
+    """A picture whose rings from the third on are `gain` times as strong."""
+    weights = np.array([np.zeros(RINGS), np.r_[1.0, 1.0, np.full(RINGS - 2, gain)]])
+    return Stacking(weights, measurement.image_cutoff_px)(picture, picture)
+
+
+@pytest.fixture(scope="module")
+def partner(scene):
+    measurement = scene[3]
+    noise = draw_noise(measurement.variance_e2, np.random.default_rng(5))
+    return recorrupt(measurement.frames_e, noise, 0.5)[1]
+
+
+def test_detail_that_came_out_too_weak_is_raised_again(scene, partner):
+    """Rings halved: the data double them where they see them, and the picture is restored."""
+    _, truth, _, measurement = scene
+    dim = weakened(truth.object_e, measurement, 0.5)
+    found = Stacking.fit(measurement, [Copy(np.zeros_like(dim), dim, partner, 5.0)])
+    gains = found.weights[1]
+    np.testing.assert_allclose(gains[:2], 1.0, atol=0.1)
+    assert 1.4 < gains[2] < 2.1  # on the slope
+    assert gains[3] == pytest.approx(2.0, abs=0.2)
+    assert gains[-1] == pytest.approx(1.0, abs=0.05)  # beyond what the frames see: left alone
+    inner = (slice(12, -12), slice(12, -12))
+    better = found(np.zeros_like(dim), dim)
+    assert better.dtype == np.float32
+    wanted = truth.object_e[inner]
+    assert np.std(better[inner] - wanted) < 0.75 * np.std(dim[inner] - wanted)
+
+
+def test_the_picture_that_predicts_gets_the_weight(scene, partner):
+    _, truth, _, measurement = scene
+    flat = np.full_like(truth.object_e, truth.object_e.mean())
+    noisy = flat + np.random.default_rng(1).normal(0, 30, flat.shape).astype(np.float32)
+    found = Stacking.fit(measurement, [Copy(truth.object_e, noisy, partner, 5.0)])
+    assert found.weights[0, 2] == pytest.approx(1.0, abs=0.1)
+    assert abs(found.weights[1, 2]) < 0.1

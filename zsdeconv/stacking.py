@@ -1,0 +1,139 @@
+"""Stacking: denoised picture and object, ring by ring in frequency, as unseen copies want them.
+
+A short training leaves fine detail too weak, because the raw frames hardly see it, and what the
+denoised picture knows and what the object knows are not the same. The result is
+
+    f = Σ_b B_b ⊛ ( g_b · object + h_b · denoised ),
+
+with smooth rings B_b that add up to 1, and the few weights by which ``forward(f)`` of one
+re-corrupted copy predicts its independent partner best (stacked regression, Breiman, Machine
+Learning 24, 49, 1996): a linear least-squares problem without any truth in it. They come from about
+a million raw values; a unit ridge, in units of their information, draws rings that the frames do
+not see towards the object as it is (g = 1, h = 0).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy import fft
+
+from zsdeconv.bridge import to_host, to_tensor
+from zsdeconv.measurement import Measurement, Padding
+
+RINGS = 9
+LAST_RING = 1.2
+"""Centre of the last ring over the cut-off of the linear picture."""
+_MARGIN_PX = 8
+_LARGEST_PX = 512
+_CHUNK = 3
+
+
+@dataclass(frozen=True)
+class Copy:
+    """What the network made of one copy, and the copy's partner.
+
+    Attributes
+    ----------
+    denoised, objects : ndarray, shape (Y, X), e
+    partner : ndarray, shape (F, y, x), e
+        Frames with independent noise of `inflation` times their variance.
+    inflation : float
+    """
+
+    denoised: np.ndarray
+    objects: np.ndarray
+    partner: np.ndarray
+    inflation: float
+
+
+@dataclass(frozen=True)
+class Stacking:
+    """The combination: weights of the rings of both pictures.
+
+    Attributes
+    ----------
+    weights : ndarray, shape (2, RINGS)
+        h (denoised) and g (object).
+    cutoff_px : float
+        Cut-off of the linear picture, cycles per image pixel.
+    """
+
+    weights: np.ndarray
+    cutoff_px: float
+
+    @classmethod
+    def fit(cls, measurement: Measurement, copies: Iterable[Copy]) -> Stacking:
+        """Least squares over all copies."""
+        information, right = np.eye(2 * RINGS), np.repeat([0.0, 1.0], RINGS)
+        for copy in copies:
+            matrix, vector = _normal_equations(measurement, copy)
+            information, right = information + matrix, right + vector
+        weights = np.linalg.solve(information, right)
+        return cls(weights.reshape(2, RINGS), measurement.image_cutoff_px)
+
+    def __call__(self, denoised: np.ndarray, objects: np.ndarray) -> np.ndarray:
+        """Both (Y, X), e, on the image's grid → the object, float32; detail may undershoot 0."""
+        (ny, nx), (y, x) = objects.shape, (_pad(n) for n in objects.shape)
+        pictures = [
+            np.pad(p.astype(np.float32), ((y, y), (x, x)), "symmetric") for p in (denoised, objects)
+        ]
+        shape = pictures[0].shape
+        rings = ring_filters(shape, self.cutoff_px)
+        spectrum = sum(
+            fft.rfft2(p) * np.tensordot(w.astype(np.float32), rings, 1)
+            for p, w in zip(pictures, self.weights, strict=True)
+        )
+        inner = fft.irfft2(spectrum, s=shape)[y : y + ny, x : x + nx]
+        return np.asarray(inner, dtype=np.float32)
+
+
+def ring_filters(shape: tuple[int, ...], cutoff_px: float) -> np.ndarray:
+    """Rings on the half spectrum, (RINGS, Y, X//2 + 1) float32; they add up to 1 everywhere.
+
+    Triangles in radial frequency around equidistant centres from 0 to `LAST_RING` cut-offs; the
+    last one stays 1 beyond its centre.
+    """
+    radius = np.hypot(np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None, :])
+    place = np.minimum(radius / (cutoff_px * LAST_RING), 1.0) * (RINGS - 1)
+    rings = [np.maximum(1.0 - np.abs(place - b), 0.0) for b in range(RINGS)]
+    return np.asarray(rings, dtype=np.float32)
+
+
+def _pad(length: int) -> int:
+    """Mirror margin, even, so that rings do not wrap round the field."""
+    return min(48, length // 2 * 2)
+
+
+def _normal_equations(measurement: Measurement, copy: Copy) -> tuple[np.ndarray, np.ndarray]:
+    """Information matrix and right-hand side of one copy, for (h, g), on the field's middle."""
+    padding = Padding.around(
+        (copy.partner.shape[1], copy.partner.shape[2]), measurement.zoom, 2 * measurement.zoom
+    )
+    rings = ring_filters(padding.image_shape, measurement.image_cutoff_px)
+    window = tuple(_middle(n) for n in copy.partner.shape[1:])
+    device = getattr(measurement.forward, "device", torch.device("cpu"))
+    made = []
+    for picture in (copy.denoised, copy.objects):
+        spectrum = fft.rfft2(padding.image(picture.astype(np.float32)))
+        for first in range(0, RINGS, _CHUNK):
+            parts = fft.irfft2(spectrum * rings[first : first + _CHUNK], s=padding.image_shape)
+            with torch.inference_mode():
+                batch = to_tensor(parts.astype(np.float32), device)[:, None]
+                frames = measurement.forward(batch, [padding.origin] * len(parts))
+            made += [f[(slice(None), *window)] for f in padding.crop_frames(to_host(frames))]
+    design = np.stack(made).reshape(2 * RINGS, -1)
+    inner = (slice(None), *window)
+    weight = (1.0 / (copy.inflation * measurement.variance_e2[inner])).ravel()
+    weighted = design * weight
+    vector = weighted @ copy.partner[inner].ravel().astype(np.float32)
+    return (weighted @ design.T).astype(np.float64), vector.astype(np.float64)
+
+
+def _middle(length: int) -> slice:
+    """At most `_LARGEST_PX` pixels, and not the border."""
+    size = max(1, min(length - 2 * _MARGIN_PX, _LARGEST_PX))
+    return slice((length - size) // 2, (length - size) // 2 + size)
