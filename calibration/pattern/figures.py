@@ -49,9 +49,6 @@ def steps_figure(directions: Sequence[Series]) -> Figure:
     axes = figure.subplots(1, len(directions), subplot_kw={"projection": "polar"}, squeeze=False)[0]
     for number, (axis, one) in enumerate(zip(axes, directions, strict=True)):
         count = one.step_rad.value.size
-        sense = 1.0 if one.steps_rad[0] < np.pi else -1.0
-        for j in range(count):
-            axis.plot([sense * 2 * np.pi * j / count] * 2, [0, 1], color="0.75", lw=0.8)
         away = np.array([e.centre_phase_rad for e in one.used]) - one.common_phase_rad[:, None]
         turn = np.angle(np.exp(1j * (away - one.step_rad.value)).mean())
         colour = COLOURS[number % len(COLOURS)]
@@ -60,6 +57,7 @@ def steps_figure(directions: Sequence[Series]) -> Figure:
         axis.set_title(f"direction {number + 1}: std {np.degrees(one.step_error_rad):.2f}°",
                        fontsize=9)  # fmt: skip
         axis.set_yticks([])
+        axis.set_thetagrids([360.0 * j / count for j in range(count)])
         axis.set_ylim(0, 1.1)
         axis.tick_params(labelsize=6)
     return figure

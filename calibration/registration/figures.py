@@ -55,7 +55,7 @@ def _arrows(axis: Axes, points: np.ndarray, vectors_nm: np.ndarray, colour: str)
     unit = 10.0 ** np.floor(np.log10(2.0 * typical))
     key = float(unit * max(v for v in (1, 2, 5) if v * unit <= 2.0 * typical or v == 1))
     quiver = axis.quiver(points[:, 1], points[:, 0], vectors_nm[:, 1], vectors_nm[:, 0],
-                         angles="xy", color=colour, scale=key / 0.12, scale_units="width",
+                         angles="xy", color=colour, scale=key / 0.05, scale_units="width",
                          width=0.004)  # fmt: skip
-    axis.quiverkey(quiver, 0.85, 1.04, key, f"{key:g} nm", labelpos="E",
+    axis.quiverkey(quiver, 0.9, -0.1, key, f"{key:g} nm", labelpos="E",
                    fontproperties={"size": 7})  # fmt: skip

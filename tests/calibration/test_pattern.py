@@ -135,9 +135,9 @@ def test_check_tells_a_pattern_that_moved(measured, recordings):
 
 @pytest.mark.parametrize("kind", ["slide", "constant"])
 def test_even_sheets_show_the_pattern_directly(kind):
-    pulls = []
+    pulls, contrast = [], []
     for seed in range(3):
-        stack, truth = simulate(shape=(SIZE, SIZE), kind=kind, peak_e=800.0, seed=seed,
+        stack, truth = simulate(shape=(SIZE, SIZE), kind=kind, peak_e=3000.0, seed=seed,
                                 phase_jitter_rad=0.1, intensity_jitter=0.03)  # fmt: skip
         frames = stack.frames_e()
         variance = np.maximum(truth.expected_e, 1.0) + stack.camera.read_noise_e**2
@@ -149,9 +149,11 @@ def test_even_sheets_show_the_pattern_directly(kind):
             away = sign * np.array(d.frequency_per_um) - t.frequency_per_um
             pulls += list(away / d.frequency_sd_per_um)
             steps = steps_away(sign * np.array(d.phase_rad), t.phase_rad)
-            assert np.degrees(np.abs(steps).max()) < 12.0
+            assert np.degrees(np.abs(steps).max()) < 8.0
+            contrast.append(d.modulation[0] / t.modulation[0])
             pulls.append((d.modulation[0] - t.modulation[0]) / d.modulation_sd[0])
     assert 0.5 < np.sqrt(np.mean(np.square(pulls))) < 1.5
+    assert np.mean(contrast) == pytest.approx(1.0, abs=0.02)
 
 
 def test_a_bent_pattern_is_seen_on_a_sheet():

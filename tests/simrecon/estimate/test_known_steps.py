@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from instrument import instrument, recording
 
-from simrecon.errors import InputError
+from simrecon.errors import InputError, UsageError
 from simrecon.estimate.prior import KnownSteps
 from simrecon.given_pattern import STEP_SD_RAD, known_steps
 from simrecon.model.pattern import DirectionPattern, PatternFit
@@ -117,6 +117,12 @@ def test_a_doubtful_given_pattern_makes_the_result_doubtful(dim):
     fit = estimate_pattern(stack, pattern=replace(told(true), verdict="weak", notes=("old",)))
     assert fit.verdict == "weak"
     assert "from the pattern file: old" in fit.notes
+
+
+def test_patterns_of_other_numbers_of_channels_are_refused(dim):
+    stack, true = dim
+    with pytest.raises(UsageError, match="one pattern, or one per channel"):
+        estimate_pattern(stack, pattern=[told(true)] * 2)
 
 
 @pytest.mark.parametrize(
