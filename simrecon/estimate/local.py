@@ -16,7 +16,7 @@ from functools import cache
 from itertools import product
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import cho_solve
 
 from simrecon.estimate.tiles import Tiles
 
@@ -74,9 +74,9 @@ class _Regression:
         ----------
         ratio : ndarray (n,)
         covariance : ndarray (n, n)
-            Finite; overwritten.
         """
-        factor = cho_factor(covariance, lower=True, overwrite_a=True, check_finite=False)
+        # NumPy's lets other threads run; its transpose is the upper factor in SciPy's order
+        factor = np.linalg.cholesky(covariance).T, False
         columns = np.stack([np.ones(ratio.size), ratio.real, ratio.imag], axis=1)
         ones, real, imaginary = cho_solve(factor, columns, check_finite=False).T
         mean = complex(np.sum(real + 1j * imaginary) / np.sum(ones))
