@@ -176,7 +176,8 @@ def simulate_volume(
         Camera model, numbers or maps (Y, X), and the range of its counts.
     otf, otf_model, extent_um
         OTFs to use, or else those of theory with a PSF of this depth (µm). A given OTF contains
-        its light: lattice and sheet offset are then only told in the truth.
+        its light: lattice and sheet offset are then only told in the truth. Its PSF must not be
+        longer than `extent_um`, or light of one end of the volume comes back at the other.
     seed, noise_seed
         `seed` fixes object and pattern; the noise follows from `noise_seed`, by default `seed`.
     fine, fine_z
