@@ -12,6 +12,7 @@ from simrecon.estimate.acceptance import Evidence, Known, judge
 from simrecon.estimate.agreement import agree, clear, look_again, shared_carriers
 from simrecon.estimate.assembly import Fitted, assemble
 from simrecon.estimate.coherence import CoherenceTest
+from simrecon.estimate.conditioning import conditioned
 from simrecon.estimate.expectation import Expectation
 from simrecon.estimate.frequency import CarrierSearch
 from simrecon.estimate.joint import JointFit, fit_jointly
@@ -19,6 +20,7 @@ from simrecon.estimate.local_pattern import Correction, Deviation, LocalChoice, 
 from simrecon.estimate.overlap import mismatch_chi2, overlap
 from simrecon.estimate.prior import KnownSteps
 from simrecon.estimate.search import Found, carrier_at, find_carrier, search_region
+from simrecon.estimate.separation import leaks_of
 from simrecon.estimate.task import FitTask, checked_angles, checked_frames
 from simrecon.estimate.uncertainty import covariance, direction_errors
 from simrecon.model.axes import parse_order
@@ -284,7 +286,8 @@ def _fit_usable(
     matrix = covariance(
         fit.gram, fit.frozen, fit.images, average, fit.prior, fit_frequency=not fixed
     )
-    errors = direction_errors(matrix, fit.frozen)
+    states, matrix = conditioned(fit.states, matrix, leaks_of(fit.images, fit.states, fit.noise))
+    errors = direction_errors(matrix, states)
     # Intensities are relative to all frames of the stack, also those that could not be fitted.
     fitted = {
         d: Fitted(
@@ -292,7 +295,7 @@ def _fit_usable(
             replace(error, intensity=error.intensity * mean),
             overlap(fit.gram, n).correlation,
         )
-        for n, (d, state, error) in enumerate(zip(usable, fit.states, errors, strict=True))
+        for n, (d, state, error) in enumerate(zip(usable, states, errors, strict=True))
     }
     return fit, fitted
 

@@ -51,6 +51,8 @@ class JointFit:
     images : BandImages
         Of the fitted directions.
     prior : Prior
+    noise : ndarray (D, P)
+        ``Σ w² σ²`` of every frame.
     last_step_px : float
         Largest frequency change (DFT samples) or phase change (half turns) of the last outer
         iteration.
@@ -62,6 +64,7 @@ class JointFit:
     frozen: list[DirectionState]
     images: BandImages
     prior: Prior
+    noise: np.ndarray
     last_step_px: float
     converged: bool
 
@@ -114,7 +117,9 @@ def fit_jointly(
         step = _largest_step(frozen, current, window)
         if step < tolerance_px and corrected:
             break
-    return JointFit(current, gram, frozen, images, prior, float(step), bool(step < tolerance_px))
+    noise = np.array([m[:, 0, 0].real for m in rows.moments])
+    done = bool(step < tolerance_px)
+    return JointFit(current, gram, frozen, images, prior, noise, float(step), done)
 
 
 def demodulate(

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from simrecon.estimate.blocks import Blocks, coarse_image
 from simrecon.estimate.consistency import Gram
 from simrecon.estimate.minimise import curvature_scale, hold, pin_intensity, safe_matrix
 from simrecon.estimate.mixing import BANDS, DirectionState
@@ -105,50 +106,6 @@ def sandwich(influence: np.ndarray) -> np.ndarray:
     return matrix
 
 
-@dataclass(frozen=True)
-class Blocks:
-    """Square blocks of the padded field, on its raw and on its coarse grid.
-
-    Attributes
-    ----------
-    raw, coarse : (ndarray, ndarray)
-        First row of every block row, first column of every block column.
-    padded : (int, int)
-        Size of the padded raw field.
-    """
-
-    raw: tuple[np.ndarray, np.ndarray]
-    coarse: tuple[np.ndarray, np.ndarray]
-    padded: tuple[int, int]
-
-    @classmethod
-    def on(cls, images: BandImages) -> Blocks:
-        """A tenth of the shorter side, 6 to 64 raw pixels."""
-        padded, shape = images.field.window.padded.shape, images.field.shape
-        edge = int(np.clip(min(padded) // 10, 6, 64))
-        raw = [np.arange(0, n, edge) for n in padded]
-        coarse = [
-            np.round(r * m / n).astype(np.intp) for r, m, n in zip(raw, shape, padded, strict=True)
-        ]
-        return cls((raw[0], raw[1]), (coarse[0], coarse[1]), padded)
-
-    def sums(self, images: np.ndarray) -> np.ndarray:
-        """Sums over blocks of images on the coarse grid, (…, blocks)."""
-        return _sums(images, self.coarse)
-
-    def sums_raw(self, image: np.ndarray) -> np.ndarray:
-        """The same of a raw image (Y, X)."""
-        pad = [(0, n - m) for n, m in zip(self.padded, image.shape, strict=True)]
-        return _sums(np.pad(image, pad), self.raw)
-
-
-def _sums(images: np.ndarray, starts: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    for axis, start in zip((-2, -1), starts, strict=True):
-        images = np.add.reduceat(images, start, axis=axis)
-    flat: np.ndarray = images.reshape(*images.shape[:-2], -1)
-    return flat
-
-
 def _block_scores(gram: Gram, images: BandImages, jac: np.ndarray, blocks: Blocks) -> np.ndarray:
     """Gradient of J summed over blocks of pixels, (n, blocks) float64.
 
@@ -188,15 +145,6 @@ def _redundant_scores(
         rows = slice(d * count, d * count + 2 * phases)
         scores[rows] = redundancy.weight[d] * np.einsum("njl,jlb->nb", both, pairs)
     return scores
-
-
-def coarse_image(values: np.ndarray, mirrored: np.ndarray, images: BandImages) -> np.ndarray:
-    """Coarse image of a spectrum given at k and, through its mirror band, at −k."""
-    shape = images.field.shape
-    spectrum = np.zeros((*values.shape[:-1], shape[0] * shape[1]), dtype=np.complex64)
-    spectrum[..., images.half.index] = values
-    spectrum[..., images.half.mirrored] = np.conj(mirrored)
-    return images.field.inverse(spectrum)
 
 
 def direction_errors(matrix: np.ndarray, states: Sequence[DirectionState]) -> list[DirectionErrors]:

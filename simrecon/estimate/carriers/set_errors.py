@@ -9,11 +9,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from simrecon.estimate.blocks import Blocks, coarse_image
 from simrecon.estimate.carriers.reach import on_field, wide_field
 from simrecon.estimate.carriers.set_fit import SetFit, system
 from simrecon.estimate.minimise import curvature_scale
 from simrecon.estimate.rows import BandImages
-from simrecon.estimate.uncertainty import Blocks, coarse_image, sandwich
+from simrecon.estimate.uncertainty import sandwich
 
 
 def set_errors(fit: SetFit, variance_e2: np.ndarray, *, fit_frequency: bool = True) -> np.ndarray:
