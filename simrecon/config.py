@@ -134,11 +134,11 @@ class EstimateSettings(_Section):
 class ReconstructionSettings(_Section):
     """How frames become a picture."""
 
-    mode: Literal["2d", "tirf", "slice3", "nonlinear", "hex"] = Field(
+    mode: Literal["2d", "tirf", "slice3", "nonlinear", "hex", "3d"] = Field(
         default="2d",
         description="kind of illumination; tirf expects beams between sample index and NA; slice3: "
         "three beams, one plane (5 phases); nonlinear: harmonics (5 phases: 2, 7 phases: 3); hex: "
-        "three carriers in the same 7 frames",
+        "three carriers in the same 7 frames; 3d: three beams, 5 phases, all planes as one volume",
     )
     method: Literal["wiener", "tv", "hessian", "rl"] = Field(
         default="wiener",

@@ -328,7 +328,7 @@ def _missing(
 
 def _support(best: OrderRow) -> str:
     if best.planes > 1:
-        return "3-D stack: read and inspected; 3-D reconstruction is not yet available"
+        return "3-D stack: can be reconstructed as a volume (--mode 3d)"
     if best.angles == 1:
         return "one pattern direction: resolution can be gained along it only"
     if best.phases > 3:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time as clock
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,9 @@ from simrecon.errors import UsageError
 from simrecon.estimate.out_of_focus import OutOfFocus
 from simrecon.explanation import explanation
 from simrecon.model.grid import Grid
+from simrecon.model.mode import VOLUME_MODES
 from simrecon.model.pattern import PatternFit
-from simrecon.model.psf import DetectionOTF
+from simrecon.model.psf import AnyOTF
 from simrecon.model.stack import SimStack
 from simrecon.planning import Plan, plan
 from simrecon.preparation import (
@@ -33,7 +34,7 @@ from simrecon.qc import gates as qc_gates
 from simrecon.qc.picture import picture_numbers
 from simrecon.recon.operator import Reconstructor
 from simrecon.result import Progress, Result, no_progress
-from simrecon.run import Arrays, Run, allocate
+from simrecon.run import Arrays, ChannelResult, Run, allocate
 from simrecon.steps import (
     Tools,
     apply,
@@ -43,6 +44,7 @@ from simrecon.steps import (
     own_pattern,
     tools_for,
 )
+from simrecon.volumes import given_to, volume_channel, volume_otf, volume_pattern
 
 PSF_RADIUS_UM = 2.0
 
@@ -53,7 +55,7 @@ def reconstruct(
     stack: SimStack,
     settings: Settings | ReconstructionSettings | None = None,
     *,
-    otf: DetectionOTF | Sequence[DetectionOTF] | None = None,
+    otf: AnyOTF | Sequence[AnyOTF] | None = None,
     pattern: PatternFit | Sequence[PatternFit] | None = None,
     progress: Progress | None = None,
 ) -> Result:
@@ -66,7 +68,7 @@ def reconstruct(
     settings : Settings, ReconstructionSettings or None
         None: defaults.
     otf : DetectionOTF, sequence of them (one per channel) or None
-        None: theoretical, from the stack's optics.
+        None: theoretical, from the stack's optics. For volumes (mode 3d): VolumeOTF.
     pattern : PatternFit, sequence of them (one per channel) or None
         None: fitted. Complete: used as it is. With frequencies (and phase steps) only: the rest is
         fitted.
@@ -96,26 +98,39 @@ def reconstruct(
     expected_cost = plan(stack, settings)
     run.note(*stack.notes, *check_frames(stack.data))
     qc_gates.gate_saturation(run.gates, *saturation(stack.data))
-    channels = [prepare_channel(stack, c, settings, otf) for c in range(stack.data.shape[1])]
+    volumes = settings.reconstruction.mode in VOLUME_MODES
+    planar = None if volumes else otf
+    channels = [prepare_channel(stack, c, settings, planar) for c in range(stack.data.shape[1])]
     for channel in channels:
         run.note_channel(channel.index, *channel.notes)
         qc_gates.gate_counts(run.gates, channel.evidence)
         camera = channel.camera
         qc_gates.gate_camera(run.gates, channel.noise_ratio, camera.offset_known, camera.doubts)
     arrays = allocate(stack, settings)
-    known = shared_patterns(stack, settings, channels, pattern)
-    if settings.estimate.share_channels and known[0] is not None:
-        run.note(*known[0].notes)
-    grids = [_channel(run, c, p, arrays) for c, p in zip(channels, known, strict=True)]
+    otfs: list[AnyOTF] = [c.otf for c in channels]
+    if volumes:
+        found = [volume_otf(stack, c.index, settings, otf) for c in channels]
+        otfs = [one for one, _ in found]
+        for c, (_, notes) in zip(channels, found, strict=True):
+            run.note_channel(c.index, *notes)
+        grids = [
+            volume_channel(run, c, given_to(pattern, c.index), one, arrays)
+            for c, (one, _) in zip(channels, found, strict=True)
+        ]
+    else:
+        known = shared_patterns(stack, settings, channels, pattern)
+        if settings.estimate.share_channels and known[0] is not None:
+            run.note(*known[0].notes)
+        grids = [_channel(run, c, p, arrays) for c, p in zip(channels, known, strict=True)]
     patterns = tuple(zip(*(g.patterns for g in grids), strict=True))
     operators = tuple(zip(*(g.operators for g in grids), strict=True))
     numbers = [n for g in grids for n in g.numbers]
-    return _result(run, arrays, patterns, operators, numbers, channels, expected_cost)
+    return _result(run, arrays, patterns, operators, numbers, channels, otfs, expected_cost)
 
 
 def estimate_pattern(
     stack: SimStack,
-    otf: DetectionOTF | Sequence[DetectionOTF] | None = None,
+    otf: AnyOTF | Sequence[AnyOTF] | None = None,
     settings: Settings | None = None,
     *,
     pattern: PatternFit | Sequence[PatternFit] | None = None,
@@ -151,6 +166,12 @@ def estimate_pattern(
                 where=f"--{name}",
             )
     notes = check_frames(stack.data)
+    if settings.reconstruction.mode in VOLUME_MODES:
+        prepared = prepare_channel(stack, channel, settings, None)
+        fit = volume_pattern(
+            stack, settings, prepared, otf, given_to(pattern, prepared.index), time
+        )
+        return replace(fit, notes=(*fit.notes, *notes, *prepared.notes))
     prepared = prepare_channel(stack, channel, settings, otf)
     data = pattern_acquisition(stack, settings, prepared, time)
     if settings.estimate.share_channels:
@@ -163,21 +184,12 @@ def estimate_pattern(
     return replace(fit, notes=(*fit.notes, *notes, *prepared.notes))
 
 
-@dataclass
-class _ChannelResult:
-    patterns: list[PatternFit]
-    operators: list[Reconstructor | None]
-    numbers: list[dict[str, Any]]
-
-
-def _channel(
-    run: Run, channel: Channel, given: PatternFit | None, arrays: Arrays
-) -> _ChannelResult:
+def _channel(run: Run, channel: Channel, given: PatternFit | None, arrays: Arrays) -> ChannelResult:
     """All times and planes of one channel; the operator is built once where it may be."""
     stack, c = run.stack, channel.index
     times, planes = int(stack.data.shape[0]), int(stack.data.shape[4])
     shared = run.settings.estimate.share_pattern
-    out = _ChannelResult([], [], [])
+    out = ChannelResult([], [], [])
     pattern: PatternFit | None = None
     haze: OutOfFocus | None = None
     known: list[Tools] = []
@@ -247,15 +259,23 @@ def _numbers(
 
 
 def _psf(operators: Sequence[Reconstructor | None], zoomed: Grid) -> np.ndarray | None:
-    """Effective PSFs (C, n, n) of the first time point, cropped to ±2 µm, each of sum 1;
-    None for a widefield fallback.
+    """Effective PSFs (C, n, n), or (C, Z, n, n), of the first time point, each of sum 1.
+
+    Cropped to ±2 µm laterally; None for a widefield fallback.
     """
     if any(o is None for o in operators):
         return None
     radius = int(np.ceil(PSF_RADIUS_UM / zoomed.pixel_um))
     n = 2 * min(radius, (min(zoomed.shape) - 1) // 2) + 1
-    psfs = [o.effective_psf((n, n)) for o in operators if o is not None]
+    psfs = [_cropped_psf(o, n) for o in operators if o is not None]
     return np.stack([p / p.sum() for p in psfs])
+
+
+def _cropped_psf(operator: Reconstructor, side: int) -> np.ndarray:
+    """The middle of an operator's PSF, an odd number of planes where it has planes."""
+    planes = [n - (n + 1) % 2 for n in operator.grid.shape[:-2]]
+    psf: np.ndarray = operator.effective_psf((*planes, side, side))
+    return psf
 
 
 def _result(
@@ -265,12 +285,14 @@ def _result(
     operators: tuple[tuple[Any, ...], ...],
     numbers: list[dict[str, Any]],
     channels: Sequence[Channel],
+    otfs: Sequence[AnyOTF],
     expected_cost: Plan,
 ) -> Result:
     """Assemble verdicts, numbers and provenance."""
     verdicts = run.gates.summary()
     why: list[dict[str, Any]] = []
-    if verdicts["overall"] != "ok" and run.kind != "widefield":
+    planar = run.settings.reconstruction.mode not in VOLUME_MODES
+    if planar and verdicts["overall"] != "ok" and run.kind != "widefield":
         pictures = (arrays.image, arrays.variance)
         why = explanation(
             run.stack, run.settings, channels, patterns[0], pictures, numbers, run.pattern_source
@@ -310,7 +332,7 @@ def _result(
         kind=run.kind,
         patterns=[[p.to_dict() for p in row] for row in patterns],
         emission_nm=[o.emission_nm for o in run.stack.optics],
-        otf=[provenance.describe_otf(c.otf) for c in channels],
+        otf=[provenance.describe_otf(o) for o in otfs],
         camera=cameras,
         verdicts=verdicts,
     )

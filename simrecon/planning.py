@@ -9,6 +9,7 @@ import numpy as np
 
 from simrecon.config import Settings
 from simrecon.errors import UsageError
+from simrecon.model.mode import VOLUME_MODES
 from simrecon.model.stack import SimStack
 from simrecon.recon.operator import DEFAULT_MARGIN_UM
 from simrecon.recon.padding import MirrorPadding
@@ -18,6 +19,10 @@ BASE_MEMORY = 165e6
 """Bytes of the interpreter with its libraries."""
 BYTES_PER_BAND_SAMPLE = 33.0
 """Peak bytes per band and padded SR sample of the operator, variance included (measured)."""
+BYTES_PER_VOLUME_SAMPLE = 28.0
+"""Bytes per padded SR voxel of a volume's operator (:mod:`simrecon.recon.memory`)."""
+SECONDS_PER_VOLUME_SAMPLE, SECONDS_PER_VOLUME_FIT = 1e-7, 15.0
+"""Seconds per padded SR voxel and direction, and per direction for the pattern's fit."""
 BYTES_PER_ITERATED_SAMPLE = 26.0
 """Further bytes per band and padded SR sample of tv, hessian and rl (measured)."""
 BYTES_PER_RAW_SAMPLE = 120.0
@@ -71,6 +76,8 @@ def plan(stack: SimStack, settings: Settings) -> Plan:
         When more memory would be needed than ``max_memory_gb`` allows.
     """
     chosen = settings.reconstruction
+    if chosen.mode in VOLUME_MODES:
+        return _volume_plan(stack, settings)
     times, channels, directions, phases, planes, ny, nx = (int(n) for n in stack.data.shape)
     margin = int(np.ceil(DEFAULT_MARGIN_UM / stack.pixel_um))
     padded = MirrorPadding.around((ny, nx), margin).zoomed(chosen.zoom).padded
@@ -98,6 +105,27 @@ def plan(stack: SimStack, settings: Settings) -> Plan:
             where="--max-memory",
             hint="crop the field, choose zoom=1, or allow more memory",
         )
+    return Plan(int(memory), float(seconds), units)
+
+
+def _volume_plan(stack: SimStack, settings: Settings) -> Plan:
+    """Cost of volumes; a limit of memory is kept by tiles, so it limits what is told here too."""
+    chosen = settings.reconstruction
+    times, channels, directions, phases, planes, ny, nx = (int(n) for n in stack.data.shape)
+    lateral = int(np.ceil(DEFAULT_MARGIN_UM / stack.pixel_um))
+    axial = int(np.ceil(DEFAULT_MARGIN_UM / (stack.dz_um or 1.0)))
+    padded = MirrorPadding.around((planes, ny, nx), (axial, lateral, lateral))
+    fine = float(np.prod(padded.zoomed(chosen.zoom).padded))
+    frames = float(directions * phases * planes * ny * nx)
+    units = times * channels
+    outputs = units * planes * ny * nx * 4.0 * (chosen.zoom**2 * (1 + chosen.variance) + 1)
+    work = BYTES_PER_VOLUME_SAMPLE * fine * (1 + 0.5 * chosen.variance)
+    if chosen.max_memory_gb is not None:
+        work = min(work, 1e9 * chosen.max_memory_gb)
+    memory = BASE_MEMORY + work + outputs + 20.0 * frames
+    fits = channels if settings.estimate.share_pattern else units
+    seconds = units * SECONDS_PER_VOLUME_SAMPLE * fine * directions * (1 + 4 * chosen.variance)
+    seconds += fits * directions * SECONDS_PER_VOLUME_FIT
     return Plan(int(memory), float(seconds), units)
 
 

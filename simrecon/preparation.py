@@ -25,7 +25,7 @@ from simrecon.model.camera import Camera
 from simrecon.model.noise import FrameNoise
 from simrecon.model.optics import Optics
 from simrecon.model.pattern import PatternFit
-from simrecon.model.psf import DetectionOTF
+from simrecon.model.psf import AnyOTF, DetectionOTF, GridVolumeOTF, RadialVolumeOTF
 from simrecon.model.stack import SimStack
 from simrecon.physics.otf import check_otf, theoretical_otf
 from simrecon.recon.bad_pixels import BadPixels, bad_pixels
@@ -123,7 +123,7 @@ def prepare_channel(
     stack: SimStack,
     channel: int,
     settings: Settings,
-    otf: DetectionOTF | Sequence[DetectionOTF] | None,
+    otf: AnyOTF | Sequence[AnyOTF] | None,
 ) -> Channel:
     """Choose and check the OTF, judge the values, find the photon scale of a channel.
 
@@ -138,15 +138,16 @@ def prepare_channel(
         pixel_um = stack.pixel_um if optics.pixel_integration else None
         model = settings.reconstruction.otf_model
         chosen: DetectionOTF = theoretical_otf(optics, pixel_um=pixel_um, model=model)
-    elif isinstance(otf, Sequence):
-        if len(otf) != len(stack.optics):
-            raise UsageError(
-                "There must be one OTF, or one per channel.",
-                expected=f"1 or {len(stack.optics)}", got=str(len(otf)), where="--otf",
-            )  # fmt: skip
-        chosen = otf[channel]
     else:
-        chosen = otf
+        given = of_channel(otf, stack, channel)
+        if isinstance(given, RadialVolumeOTF | GridVolumeOTF):
+            raise UsageError(
+                "This OTF belongs to a volume.",
+                expected="the OTF of a plane (or --mode 3d)",
+                got=given.source or type(given).__name__,
+                where="--otf",
+            )
+        chosen = given
     notes += check_otf(chosen, optics)
     evidence = counts_evidence(stack.data[:, channel])
     if optics.excitation_na is not None and optics.excitation_na > optics.na:
@@ -170,6 +171,18 @@ def prepare_channel(
     if camera is not stack.camera:
         return prepared
     return replace(prepared, noise_ratio=_noise_ratio(stack, prepared))
+
+
+def of_channel(otf: AnyOTF | Sequence[AnyOTF], stack: SimStack, channel: int) -> AnyOTF:
+    """The OTF of one channel, of one for all or of one per channel."""
+    if not isinstance(otf, Sequence):
+        return otf
+    if len(otf) != len(stack.optics):
+        raise UsageError(
+            "There must be one OTF, or one per channel.",
+            expected=f"1 or {len(stack.optics)}", got=str(len(otf)), where="--otf",
+        )  # fmt: skip
+    return otf[channel]
 
 
 def _bad_pixels(

@@ -17,7 +17,7 @@ import numpy as np
 
 from simrecon import __version__
 from simrecon.errors import InputError
-from simrecon.model.psf import DetectionOTF, RadialOTF
+from simrecon.model.psf import AnyOTF, RadialOTF, RadialVolumeOTF
 
 SCHEMA = "simrecon/provenance/1"
 _PACKAGES = ("numpy", "scipy", "tifffile", "h5py", "pydantic")
@@ -58,9 +58,9 @@ def sha256_array(array: np.ndarray) -> str:
     return digest.hexdigest()
 
 
-def describe_otf(otf: DetectionOTF) -> dict[str, Any]:
-    """Source, kind, cut-off and content hash of a detection OTF."""
-    values = otf.values if isinstance(otf, RadialOTF) else otf.psf
+def describe_otf(otf: AnyOTF) -> dict[str, Any]:
+    """Source, kind, cut-off and content hash of an OTF."""
+    values = otf.values if isinstance(otf, RadialOTF | RadialVolumeOTF) else otf.psf
     return {
         "kind": type(otf).__name__,
         "source": otf.source,

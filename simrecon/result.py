@@ -36,7 +36,7 @@ class Result:
         Variance of `image` propagated from the raw noise, e²; None unless the method is "wiener".
     widefield : ndarray, shape (T, C, Z, Y, X), float32
         Mean of all raw frames of a time point, e, on the raw grid.
-    effective_psf : ndarray, shape (C, n, n), float32, or None
+    effective_psf : ndarray, shape (C, n, n), of volumes (C, Z, n, n), float32, or None
         The PSF of `image` (first time point), centred on n//2, sum 1, on the SR grid; None for a
         widefield fallback and for methods that are not linear.
     grid : Grid

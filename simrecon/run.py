@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import time as clock
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from simrecon import backend
 from simrecon.config import Settings
+from simrecon.model.pattern import PatternFit
 from simrecon.model.stack import SimStack
 from simrecon.qc.gates import Gates
 from simrecon.qc.symptoms import PatternSource
+from simrecon.recon.operator import Reconstructor
+from simrecon.recon.tiling import TiledReconstructor
 from simrecon.result import Progress
 
 
@@ -60,3 +64,12 @@ def allocate(stack: SimStack, settings: Settings) -> Arrays:
     chosen = settings.reconstruction
     variance = np.zeros(shape, np.float32) if chosen.variance and chosen.linear else None
     return Arrays(np.zeros(shape, np.float32), variance, np.zeros((t, c, z, ny, nx), np.float32))
+
+
+@dataclass
+class ChannelResult:
+    """What one channel gave, per time point: pattern, operator (None: widefield), numbers."""
+
+    patterns: list[PatternFit]
+    operators: list[Reconstructor | TiledReconstructor | None]
+    numbers: list[dict[str, Any]]

@@ -62,7 +62,8 @@ class FileOptions:
         TIFF with the read noise of every pixel, photo-electrons, instead of --read-noise-e.
     mode
         Kind of illumination: tirf looks for the pattern between the sample's index and the NA, and
-        refuses optics that cannot give total reflection [default: 2d].
+        refuses optics that cannot give total reflection; 3d makes one volume of all planes (three
+        beams, 5 phases) [default: 2d].
     local
         Pattern that varies over the field: auto uses a local pattern where it clearly does, off
         never, on always [default: auto].

@@ -9,11 +9,11 @@ from cyclopts import Parameter
 
 from simrecon import pipeline
 from simrecon.backend import select_device
+from simrecon.cli.loading import load_otfs, load_stack
 from simrecon.cli.outputs import check_output
-from simrecon.cli.reconstruct import load_otfs
 from simrecon.cli.text import pattern_lines
 from simrecon.errors import UsageError
-from simrecon.io import read, read_patterns, write_pattern
+from simrecon.io import read_patterns, write_pattern
 from simrecon.io.reader import expand_paths
 from simrecon.shell import EXIT_OK, EXIT_QUALITY, Reporter
 from simrecon.shell_options import FileOptions, side_inputs
@@ -60,10 +60,10 @@ def estimate(
     report.device(select_device("cpu"))
     if output is not None:
         _check_output(output, [*expand_paths(files), *side_inputs(file, settings, otf, pattern)])
-    stack = read(files, mode=settings.reconstruction.mode, **settings.reader_overrides())
+    stack = load_stack(files, settings)
     given = None if pattern is None else read_patterns(pattern, stack.optics)
     fit = pipeline.estimate_pattern(
-        stack, load_otfs(otf, stack), settings, pattern=given, time=time, channel=channel
+        stack, load_otfs(otf, stack, settings), settings, pattern=given, time=time, channel=channel
     )
     if output is not None:
         write_pattern(output, fit)

@@ -132,10 +132,12 @@ def write_result(
             write_image(folder / names[-1], result.variance, provenance=facts, **options)
         if psf and result.effective_psf is not None:
             names.append(f"{stem}.psf.tif")
-            facts = {**provenance, "quantity": "effective PSF, one plane per channel, sum 1"}
-            write_image(
-                folder / names[-1], result.effective_psf, pixel_um=pixel_um, provenance=facts
-            )
+            facts = {**provenance, "quantity": "effective PSF, one per channel, sum 1"}
+            psfs = result.effective_psf
+            if psfs.ndim == 4:  # of volumes: (C, Z, n, n)
+                write_image(folder / names[-1], psfs[None], provenance=facts, **options)
+            else:
+                write_image(folder / names[-1], psfs, pixel_um=pixel_um, provenance=facts)
         for kind, data in (("prov", provenance), ("qc", qc)):
             names.append(f"{stem}.{kind}.json")
             write_json(folder / names[-1], data)

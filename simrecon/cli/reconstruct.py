@@ -10,14 +10,13 @@ from cyclopts import Parameter
 
 from simrecon import pipeline
 from simrecon.backend import select_device
+from simrecon.cli.loading import load_otfs, load_stack
 from simrecon.cli.outputs import check_output, write_result
 from simrecon.cli.text import direction_line
 from simrecon.config import Settings
 from simrecon.errors import UsageError
-from simrecon.io import read, read_otf, read_patterns
+from simrecon.io import read_patterns
 from simrecon.io.reader import expand_paths
-from simrecon.model.psf import DetectionOTF
-from simrecon.model.stack import SimStack
 from simrecon.provenance import describe_files, peak_memory_gb
 from simrecon.qc.finding import Finding
 from simrecon.result import Result
@@ -45,7 +44,7 @@ def reconstruct(
     preset: str | None = None,
     json: bool = False,
 ) -> int:
-    """Reconstruct raw 2D-SIM or TIRF-SIM frames.
+    """Reconstruct raw 2D-SIM, TIRF-SIM or 3D-SIM frames.
 
     Beside OUT, OUT.prov.json (what made it) and OUT.qc.json (what to think of it) are written.
 
@@ -56,7 +55,8 @@ def reconstruct(
     output
         Picture to write: .ome.tif, or .tif for ImageJ. Float32 photo-electrons.
     otf
-        Measured OTF or PSF file, one or one per channel [default: theoretical].
+        Measured OTF or PSF file, one or one per channel; for 3d with the OTFs of three orders
+        [default: theoretical].
     pattern
         Pattern file of 'simrecon estimate', one with frequencies only, or a record of 'simcal
         pattern' (.h5): frequencies and phase steps are the record's, the common phase and the
@@ -107,8 +107,8 @@ def reconstruct(
     paths = expand_paths(files)
     check_output(output, [*paths, *side_inputs(file, settings, otf, pattern)])
     start = time.perf_counter()
-    stack = read(files, mode=settings.reconstruction.mode, **settings.reader_overrides())
-    otfs = load_otfs(otf, stack)
+    stack = load_stack(files, settings)
+    otfs = load_otfs(otf, stack, settings)
     given = None if pattern is None else read_patterns(pattern, stack.optics)
     report.say(pipeline.plan(stack, settings).to_text())
     with report.progress() as progress:
@@ -151,26 +151,6 @@ def _check_linear(settings: Settings, *, variance: bool, psf: bool) -> None:
 def _without_variance(settings: Settings) -> Settings:
     chosen = settings.reconstruction.model_copy(update={"variance": False})
     return settings.model_copy(update={"reconstruction": chosen})
-
-
-def load_otfs(paths: list[Path] | None, stack: SimStack) -> list[DetectionOTF] | None:
-    """OTF files as one OTF per channel, checked against the optics.
-
-    Raises
-    ------
-    UsageError
-        When there is neither one file nor one per channel.
-    """
-    if not paths:
-        return None
-    channels = len(stack.optics)
-    if len(paths) not in (1, channels):
-        raise UsageError(
-            "There must be one OTF, or one per channel.",
-            expected=f"1 or {channels}", got=str(len(paths)), where="--otf",
-        )  # fmt: skip
-    chosen = paths * channels if len(paths) == 1 else paths
-    return [read_otf(p, o) for p, o in zip(chosen, stack.optics, strict=True)]
 
 
 def summary(result: Result, written: list[Path]) -> str:

@@ -44,7 +44,10 @@ MODES = {
     "slice3": ModeFacts(3, 5, 2, 1, "three-beam SIM of a single plane"),
     "nonlinear": ModeFacts(5, 5, None, 1, "nonlinear SIM, harmonics of one fundamental"),
     "hex": ModeFacts(1, 7, 1, 3, "three carriers in the same frames"),
+    "3d": ModeFacts(3, 5, 2, 1, "three-beam SIM, all planes as one volume"),
 }
+VOLUME_MODES = ("3d",)
+"""Modes that reconstruct all planes together."""
 
 REFUSED = {
     "4beam": "Four-beam SIM (a mirror opposite to the objective) has orders with two axial "

@@ -1,0 +1,111 @@
+"""Standard deviations of a direction's fit: the sandwich formula over blocks of the field.
+
+As in a plane (:mod:`simrecon.estimate.uncertainty`): scores are summed over lateral blocks, all
+planes of a column together, and their scatter is what noise and misfit really do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from simrecon.estimate.volume.field import VolumeField
+from simrecon.estimate.volume.fit import VolumeFit, held, jacobian, pinned
+
+
+@dataclass(frozen=True)
+class VolumeErrors:
+    """Standard deviations; phases at the centre of the field."""
+
+    frequency_per_um: np.ndarray
+    phase_rad: np.ndarray
+    intensity: np.ndarray
+    modulation: np.ndarray
+
+
+def direction_errors(
+    fit: VolumeFit, field: VolumeField, variance_e2: np.ndarray, *, fit_frequency: bool = True
+) -> VolumeErrors:
+    """Errors of one direction.
+
+    Parameters
+    ----------
+    fit : VolumeFit
+    field : VolumeField
+    variance_e2 : ndarray (Y, X)
+        Mean variance of a pixel over frames and planes: where the subtracted noise came from.
+    fit_frequency : bool
+        As in the fit.
+    """
+    state, form = fit.state, fit.form
+    phases = state.phase_rad.size
+    sample = 1.0 / np.array(field.window.padded.extent_um)
+    c, jac = form.rows.coefficients(state), jacobian(form.rows, state, sample)
+    hessian = 2 * np.real(np.conj(jac) @ form.matrix @ jac.T)
+    hessian -= 2 * np.real(np.conj(jac) @ form.noise @ jac.T)
+    hessian += np.diag(fit.precision)
+    edges = _edges(field)
+    scores = _scores(fit, field, jac, edges)
+    noise = 2 * np.real(np.conj(jac) @ ((form.noise + form.signal) @ c))
+    share = _sums(field.taper**2 * variance_e2, edges).ravel()
+    scores -= noise[:, None] * (share / share.sum())
+    _, stiff = pinned(np.zeros(hessian.shape[0]), hessian, phases)
+    if not fit_frequency:
+        known = slice(2 * phases, 2 * phases + 2)
+        held(np.zeros(hessian.shape[0]), stiff, known)
+        scores[known] = 0.0
+    scale = 1.0 / np.sqrt(np.maximum(np.abs(np.diag(stiff)), 1e-300))
+    inverse = np.linalg.pinv(stiff * np.outer(scale, scale), rcond=1e-9, hermitian=True)
+    inverse *= np.outer(scale, scale)
+    influence = inverse @ scores
+    own = inverse * np.sqrt(fit.precision)
+    variance = _enlarged(influence) + np.sum(own**2, axis=1)
+    deviation = np.sqrt(variance)
+    return VolumeErrors(
+        deviation[2 * phases : 2 * phases + 2] if fit_frequency else np.zeros(2),
+        deviation[:phases],
+        deviation[phases : 2 * phases],
+        deviation[2 * phases + 2 :] * state.modulation,
+    )
+
+
+def _enlarged(influence: np.ndarray) -> np.ndarray:
+    """Sum of squares over blocks, enlarged where few blocks carry it."""
+    variance = np.sum(influence**2, axis=1)
+    fourth = np.sum(influence**4, axis=1)
+    number = np.maximum(variance**2 / np.maximum(fourth, 1e-300), 1.0)
+    return np.asarray(variance * number / np.maximum(number - 2.0, 0.25 * number))
+
+
+def _edges(field: VolumeField) -> tuple[np.ndarray, np.ndarray]:
+    ny, nx = field.window.wy.size, field.window.wx.size
+    edge = int(np.clip(min(ny, nx) // 10, 6, 64))
+    return np.arange(0, ny, edge), np.arange(0, nx, edge)
+
+
+def _sums(image: np.ndarray, edges: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    rows = np.add.reduceat(image, edges[0], axis=-2)
+    return np.asarray(np.add.reduceat(rows, edges[1], axis=-1))
+
+
+def _scores(
+    fit: VolumeFit, field: VolumeField, jac: np.ndarray, edges: tuple[np.ndarray, np.ndarray]
+) -> np.ndarray:
+    """Gradient of J summed over blocks of columns, (2P + 2 + M, blocks)."""
+    rows = fit.form.rows
+    mismatch = fit.form.mismatch(fit.state)
+    samples = int(np.prod(field.window.padded.shape))
+    total = np.zeros((jac.shape[0], edges[0].size * edges[1].size))
+    # band −b mirrors band b: twice the latter, over the whole plane, stands for both
+    for i in [0, *range(1, len(mismatch), 2)]:
+        twin = i + 1 if i else 0
+        residual = field.images(mismatch[i], np.conj(mismatch[twin]))
+        here, there = rows.members(i), rows.members(twin)
+        for r, t in zip(range(here.start, here.stop), range(there.start, there.stop), strict=True):
+            image = field.images(rows.values[r], np.conj(rows.values[t]))
+            product = np.sum(np.conj(image) * residual, axis=0) * samples
+            sums = _sums(product, edges).ravel()
+            factor = 2.0 if i else 1.0
+            total += factor * np.real(np.conj(jac[:, r])[:, None] * sums[None, :])
+    return total

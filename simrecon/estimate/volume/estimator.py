@@ -1,0 +1,355 @@
+"""Fit of the patterns of a volume: search, fit of every direction, errors, verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from simrecon.backend import serial_blas
+from simrecon.errors import InputError
+from simrecon.estimate.acceptance import (
+    NATS_WEAK,
+    Evidence,
+    Known,
+    coincidence_note,
+    coinciding,
+    judge,
+)
+from simrecon.estimate.coverage import coverage
+from simrecon.estimate.expectation import Expectation
+from simrecon.estimate.task import checked_angles
+from simrecon.estimate.volume.errors import VolumeErrors, direction_errors
+from simrecon.estimate.volume.field import VolumeField
+from simrecon.estimate.volume.fit import VolumeFit, fit_direction
+from simrecon.estimate.volume.search import VolumeFound, find_fundamental, fundamental_at
+from simrecon.estimate.window import phase_at_origin, wrap
+from simrecon.model.axes import parse_order
+from simrecon.model.grid import VolumeGrid
+from simrecon.model.pattern import DirectionPattern, PatternFit, Verdict, worst
+from simrecon.model.psf import VolumeOTF
+from simrecon.recon.part import brightest, shifted
+
+MOST_PLANES, MOST_SIDE_PX = 16, 256
+"""The fit uses at most so many planes and pixels a side: enough for 0.01 DFT samples."""
+UNKNOWN_PHASE_SD_RAD = float(np.pi / np.sqrt(3.0))
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What the steps of one fit share."""
+
+    field: VolumeField
+    projected: VolumeField
+    otf: VolumeOTF
+    orders: int
+    coverage: float
+
+
+@serial_blas
+def estimate_volume_pattern(
+    frames_e: np.ndarray,
+    grid: VolumeGrid,
+    otf: VolumeOTF,
+    *,
+    variance_e2: np.ndarray | float | None = None,
+    expected_frequency_per_um: float | None = None,
+    expected_angles_rad: Sequence[float] | None = None,
+    fixed_frequencies_per_um: Sequence[Sequence[float]] | None = None,
+    order: str = "PZA",
+) -> PatternFit:
+    """Fundamental, phases, intensities and contrast of all orders of every direction.
+
+    All orders of a direction share one fundamental and one phase per frame; their bands are
+    compared with their own axial structure at all axial frequencies at once (physics.md §2, §5).
+
+    Parameters
+    ----------
+    frames_e : ndarray (A, P, Z, Y, X), float32
+        Photo-electrons, offset removed; at least 2M + 1 phases for the M orders of the OTF.
+    grid : VolumeGrid
+        Of one acquisition, skewed for a stage scan.
+    otf : VolumeOTF
+        With orders 0…M.
+    variance_e2 : ndarray (A, P, Z, Y, X), number or None
+        Noise variance of the voxels, e². None: photon noise, the frames themselves (only sums over
+        the field count).
+    expected_frequency_per_um : float, optional
+        Of the *fundamental*; narrows the search to ±12 %.
+    expected_angles_rad : sequence of float, optional
+        Direction atan2(fy, fx) of each frequency vector (modulo π); narrows it to ±0.12. Where an
+        expectation leads to a failure everything is searched; a note then says what was wrong.
+    fixed_frequencies_per_um : sequence of (fy, fx), optional
+        Fundamentals that are known: the rest is fitted.
+    order : str
+        Acquisition order of the file, for the record.
+
+    Returns
+    -------
+    PatternFit
+        Modulations relative to the OTF's orders; phases at pixel (0, 0).
+
+    Raises
+    ------
+    InputError
+        For frames that cannot be fitted (wrong shape, NaN, constant, too few phases).
+    """
+    frames = _checked(frames_e, grid, otf)
+    parse_order(order)
+    directions = frames.shape[0]
+    angles = checked_angles(directions, expected_angles_rad, fixed_frequencies_per_um)
+    whole, part = grid, _part(frames)
+    variance = _variance(frames, variance_e2)[part]
+    frames = np.ascontiguousarray(frames[part])
+    sizes = frames.shape[2:]
+    grid = replace(grid, shape=(sizes[0], sizes[1], sizes[2]))
+    task = _Task(
+        VolumeField.on(grid, otf),
+        VolumeField.on(grid, otf, projected=True),
+        otf,
+        otf.orders - 1,
+        coverage(frames.sum(axis=2), variance.sum(axis=2), grid.pixel_um, otf.cutoff_per_um),
+    )
+    expected = Expectation(expected_frequency_per_um, angles)
+    patterns, notes = _directions(task, frames, variance, expected, fixed_frequencies_per_um)
+    lost = _failed(patterns)
+    if lost and expected.given and fixed_frequencies_per_um is None:
+        free = _directions(task, frames, variance, expected.none, None)
+        if _failed(free[0]) < lost:
+            patterns, notes = free
+    if fixed_frequencies_per_um is None:
+        good = {
+            d: np.array(p.frequency_per_um) for d, p in enumerate(patterns) if p.verdict != "failed"
+        }
+        notes = [*expected.corrections(good), *notes]
+    patterns = _relative(patterns, frames, task.field)
+    verdict: Verdict = worst([p.verdict for p in patterns])
+    pairs = coinciding([np.array(p.frequency_per_um) for p in patterns])
+    if pairs and fixed_frequencies_per_um is None:
+        notes.insert(0, coincidence_note(pairs, directions))
+        verdict = "failed"
+    notes.insert(0, _spacings(patterns, task.orders))
+    fit = PatternFit(
+        pixel_um=grid.pixel_um,
+        shape=(grid.shape[1], grid.shape[2]),
+        directions=tuple(patterns),
+        order=order,
+        verdict=verdict,
+        notes=tuple(notes),
+    )
+    # phases back to pixel (0, 0) of the whole field
+    return shifted(fit, (-part[3].start, -part[4].start), (whole.shape[1], whole.shape[2]))
+
+
+def _part(frames: np.ndarray) -> tuple[slice, slice, slice, slice, slice]:
+    """The planes with the most contrast and the brightest part of the field."""
+    every = slice(None)
+    planes = frames.mean(axis=(0, 1), dtype=np.float64)
+    count = min(MOST_PLANES, len(planes))
+    contrast = np.convolve(planes.std(axis=(1, 2)), np.ones(count), "valid")
+    first = int(np.argmax(contrast))
+    rows, columns = brightest(planes[first : first + count].mean(axis=0), MOST_SIDE_PX)
+    return every, every, slice(first, first + count), rows, columns
+
+
+def _checked(frames_e: np.ndarray, grid: VolumeGrid, otf: VolumeOTF) -> np.ndarray:
+    if frames_e.ndim != 5 or tuple(frames_e.shape[2:]) != grid.shape:
+        raise InputError(
+            "The frames are not volumes on their grid.",
+            expected=f"(A, P, *{grid.shape})",
+            got=str(tuple(frames_e.shape)),
+        )
+    if otf.orders < 2:
+        raise InputError(
+            "The OTF has no order above 0: nothing carries the pattern.",
+            expected="orders 0 and 1, or 0, 1 and 2",
+            got=f"{otf.orders} order",
+        )
+    least = 2 * otf.orders - 1
+    if frames_e.shape[1] < least:
+        raise InputError(
+            "There are not enough phase steps for the orders of the OTF.",
+            expected=f"at least {least} phases for {otf.orders - 1} orders",
+            got=f"{frames_e.shape[1]} phases",
+            hint="three-phase sets need an OTF with one order (two beams, or a lattice of two)",
+        )
+    frames = np.ascontiguousarray(frames_e, dtype=np.float32)
+    if not np.isfinite(frames).all():
+        raise InputError("The frames contain NaN or infinite values.")
+    if float(np.ptp(frames)) == 0.0:
+        raise InputError("All frames are constant: there is no pattern to fit.")
+    return frames
+
+
+def _variance(frames: np.ndarray, variance_e2: np.ndarray | float | None) -> np.ndarray:
+    if variance_e2 is None:
+        return np.asarray(np.maximum(frames, 1e-6))
+    return np.broadcast_to(np.asarray(variance_e2, dtype=np.float32), frames.shape)
+
+
+def _directions(
+    task: _Task,
+    frames: np.ndarray,
+    variance: np.ndarray,
+    expected: Expectation,
+    fixed_per_um: Sequence[Sequence[float]] | None,
+) -> tuple[list[DirectionPattern], list[str]]:
+    """All directions, each by itself, and why some are not ok."""
+    patterns, notes = [], list[str]()
+    for d, angle in enumerate(expected.angles_rad):
+        fixed = None if fixed_per_um is None else fixed_per_um[d]
+        one, reasons = _direction(
+            task, frames[d], variance[d], expected.frequency_per_um, angle, fixed
+        )
+        patterns.append(one)
+        if reasons:
+            notes.append(f"direction {d + 1} {one.verdict}: " + "; ".join(reasons))
+    return patterns, notes
+
+
+def _failed(patterns: Sequence[DirectionPattern]) -> int:
+    return sum(p.verdict == "failed" for p in patterns)
+
+
+def _direction(
+    task: _Task,
+    frames: np.ndarray,
+    variance: np.ndarray,
+    expected_per_um: float | None,
+    angle_rad: float | None,
+    fixed: Sequence[float] | None,
+) -> tuple[DirectionPattern, list[str]]:
+    """One direction and the reasons why it is not ok."""
+    known: Known = "nothing" if angle_rad is None else "angle"
+    if fixed is not None:
+        known = "frequency"
+        found = fundamental_at(
+            frames, variance, task.field, task.projected, task.otf, task.orders, fixed
+        )
+    else:
+        found = find_fundamental(
+            frames,
+            variance,
+            task.field,
+            task.projected,
+            task.otf,
+            task.orders,
+            expected_per_um=expected_per_um,
+            angle_rad=angle_rad,
+        )
+    if not found.readings or found.best.nats < NATS_WEAK[known]:
+        return _nothing(task, frames, found), ["no carrier found in any order"]
+    fit = fit_direction(
+        frames, variance, task.field, task.otf, found.best.state, fit_frequency=fixed is None
+    )
+    errors = direction_errors(
+        fit, task.field, variance.mean(axis=(0, 1)), fit_frequency=fixed is None
+    )
+    evidence = _evidence(task, found, fit, errors, known)
+    verdict, reasons = judge(evidence)
+    return _pattern(task, found, fit, errors, verdict), reasons
+
+
+def _evidence(
+    task: _Task, found: VolumeFound, fit: VolumeFit, errors: VolumeErrors, known: Known
+) -> Evidence:
+    """Figures of the order that the data show best; the fundamental belongs to all of them."""
+    length = np.array(task.field.window.padded.extent_um)
+    moved = (fit.state.frequency_per_um - found.best.state.frequency_per_um) * length
+    best = int(np.argmax([a.nats for a in fit.agreements]))
+    size = float(np.hypot(*fit.state.frequency_per_um))
+    return Evidence(
+        nats=found.best.nats,
+        rivalry=found.rivalry,
+        settled=False,
+        known=known,
+        correlation=fit.agreements[best].correlation,
+        # a measured OTF carries a contrast of its own: above 1 says nothing here
+        modulation=min(float(fit.state.modulation[best]), 1.0),
+        modulation_sd=float(errors.modulation[best]),
+        frequency_sd_px=float(np.hypot(*(errors.frequency_per_um * length))),
+        moved_px=float(np.hypot(*moved)),
+        coverage=task.coverage,
+        over_cutoff=task.orders * size / task.otf.cutoff_per_um,
+    )
+
+
+def _pattern(
+    task: _Task, found: VolumeFound, fit: VolumeFit, errors: VolumeErrors, verdict: Verdict
+) -> DirectionPattern:
+    state = fit.state
+    frequency = (float(state.frequency_per_um[0]), float(state.frequency_per_um[1]))
+    phase = wrap(phase_at_origin(state.phase_rad, frequency, task.field.window))
+    fy, fx = errors.frequency_per_um
+    return DirectionPattern(
+        frequency_per_um=frequency,
+        frequency_sd_per_um=(float(fy), float(fx)),
+        phase_rad=_floats(phase),
+        phase_sd_rad=_floats(np.minimum(errors.phase_rad, UNKNOWN_PHASE_SD_RAD)),
+        modulation=_floats(state.modulation),
+        modulation_sd=_floats(errors.modulation),
+        intensity=_floats(state.intensity),
+        intensity_sd=_floats(errors.intensity),
+        correlation=_floats(np.array([a.correlation for a in fit.agreements])),
+        verdict=verdict,
+        peak_to_background=float(found.best.peak.peak_to_background),
+        evidence_nats=found.best.nats,
+        rivalry=found.rivalry,
+    )
+
+
+def _nothing(task: _Task, frames: np.ndarray, found: VolumeFound) -> DirectionPattern:
+    """A direction without a carrier: a guess with the errors of ignorance."""
+    phases, cutoff = frames.shape[0], task.otf.cutoff_per_um
+    steps = 2 * np.pi * np.arange(phases) / phases
+    frequency = (0.0, 0.5 * cutoff / task.orders)
+    if found.readings:
+        fy, fx = found.best.state.frequency_per_um
+        frequency = (float(fy), float(fx))
+    return DirectionPattern(
+        frequency_per_um=frequency,
+        frequency_sd_per_um=(cutoff, cutoff),
+        phase_rad=_floats(wrap(steps)),
+        phase_sd_rad=(UNKNOWN_PHASE_SD_RAD,) * phases,
+        modulation=(0.0,) * task.orders,
+        modulation_sd=(1.0,) * task.orders,
+        intensity=(1.0,) * phases,
+        intensity_sd=(0.05,) * phases,
+        correlation=(0.0,) * task.orders,
+        verdict="failed",
+        peak_to_background=0.0,
+        evidence_nats=found.best.nats if found.readings else 0.0,
+        rivalry=0.0,
+    )
+
+
+def _relative(
+    patterns: list[DirectionPattern], frames: np.ndarray, field: VolumeField
+) -> list[DirectionPattern]:
+    """Intensities relative to all frames of the stack: directions by their light."""
+    light = np.einsum("apzyx,yx->a", frames, field.taper, dtype=np.float64)
+    factors = light / light.mean()
+    return [
+        DirectionPattern(
+            **{
+                **vars(p),
+                "intensity": tuple(f * g for g in p.intensity),
+                "intensity_sd": tuple(f * s for s in p.intensity_sd),
+            }
+        )
+        for p, f in zip(patterns, factors, strict=True)
+    ]
+
+
+def _spacings(patterns: Sequence[DirectionPattern], orders: int) -> str:
+    """Both spacings, because peers mean the finest by "line spacing"."""
+    listed = ", ".join(f"{1e3 * p.period_um:.1f}" for p in patterns)
+    if orders == 1:
+        return f"pattern period {listed} nm"
+    finest = ", ".join(f"{1e3 * p.period_um / orders:.1f}" for p in patterns)
+    return f"period of the fundamental {listed} nm; finest spacing (order {orders}) {finest} nm"
+
+
+def _floats(values: np.ndarray) -> tuple[float, ...]:
+    return tuple(float(v) for v in np.asarray(values).ravel())

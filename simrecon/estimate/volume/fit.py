@@ -1,0 +1,237 @@
+"""Fit of one direction: Gauss–Newton on the frozen form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from simrecon.estimate.volume.field import VolumeField
+from simrecon.estimate.volume.form import Agreement, Form, agreement
+from simrecon.estimate.volume.kernels import Kernels
+from simrecon.estimate.volume.rows import Rows
+from simrecon.estimate.volume.state import VolumeState
+from simrecon.model.psf import VolumeOTF
+
+PRIOR_SD_PHASE_RAD, PRIOR_SD_INTENSITY, PRIOR_SD_FREQUENCY_PX = 0.4, 0.05, 1.0
+REACH_PX = 0.25
+"""Farthest that the frequency may move from where the rows were demodulated, DFT samples."""
+STALE_PX = 0.02
+ROUNDS, FREEZES, STEPS = 3, 3, 8
+MOST_SAMPLES = 2500
+"""Lateral frequencies in all iterations but the last."""
+MAX_GROWTH = 2.0
+"""Most that a modulation changes at a time, factor."""
+
+
+@dataclass(frozen=True)
+class VolumeFit:
+    """Result of one direction.
+
+    Attributes
+    ----------
+    state : VolumeState
+    form : Form
+        Frozen a tiny step from `state`.
+    agreements : tuple of Agreement
+        Of the orders 1…M.
+    precision : ndarray (2P + 2 + M,)
+        Of the priors of :func:`parameters`, 1/sd².
+    """
+
+    state: VolumeState
+    form: Form
+    agreements: tuple[Agreement, ...]
+    precision: np.ndarray
+
+
+def fit_direction(
+    frames: np.ndarray,
+    variance_e2: np.ndarray,
+    field: VolumeField,
+    otf: VolumeOTF,
+    start: VolumeState,
+    *,
+    fit_frequency: bool = True,
+) -> VolumeFit:
+    """Fit frequency, phases, intensities and modulations of one direction.
+
+    Parameters
+    ----------
+    frames, variance_e2 : ndarray (P, Z, Y, X), float32
+    field : VolumeField
+    otf : VolumeOTF
+    start : VolumeState
+        Within about half a DFT sample.
+    fit_frequency : bool
+        False keeps the frequency of `start`.
+    """
+    sample = 1.0 / np.array(field.window.padded.extent_um)
+    precision = _precision(start, sample)
+    state = start
+    for round_ in range(ROUNDS):
+        rows = Rows.of(frames, variance_e2, field, state)
+        kernels = Kernels.of(otf, field, state)
+        for _ in range(FREEZES):
+            before = state
+            form = Form.frozen(rows, kernels, field, state, MOST_SAMPLES)
+            state = _rescaled(form, _minimise(form, state, start, precision, sample, fit_frequency))
+            if _small(before, state, sample):
+                break
+        moved = np.abs((state.frequency_per_um - rows.state.frequency_per_um) / sample).max()
+        if round_ and moved < STALE_PX:
+            break
+    form = Form.frozen(rows, kernels, field, state)
+    state = _rescaled(form, _minimise(form, state, start, precision, sample, fit_frequency))
+    found = tuple(agreement(form, state, m, MOST_SAMPLES) for m in range(1, state.orders + 1))
+    return VolumeFit(state, form, found, precision)
+
+
+def _precision(state: VolumeState, sample: np.ndarray) -> np.ndarray:
+    phases = state.phase_rad.size
+    deviation = np.concatenate(
+        [
+            np.full(phases, PRIOR_SD_PHASE_RAD),
+            np.full(phases, PRIOR_SD_INTENSITY),
+            PRIOR_SD_FREQUENCY_PX * sample,
+            np.full(state.orders, np.inf),
+        ]
+    )
+    return np.asarray(1.0 / deviation**2)
+
+
+def parameters(state: VolumeState) -> np.ndarray:
+    """(φ, g, f_y, f_x, ln m), (2P + 2 + M,)."""
+    contrast = np.log(state.modulation)
+    return np.concatenate([state.phase_rad, state.intensity, state.frequency_per_um, contrast])
+
+
+def with_parameters(state: VolumeState, values: np.ndarray) -> VolumeState:
+    """`state` with the values of :func:`parameters`."""
+    phases = state.phase_rad.size
+    return VolumeState(
+        frequency_per_um=values[2 * phases : 2 * phases + 2],
+        phase_rad=values[:phases],
+        intensity=values[phases : 2 * phases],
+        modulation=np.exp(values[2 * phases + 2 :]),
+    )
+
+
+def jacobian(rows: Rows, state: VolumeState, sample: np.ndarray) -> np.ndarray:
+    """Derivatives of the rows' coefficients by :func:`parameters`, (2P + 2 + M, R) complex128."""
+    values = parameters(state)
+    phases = state.phase_rad.size
+    steps = np.concatenate([np.full(2 * phases, 1e-5), 1e-3 * sample, np.full(state.orders, 1e-5)])
+    result = []
+    for n, step in enumerate(steps):
+        move = np.zeros_like(values)
+        move[n] = step
+        up = rows.coefficients(with_parameters(state, values + move))
+        down = rows.coefficients(with_parameters(state, values - move))
+        result.append((up - down) / (2 * step))
+    return np.array(result)
+
+
+def held(gradient: np.ndarray, hessian: np.ndarray, which: slice) -> None:
+    """Take parameters out of the fit, in place."""
+    stiff = np.maximum(np.abs(np.diag(hessian)[which]), 1e-300)
+    gradient[which] = 0.0
+    hessian[which, :] = 0.0
+    hessian[:, which] = 0.0
+    hessian[which, which] = np.diag(stiff)
+
+
+def pinned(gradient: np.ndarray, hessian: np.ndarray, phases: int) -> tuple[np.ndarray, np.ndarray]:
+    """Take the common brightness, which the data cannot tell, out of the fit."""
+    common = np.zeros((gradient.size, 1))
+    common[phases : 2 * phases] = 1.0 / np.sqrt(phases)
+    shared = common @ common.T
+    keep = np.eye(gradient.size) - shared
+    stiff = float(np.abs(np.diag(hessian)).max())
+    return keep @ gradient, keep @ hessian @ keep + stiff * shared
+
+
+def _minimise(
+    form: Form,
+    state: VolumeState,
+    start: VolumeState,
+    precision: np.ndarray,
+    sample: np.ndarray,
+    fit_frequency: bool,
+) -> VolumeState:
+    """Gauss–Newton steps on the frozen form."""
+    phases = state.phase_rad.size
+    centre = parameters(start)
+    expected = (form.noise + form.signal) @ form.rows.coefficients(state)
+    reach = REACH_PX * sample
+
+    def value(at: VolumeState) -> float:
+        c = form.rows.coefficients(at)
+        away = parameters(at) - centre
+        misfit = float(np.real(np.conj(c) @ (form.matrix @ c - 2 * expected)))
+        return misfit + 0.5 * float(np.sum(away**2 * precision))
+
+    best, damping = value(state), 1e-6
+    for _ in range(STEPS):
+        c, jac = form.rows.coefficients(state), jacobian(form.rows, state, sample)
+        away = parameters(state) - centre
+        gradient = 2 * np.real(np.conj(jac) @ (form.matrix @ c - expected)) + away * precision
+        hessian = 2 * np.real(np.conj(jac) @ form.matrix @ jac.T) + np.diag(precision)
+        gradient, hessian = pinned(gradient, hessian, phases)
+        held(gradient, hessian, slice(2 * phases + 2 * fit_frequency, None))
+        scale = 1.0 / np.sqrt(np.maximum(np.diag(hessian), 1e-300))
+        scaled = hessian * scale[:, None] * scale[None, :]
+        improved = False
+        for _ in range(8):
+            move = -scale * np.linalg.solve(scaled + damping * np.eye(scale.size), scale * gradient)
+            largest = max(
+                float(np.abs(move[:phases]).max()) / 0.3,
+                float(np.abs(move[phases : 2 * phases]).max()) / 0.2,
+                1.0,
+            )
+            trial = parameters(state) + move / largest
+            origin = form.rows.state.frequency_per_um
+            place = slice(2 * phases, 2 * phases + 2)
+            trial[place] = np.clip(trial[place], origin - reach, origin + reach)
+            trial[phases : 2 * phases] *= phases / trial[phases : 2 * phases].sum()
+            candidate = with_parameters(state, trial)
+            reached = value(candidate)
+            if reached <= best:
+                improved = True
+                break
+            damping = max(damping, 1e-6) * 10
+        if not improved:
+            break
+        gain = best - reached
+        state, best, damping = candidate, reached, damping / 10
+        if gain < 1e-9 * abs(best) + 1e-6:
+            break
+    return state
+
+
+def _rescaled(form: Form, state: VolumeState) -> VolumeState:
+    """Modulations at which the slope of the form vanishes.
+
+    An order's bands go with t = 1/m: ``t² (J − E_noise)_bb + t (J − E_noise)_br = (E_object)_b``
+    with b the rows of the order and r all others.
+    """
+    c = form.rows.coefficients(state)
+    growth = []
+    for m in range(1, state.orders + 1):
+        own = np.isin(form.rows.band, (2 * m - 1, 2 * m))
+        side, rest = np.where(own, c, 0), np.where(own, 0, c)
+        data = form.matrix - form.noise
+        square = float(np.real(np.conj(side) @ data @ side))
+        cross = float(np.real(np.conj(side) @ data @ rest))
+        level = max(float(np.real(np.conj(side) @ form.signal @ c)), 0.0)
+        root = np.sqrt(cross**2 + 4 * max(square, 0.0) * level)
+        t = (root - cross) / (2 * square) if square > 0 else 1.0 / MAX_GROWTH
+        growth.append(np.clip(1.0 / max(t, 1e-9), 1.0 / MAX_GROWTH, MAX_GROWTH))
+    return replace(state, modulation=state.modulation * growth)
+
+
+def _small(before: VolumeState, after: VolumeState, sample: np.ndarray) -> bool:
+    moved = np.abs((after.frequency_per_um - before.frequency_per_um) / sample).max()
+    turned = np.abs(after.phase_rad - before.phase_rad).max()
+    grown = np.abs(np.log(after.modulation / before.modulation)).max()
+    return bool(moved < 1e-4 and turned < 1e-4 and grown < 1e-3)

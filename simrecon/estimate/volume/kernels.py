@@ -1,0 +1,121 @@
+"""What every band does to the object along z, at one lateral frequency.
+
+At a lateral frequency k, band b of the planes is the object's column s(z) convolved with the kernel
+``h_b(z) = ∫ H_b(kz, k + b p) exp(2πi kz z) dkz``. A stack is a few PSF lengths deep at most: light
+comes from beyond its ends, so the column of the object is longer than that of the planes. It is
+sampled as finely as the OTF can show, whatever the distance of the planes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from simrecon.estimate.volume.field import VolumeField
+from simrecon.estimate.volume.state import VolumeState, band_orders
+from simrecon.model.psf import VolumeOTF
+from simrecon.physics.otf_volume import evaluate_volume_otf
+
+FLOOR = 0.03
+"""Bands are used where their kernel's energy is at least this share (amplitude) of its median."""
+CENTRE = 0.1
+"""Order 0 is left out inside this share of the cut-off: light that is not modulated."""
+BEYOND_UM = 1.0
+"""Length of the object's column beyond either end of the stack."""
+NODES_PER_UM = 14.0
+"""Nodes of the integral over kz per 1/µm, at least."""
+OVERSAMPLING = 1.05
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """Transfer of all bands at all samples.
+
+    Attributes
+    ----------
+    transfer : ndarray (2M + 1, K, N), complex64
+        ``H_b`` at the nodes of kz, times their weight.
+    used : ndarray (2M + 1, K), bool
+        Where a band tells something.
+    waves : ndarray (N, Z, S), complex64
+        ``exp(2πi kz (z − s))`` of the planes z and the samples s of the object's column.
+    turn : tuple of ndarray or None
+        For a skewed grid ``exp(2πi q z)`` and ``exp(−2πi q s)`` with q the shear's share of every
+        band: (2M + 1, K, Z) and (2M + 1, K, S).
+    """
+
+    transfer: np.ndarray
+    used: np.ndarray
+    waves: np.ndarray
+    turn: tuple[np.ndarray, np.ndarray] | None = None
+
+    @classmethod
+    def of(cls, otf: VolumeOTF, field: VolumeField, state: VolumeState) -> Kernels:
+        """Kernels at the frequency of `state`."""
+        fy, fx = state.frequency_per_um
+        sy, sx = field.grid.shear
+        z, s, nodes, weight = _column(otf, field)
+        transfer, used, share = [], [], []
+        for b in band_orders(state.orders):
+            # h_−b is the conjugate of h_b: its transfer at k is that of b at −k, conjugated
+            sign = 1.0 if b >= 0 else -1.0
+            y, x = sign * field.ky + abs(b) * fy, sign * field.kx + abs(b) * fx
+            kz = sign * nodes[:, None]
+            if field.projected:
+                kz = kz - sy * y - sx * x
+            value = evaluate_volume_otf(otf, abs(b), kz, y[None], x[None]).T
+            value = np.conj(value) if b < 0 else value
+            energy = np.sqrt(np.sum(np.abs(value) ** 2, axis=1))
+            radius = np.hypot(y, x)
+            inside = radius < otf.cutoff_per_um
+            typical = np.median(energy[inside]) if inside.any() else 0.0
+            seen = inside & (energy > FLOOR * typical)
+            used.append(seen & (radius >= CENTRE * otf.cutoff_per_um) if b == 0 else seen)
+            transfer.append(value * weight)
+            share.append(sign * (sy * y + sx * x))
+        open_ = np.array(used)
+        # a sample that only one band shows compares nothing
+        open_ &= open_.sum(axis=0) > 1
+        waves = np.exp(2j * np.pi * nodes[:, None, None] * (z[:, None] - s[None]))
+        turn = None
+        if (sy or sx) and not field.projected:
+            q = np.array(share)[..., None]
+            turn = np.exp(2j * np.pi * q * z), np.exp(-2j * np.pi * q * s)
+        return cls(np.array(transfer, np.complex64), open_, waves.astype(np.complex64), turn)
+
+    @property
+    def planes(self) -> int:
+        """Z."""
+        return int(self.waves.shape[1])
+
+    @property
+    def column(self) -> int:
+        """S."""
+        return int(self.waves.shape[2])
+
+    def matrices(self, band: int, part: np.ndarray) -> np.ndarray:
+        """What makes the planes of a band out of the column, (k, Z, S) complex64."""
+        open_ = self.used[band, part]
+        flat = (self.transfer[band, part] * open_[:, None]) @ self.waves.reshape(
+            len(self.waves), -1
+        )
+        made: np.ndarray = flat.reshape(-1, self.planes, self.column)
+        if self.turn is not None:
+            rows, columns = self.turn[0][band, part], self.turn[1][band, part]
+            made = (made * rows[:, :, None] * columns[:, None, :]).astype(np.complex64)
+        return made
+
+
+def _column(otf: VolumeOTF, field: VolumeField) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """Planes z and column s, µm, nodes of kz, 1/µm, and the weight of a node."""
+    if field.projected:
+        return np.zeros(1), np.zeros(1), np.zeros(1), 1.0
+    top = max(otf.axial_cutoff_per_um)
+    z = field.grid.dz_um * np.arange(field.planes)
+    length = float(z[-1]) + 2 * BEYOND_UM
+    count = int(np.ceil(2 * top * OVERSAMPLING * length)) + 1
+    s = np.linspace(-BEYOND_UM, z[-1] + BEYOND_UM, count)
+    number = int(np.ceil(2 * top * max(NODES_PER_UM, 1.25 * length))) | 1
+    nodes = np.linspace(-top, top, number)
+    return z, s, nodes, float(nodes[1] - nodes[0]) * float(s[1] - s[0])

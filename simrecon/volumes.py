@@ -1,0 +1,334 @@
+"""Volumes: the pipeline's steps on all planes of a time point and channel together (3D-SIM)."""
+
+from __future__ import annotations
+
+import time as clock
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from simrecon import backend
+from simrecon.config import Settings
+from simrecon.errors import InputError, MetadataError, QualityError, UsageError
+from simrecon.estimate.volume import estimate_volume_pattern
+from simrecon.given_pattern import as_given
+from simrecon.model.grid import VolumeGrid
+from simrecon.model.optics import Optics
+from simrecon.model.pattern import PatternFit
+from simrecon.model.psf import AnyOTF, GridVolumeOTF, RadialVolumeOTF, VolumeOTF
+from simrecon.model.stack import SimStack
+from simrecon.physics.otf_volume_checks import check_volume_otf
+from simrecon.physics.theory_volume import theoretical_volume_otf
+from simrecon.preparation import (
+    Acquisition,
+    Channel,
+    acquisition,
+    check_pattern,
+    gate_pattern,
+    of_channel,
+)
+from simrecon.qc import gates as qc_gates
+from simrecon.qc.picture import picture_numbers
+from simrecon.recon.operator import Reconstructor, Regularization
+from simrecon.recon.tiling import TiledReconstructor, reconstructor_within
+from simrecon.run import Arrays, ChannelResult, Run
+
+LEAST_PLANES = 3
+ORDERS = 3
+"""Orders of three-beam light, 0 included."""
+
+
+def volume_grid(stack: SimStack) -> VolumeGrid:
+    """Grid of the volumes of a stack.
+
+    Raises
+    ------
+    InputError
+        For fewer than `LEAST_PLANES` planes.
+    MetadataError
+        Without plane distance.
+    """
+    planes = int(stack.data.shape[4])
+    if planes < LEAST_PLANES:
+        raise InputError(
+            "This is not a volume.",
+            expected=f"at least {LEAST_PLANES} planes for 3D-SIM",
+            got=f"{planes} plane(s)",
+            where="--mode 3d",
+            hint="15 frames of one plane are --mode slice3; was the order of the frames found "
+            "right (simrecon inspect)?",
+        )
+    if stack.dz_um is None:
+        raise MetadataError(
+            "The distance between the planes is not known.",
+            expected="µm, in the file or given",
+            where="--dz-um",
+        )
+    return VolumeGrid((planes, *stack.grid.shape), stack.pixel_um, stack.dz_um)
+
+
+def volume_otf(
+    stack: SimStack,
+    channel: int,
+    settings: Settings,
+    given: AnyOTF | Sequence[AnyOTF] | None,
+) -> tuple[VolumeOTF, list[str]]:
+    """OTFs of all orders for a channel, checked against its optics, and notes.
+
+    `given`: None for theory, one, or one per channel.
+
+    Raises
+    ------
+    UsageError
+        For a planar OTF, a wrong number of them, or when theory lacks the excitation.
+    InputError
+        When the OTF does not belong to the optics or holds too few orders.
+    """
+    optics = stack.optics[channel]
+    if given is None:
+        light = _with_excitation(optics, settings)
+        pixel_um = stack.pixel_um if optics.pixel_integration else None
+        model = settings.reconstruction.otf_model
+        chosen: VolumeOTF = theoretical_volume_otf(
+            light, pixel_um=pixel_um, model="scalar" if model == "ideal" else model
+        )
+        return chosen, []
+    one = of_channel(given, stack, channel)
+    if not isinstance(one, RadialVolumeOTF | GridVolumeOTF):
+        raise UsageError(
+            "A volume needs the OTFs of all orders.",
+            expected="a three-order OTF file, or none (theory)",
+            got="the OTF of a plane",
+            where="--otf",
+        )
+    return one, check_volume_otf(one, optics, orders=ORDERS)
+
+
+def _with_excitation(optics: Optics, settings: Settings) -> Optics:
+    """Optics whose excitation NA is known, from the expected period where it is not given.
+
+    Three beams make a fundamental of NA_ex/λ_ex.
+    """
+    period = settings.estimate.period_um
+    if optics.excitation_na is not None or period is None or optics.excitation_nm is None:
+        return optics
+    return replace(optics, excitation_na=1e-3 * optics.excitation_nm / period)
+
+
+def given_to(pattern: PatternFit | Sequence[PatternFit] | None, channel: int) -> PatternFit | None:
+    """The given pattern of one channel, of one for all or of one per channel."""
+    if pattern is None or isinstance(pattern, PatternFit):
+        return pattern
+    return pattern[channel if len(pattern) > 1 else 0]
+
+
+def volume_acquisition(stack: SimStack, channel: Channel, time: int) -> Acquisition:
+    """All planes of a time point in photo-electrons: frames (A, P, Z, Y, X), with variance."""
+    planes = [acquisition(stack, channel, time, z) for z in range(int(stack.data.shape[4]))]
+    frames = np.stack([one.frames_e for one in planes], axis=2)
+    variance = np.stack([one.variance_e2 for one in planes], axis=2)
+    return Acquisition(frames, variance, planes[0].noise)
+
+
+def volume_channel(
+    run: Run,
+    channel: Channel,
+    given: PatternFit | None,
+    otf: VolumeOTF,
+    arrays: Arrays,
+) -> ChannelResult:
+    """All times of one channel."""
+    stack, c = run.stack, channel.index
+    grid = volume_grid(stack)
+    shared = run.settings.estimate.share_pattern
+    out = ChannelResult([], [], [])
+    pattern: PatternFit | None = None
+    operator: Reconstructor | TiledReconstructor | None = None
+    for t in range(int(stack.data.shape[0])):
+        where = f"time {t}, channel {c}"
+        data = volume_acquisition(stack, channel, t)
+        if pattern is None or not shared:
+            pattern = _pattern(run, channel, grid, otf, data, given, where)
+            operator = None
+            if pattern.verdict != "failed":
+                operator = _operator(run, pattern, grid, otf, data)
+        _apply(run, operator, data, arrays, (t, c))
+        out.patterns.append(pattern)
+        out.operators.append(operator)
+        out.numbers.append(_numbers(run, pattern, operator, arrays, (t, c)))
+        run.progress("reconstruct", t + 1, int(stack.data.shape[0]))
+    return out
+
+
+def volume_pattern(
+    stack: SimStack,
+    settings: Settings,
+    channel: Channel,
+    otf: AnyOTF | Sequence[AnyOTF] | None,
+    given: PatternFit | None,
+    time: int,
+) -> PatternFit:
+    """The pattern of one time point, for :func:`simrecon.pipeline.estimate_pattern`."""
+    chosen, notes = volume_otf(stack, channel.index, settings, otf)
+    data = volume_acquisition(stack, channel, time)
+    fit = fit_volume(stack, settings, channel, volume_grid(stack), chosen, data, given)
+    return replace(fit, notes=(*fit.notes, *notes))
+
+
+def fit_volume(
+    stack: SimStack,
+    settings: Settings,
+    channel: Channel,
+    grid: VolumeGrid,
+    otf: VolumeOTF,
+    data: Acquisition,
+    given: PatternFit | None,
+) -> PatternFit:
+    """Take a complete given pattern, or fit what is not given."""
+    optics = stack.optics[channel.index]
+    if given is not None:
+        check_pattern(given, stack, channel.otf)
+        if given.complete:
+            return as_given(given, settings.estimate)
+    orders = otf.orders - 1
+    period, finest = settings.estimate.period_um, optics.pattern_frequency_per_um
+    expected = 1.0 / period if period is not None else None
+    if expected is None and finest is not None:
+        expected = finest / orders
+    fixed = None if given is None else [d.frequency_per_um for d in given.directions]
+    return estimate_volume_pattern(
+        data.frames_e,
+        grid,
+        otf,
+        variance_e2=data.variance_e2,
+        expected_frequency_per_um=expected,
+        expected_angles_rad=settings.estimate.angles_rad,
+        fixed_frequencies_per_um=fixed,
+        order=stack.order,
+    )
+
+
+def _pattern(
+    run: Run,
+    channel: Channel,
+    grid: VolumeGrid,
+    otf: VolumeOTF,
+    data: Acquisition,
+    given: PatternFit | None,
+    where: str,
+) -> PatternFit:
+    start = clock.perf_counter()
+    pattern = fit_volume(run.stack, run.settings, channel, grid, otf, data, given)
+    choice = run.settings.reconstruction.on_fit_failure
+    if choice == "preset":
+        raise UsageError(
+            "on_fit_failure=preset is not there for volumes.",
+            expected="stop or widefield",
+            got=choice,
+            where="--on-fit-failure",
+            hint="give --pattern with frequencies only",
+        )
+    if pattern.verdict == "failed" and choice == "widefield":
+        run.kind = "widefield"
+        run.note(f"the pattern fit failed ({where}): this is the WIDEFIELD volume, not SIM")
+    else:
+        gate_pattern(pattern, [*run.stack.notes, *channel.notes], given=given is not None)
+    run.note_channel(channel.index, *pattern.notes)
+    qc_gates.gate_pattern(run.gates, pattern, where)
+    qc_gates.gate_intensity(run.gates, pattern, where)
+    run.timed("estimate", start)
+    return pattern
+
+
+def _operator(
+    run: Run, pattern: PatternFit, grid: VolumeGrid, otf: VolumeOTF, data: Acquisition
+) -> Reconstructor | TiledReconstructor:
+    """The linear operator of one volume, in tiles where the memory is limited."""
+    start = clock.perf_counter()
+    chosen = run.settings.reconstruction
+    options: dict[str, Any] = {
+        "frame_variance_e2": data.variance_e2.mean(axis=(2, 3, 4), dtype=np.float64),
+        "zoom": chosen.zoom,
+        "apodization_kind": chosen.apodization,
+    }
+    frames = backend.to_device(data.frames_e, run.device)
+    if chosen.regularization == "auto":
+        factor = chosen.regularization_factor
+        operator = reconstructor_within(
+            chosen.max_memory_gb,
+            frames,
+            pattern,
+            otf,
+            grid,
+            variance=chosen.variance,
+            regularization_factor=factor,
+            **options,
+        )
+    else:
+        constant = Regularization(wiener_constant=chosen.wiener_constant)
+        operator = Reconstructor(
+            pattern, otf, grid, regularization=constant, reference=frames, **options
+        )
+    run.timed("build", start)
+    return operator
+
+
+def _apply(
+    run: Run,
+    operator: Reconstructor | TiledReconstructor | None,
+    data: Acquisition,
+    arrays: Arrays,
+    where: tuple[int, int],
+) -> None:
+    """Reconstruct one volume into the output arrays; without operator, the widefield."""
+    start = clock.perf_counter()
+    arrays.widefield[where] = data.frames_e.mean(axis=(0, 1), dtype=np.float64)
+    if operator is None:
+        q = run.settings.reconstruction.zoom
+        block = np.ones((1, q, q), np.float32)
+        arrays.image[where] = np.kron(arrays.widefield[where], block)
+        if arrays.variance is not None:
+            n = data.frames_e.shape[0] * data.frames_e.shape[1]
+            arrays.variance[where] = np.kron(data.variance_e2.sum(axis=(0, 1)) / n**2, block)
+        run.timed("reconstruct", start)
+        return
+    frames = backend.to_device(data.frames_e, run.device)
+    arrays.image[where] = backend.to_numpy(operator.reconstruct(frames))
+    run.timed("reconstruct", start)
+    if arrays.variance is not None:
+        start = clock.perf_counter()
+        variance = backend.to_device(data.variance_e2, run.device)
+        arrays.variance[where] = backend.to_numpy(operator.variance(variance))
+        run.timed("variance", start)
+    if not np.isfinite(arrays.image[where]).all():
+        raise QualityError("The reconstruction is not finite.", where=f"time, channel {where}")
+
+
+def _numbers(
+    run: Run,
+    pattern: PatternFit,
+    operator: Reconstructor | TiledReconstructor | None,
+    arrays: Arrays,
+    where: tuple[int, int],
+) -> dict[str, Any]:
+    """Entry of ``qc.json``: light of the whole volume, spectrum of its middle plane."""
+    start = clock.perf_counter()
+    t, c = where
+    name = f"time {t}, channel {c}"
+    z = arrays.image.shape[2] // 2
+    used = pattern if operator is not None else None
+    numbers = picture_numbers(
+        arrays.image[t, c, z], arrays.widefield[t, c, z], run.stack.pixel_um, used
+    )
+    numbers.update(qc_gates.flux_numbers(arrays.image[where], arrays.widefield[where]))
+    numbers.update({"time": t, "channel": c, "plane": z})
+    numbers["kind"] = "sim" if used is not None else "widefield"
+    numbers["intensity_variation"] = qc_gates.intensity_variation(pattern)
+    qc_gates.gate_flux(run.gates, numbers["flux_ratio"], name)
+    qc_gates.gate_negative(run.gates, numbers["negative_fraction"], name)
+    peaks = numbers.get("residual_peaks", ())
+    qc_gates.gate_residual_pattern(run.gates, peaks, f"{name}, plane {z}")
+    run.timed("qc", start)
+    return numbers
