@@ -141,6 +141,13 @@ def volume_channel(
 ) -> ChannelResult:
     """All times of one channel."""
     stack, c = run.stack, channel.index
+    if not run.settings.reconstruction.linear:
+        raise UsageError(
+            "Volumes are reconstructed by the linear operator only.",
+            expected="--method wiener",
+            got=run.settings.reconstruction.method,
+            where="--method",
+        )
     grid = volume_grid(stack)
     shared = run.settings.estimate.share_pattern
     out = ChannelResult([], [], [])

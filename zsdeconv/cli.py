@@ -10,8 +10,10 @@ from cyclopts import Parameter
 
 from simrecon.backend import select_device
 from simrecon.config import Settings
+from simrecon.errors import UsageError
 from simrecon.io import check_overwrite, read, read_otf, read_patterns, write_raw
 from simrecon.io.reader import expand_paths
+from simrecon.model.mode import VOLUME_MODES
 from simrecon.model.stack import SimStack
 from simrecon.provenance import describe_files
 from simrecon.shell import EXIT_OK, EXIT_QUALITY, Reporter, command_line, execute, make_app
@@ -71,6 +73,7 @@ def sim(
     report = Reporter(json)
     file = file or FileOptions()
     settings, engine = both_settings(file, train)
+    _refuse_volumes(engine)
     _say_device(report, settings, engine)
     paths = expand_paths(files)
     others = (otf, pattern, file.config, *engine.camera.files)
@@ -92,6 +95,24 @@ def sim(
     }
     title = paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more"
     return _run(report, stack, settings, engine, output, facts, title, given)[0]
+
+
+def _refuse_volumes(engine: Settings) -> None:
+    """The networks of this version work on planes.
+
+    Raises
+    ------
+    UsageError
+    """
+    mode = engine.reconstruction.mode
+    if mode in VOLUME_MODES:
+        raise UsageError(
+            "The enhancement works on planes; volumes are not done in this version.",
+            expected="a mode of planes, such as 2d",
+            got=mode,
+            where="--mode",
+            hint="'simrecon reconstruct --mode 3d' makes the volume with its variance",
+        )
 
 
 @app.command
