@@ -27,6 +27,7 @@ from simrecon.model.optics import Optics
 from simrecon.model.pattern import PatternFit
 from simrecon.model.psf import AnyOTF, DetectionOTF, GridVolumeOTF, RadialVolumeOTF
 from simrecon.model.stack import SimStack
+from simrecon.otf_choice import of_channel
 from simrecon.physics.otf import check_otf, theoretical_otf
 from simrecon.recon.bad_pixels import BadPixels, bad_pixels
 from simrecon.recon.noise_floor import (
@@ -171,18 +172,6 @@ def prepare_channel(
     if camera is not stack.camera:
         return prepared
     return replace(prepared, noise_ratio=_noise_ratio(stack, prepared))
-
-
-def of_channel(otf: AnyOTF | Sequence[AnyOTF], stack: SimStack, channel: int) -> AnyOTF:
-    """The OTF of one channel, of one for all or of one per channel."""
-    if not isinstance(otf, Sequence):
-        return otf
-    if len(otf) != len(stack.optics):
-        raise UsageError(
-            "There must be one OTF, or one per channel.",
-            expected=f"1 or {len(stack.optics)}", got=str(len(otf)), where="--otf",
-        )  # fmt: skip
-    return otf[channel]
 
 
 def _bad_pixels(

@@ -19,6 +19,7 @@ from simrecon.model.optics import Optics
 from simrecon.model.pattern import PatternFit
 from simrecon.model.psf import AnyOTF, GridVolumeOTF, RadialVolumeOTF, VolumeOTF
 from simrecon.model.stack import SimStack
+from simrecon.otf_choice import of_channel
 from simrecon.physics.otf_volume_checks import check_volume_otf
 from simrecon.physics.theory_volume import theoretical_volume_otf
 from simrecon.preparation import (
@@ -27,7 +28,6 @@ from simrecon.preparation import (
     acquisition,
     check_pattern,
     gate_pattern,
-    of_channel,
 )
 from simrecon.qc import gates as qc_gates
 from simrecon.qc.picture import picture_numbers

@@ -56,7 +56,7 @@ def test_unknown_key_is_refused_with_a_suggestion(key, near):
 @pytest.mark.parametrize(
     "key, value",
     [("zoom", 0), ("zoom", 9), ("zoom", "two"), ("regularization_factor", 0.0), ("device", "gpu"),
-     ("on_fit_failure", "ignore"), ("mode", "3d"), ("pixel_um", -1.0)],
+     ("on_fit_failure", "ignore"), ("mode", "5d"), ("pixel_um", -1.0)],
 )  # fmt: skip
 def test_impossible_value_names_key_and_value(key, value):
     with pytest.raises(UsageError) as error:
