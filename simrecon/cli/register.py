@@ -96,7 +96,12 @@ def register_pictures(
     )  # fmt: skip
     results = {"": _each(picture.data, grid, maps, register)}
     if sides:
-        results[".variance"] = _each(_read(sides).data, grid, maps, register_variance)
+        spread = _read(sides).data
+        if spread.shape != picture.data.shape:
+            raise InputError("The variance maps do not belong to the pictures.",
+                             expected=str(picture.data.shape), got=str(spread.shape),
+                             where="--variance")  # fmt: skip
+        results[".variance"] = _each(spread, grid, maps, register_variance)
     written = _write(output, results, picture, wavelengths, made, facts)
     lines = [f"channel {nm:g} nm: moved by {_moved_nm(m, grid):.0f} nm at most, reaches "
              f"{100 * share:.1f} % of the field"

@@ -279,6 +279,14 @@ def test_register_brings_pictures_together(folder, tmp_path):
     assert (tmp_path / "both.variance.ome.tif").exists()
 
 
+def test_register_needs_a_variance_map_for_every_channel(folder, tmp_path, capsys):
+    names = sr_pictures(tmp_path)
+    argv = ["register", *names, "--registration", str(folder / "reg.h5"), "--variance", names[0]]
+    assert execute(simrecon_app, [*argv, "-o", str(tmp_path / "b.ome.tif")]) == 3
+    assert "--variance" in capsys.readouterr().err
+    assert not (tmp_path / "b.ome.tif").exists()
+
+
 def test_register_says_when_the_record_is_old(folder, tmp_path):
     record = read_record(folder / "reg.h5")
     write_record(tmp_path / "old.h5", replace(record, expires="2020-01-01"))
