@@ -121,7 +121,8 @@ def main(size: int, peaks: Sequence[float], objects: int, bright: int) -> None:
         [r["peak_e"], r["kind"], r["way"], f"{r['ok']} / {r['weak']} / {r['failed']}",
          f"{r['frequency_px']:.4f}", f"{r['phase_deg']:.2f}", f"{r['modulation']:.3f}",
          f"{r['loss_db']:.3f}"] for r in results]))  # fmt: skip
-    save("pattern_record", {"size": size, "objects": objects, "bright": bright, "rows": results})
+    rows = [{k: None if v != v else v for k, v in r.items()} for r in results]  # JSON has no NaN
+    save("pattern_record", {"size": size, "objects": objects, "bright": bright, "rows": rows})
 
 
 if __name__ == "__main__":
