@@ -25,7 +25,20 @@ from zsdeconv.sim_forward import Illumination, SimForward
 
 
 def illuminations(pattern: PatternFit) -> list[Illumination]:
-    """Patterns of all frames, direction by direction."""
+    """Patterns of all frames, direction by direction.
+
+    Raises
+    ------
+    UsageError
+        For directions that light the same frames.
+    """
+    if pattern.simultaneous:
+        raise UsageError(
+            "Frames with simultaneous carriers are not enhanced.",
+            expected="one direction per frame (modes 2d, tirf, slice3, nonlinear)",
+            got="a pattern with simultaneous directions (mode hex)",
+            hint="'simrecon reconstruct --mode hex' makes the linear picture",
+        )
     return [
         Illumination(
             d.frequency_per_um,

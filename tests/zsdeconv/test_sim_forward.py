@@ -5,8 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from mode_examples import mode_pattern
 
 from simrecon.config import Settings
+from simrecon.errors import UsageError
 from simrecon.model.grid import Grid
 from simrecon.model.optics import Optics
 from simrecon.model.pattern import DirectionPattern, PatternFit
@@ -118,3 +120,9 @@ def test_pattern_that_varies_over_the_field_agrees_with_the_engine():
         assert np.abs(part - ours[:, 16:, 6:])[:, 14:-8, 10:-8].max() < 0.02 * ours.std()
         frames[name] = ours
     assert np.std(frames["plain"] - frames["bent"]) > 0.05 * frames["plain"].std()
+
+
+def test_directions_that_share_their_frames_are_refused():
+    with pytest.raises(UsageError, match="simultaneous"):
+        illuminations(mode_pattern("hex", Grid((32, 32), 0.065)))
+    assert len(illuminations(mode_pattern("slice3", Grid((32, 32), 0.065)))) == 15

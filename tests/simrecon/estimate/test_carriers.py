@@ -230,7 +230,7 @@ def test_expected_noise_of_rows_is_that_of_noise(mode):
         c = made.plan.coefficients(state)
         expected += float(np.real(np.conj(c) @ gram.noise @ c))
         measured += float(np.real(np.conj(c) @ (gram.matrix + gram.noise) @ c))
-    assert measured == pytest.approx(expected, rel=0.1)
+    assert measured == pytest.approx(expected, rel=0.05)
 
 
 @modes
