@@ -111,6 +111,13 @@ class IterativeSolver:
                 expected="an operator with a regularisation",
                 got="regularization=None",
             )
+        if len(operator.grid.shape) != 2:
+            raise UsageError(
+                "Iterative methods are for planes.",
+                expected="method wiener for volumes",
+                got=method,
+                where="reconstruction.method",
+            )
         self.operator, self.method = operator, method
         self.factor, self.max_iterations = factor, max_iterations
 

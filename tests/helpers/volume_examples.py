@@ -66,7 +66,7 @@ def volume_frames(grid: VolumeGrid, pattern: PatternFit, points) -> np.ndarray:
     """Frames (A, P, Z, Y, X) of emitters (z, y, x, weight) in space, float64.
 
     The stage has carried an emitter to ``(y, x) − shear · z_i`` of the camera when plane i is
-    taken; the light stays with the camera.
+    taken, and moved it with the drift; the light stays with the camera.
     """
     ky, kx = grid.lateral.frequencies_per_um()
     kr = np.hypot(ky, kx)
@@ -76,19 +76,25 @@ def volume_frames(grid: VolumeGrid, pattern: PatternFit, points) -> np.ndarray:
     for i in range(grid.shape[0]):
         z = i * grid.dz_um
         for z0, y0, x0, weight in points:
-            y, x = y0 - grid.shear[0] * z, x0 - grid.shear[1] * z
-            place = np.exp(-2j * np.pi * (ky * y + kx * x))
             wave = np.exp(2j * np.pi * kz * (z - z0)) * step * grid.dz_um
-            seen = [np.fft.ifft2((t @ wave) * place).real * weight for t in transfers]
+            profiles = [t @ wave for t in transfers]
             for d, direction in enumerate(pattern.directions):
-                fy, fx = direction.frequency_per_um
-                for j, phase in enumerate(direction.phase_rad):
-                    total = seen[0].copy()
-                    for m, contrast in enumerate(direction.modulation, 1):
-                        turn = 2 * np.pi * (fy * y + fx * x) + phase
-                        total += contrast * np.cos(m * turn) * seen[m]
-                    out[d, j, i] += direction.intensity[j] * total
+                still = ((0.0, 0.0),) * len(direction.phase_rad)
+                for j, (uy, ux) in enumerate(direction.drift_um or still):
+                    y, x = y0 + uy - grid.shear[0] * z, x0 + ux - grid.shear[1] * z
+                    out[d, j, i] += weight * _lit(profiles, direction, j, y, x, ky, kx)
     return out
+
+
+def _lit(profiles, direction, j, y, x, ky, kx) -> np.ndarray:
+    """One plane of frame j with one emitter at (y, x) of the camera."""
+    fy, fx = direction.frequency_per_um
+    turn = 2 * np.pi * (fy * y + fx * x) + direction.phase_rad[j]
+    spectrum = profiles[0].astype(complex)
+    for m, contrast in enumerate(direction.modulation, 1):
+        spectrum += contrast * np.cos(m * turn) * profiles[m]
+    spectrum *= np.exp(-2j * np.pi * (ky * y + kx * x))
+    return direction.intensity[j] * np.fft.ifft2(spectrum).real
 
 
 def constant_volume(grid: VolumeGrid, pattern: PatternFit, level: float) -> np.ndarray:
