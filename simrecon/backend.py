@@ -141,6 +141,20 @@ def irfftn(array: Array, shape: tuple[int, ...]) -> Array:
     return namespace(array).fft.irfftn(array, s=shape, axes=axes)
 
 
+def fft_along(array: Array, axis: int) -> Array:
+    """DFT of a complex array along one axis, unnormalised."""
+    if isinstance(array, np.ndarray):
+        return scipy.fft.fft(array, axis=axis, workers=usable_cores())
+    return namespace(array).fft.fft(array, axis=axis)
+
+
+def ifft_along(array: Array, axis: int) -> Array:
+    """Inverse of :func:`fft_along`."""
+    if isinstance(array, np.ndarray):
+        return scipy.fft.ifft(array, axis=axis, workers=usable_cores())
+    return namespace(array).fft.ifft(array, axis=axis)
+
+
 def fft2(array: Array) -> Array:
     """Two-dimensional :func:`fftn`."""
     return fftn(array, 2)

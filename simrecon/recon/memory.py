@@ -13,7 +13,7 @@ from simrecon.model.pattern import PatternFit
 from simrecon.model.psf import AnyOTF, GridOTF, RadialOTF, VolumeOTF
 from simrecon.recon.operator import DEFAULT_MARGIN_UM
 from simrecon.recon.padding import MirrorPadding
-from simrecon.recon.propagate import KEPT_BYTES
+from simrecon.recon.propagate import KEPT_BYTES, kernel_reach
 from simrecon.recon.transfer import mirror_margins
 
 SMALLEST_TILE_UM = 6.0
@@ -61,7 +61,11 @@ def operator_memory(
         moments = _moment_bytes(otf, grid, padding, zoom, orders)
         if moments <= KEPT_BYTES:
             kept += moments
-        working = max(working, 8.0 * half + 16.0 * half * (bands + 3) + 24.0 * raw)
+        reach = kernel_reach(padding.zoomed(zoom), pattern, grid.pixel_um / zoom)
+        sizes = zip(reach, padding.zoomed(zoom).padded, strict=True)
+        kernel = 8.0 * prod(min(2 * r + 1, n) for r, n in sizes)
+        product = 8.0 * _block(otf, grid, padding, bands - 1, 2)
+        working = max(working, 8.0 * half + (bands + 2) * kernel + product + 24.0 * raw)
     return VolumeMemory(kept, working)
 
 

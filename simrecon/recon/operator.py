@@ -52,7 +52,7 @@ from simrecon.recon.filters import (
 )
 from simrecon.recon.padding import MirrorPadding
 from simrecon.recon.part import shifted
-from simrecon.recon.propagate import KernelMoments, moment_source
+from simrecon.recon.propagate import KernelMoments, kernel_reach, moment_source
 from simrecon.recon.regularization import Regularization
 from simrecon.recon.requirements import check_parts, frame_variances
 from simrecon.recon.shift import BandPart, band_parts, frame_groups, weighted_sum
@@ -219,7 +219,8 @@ class Reconstructor:
     def _build_synthesis(self) -> None:
         assert self.regularization is not None
         blocks = [[self._analysis.blocks[p.index] for p in parts] for parts in self._groups]
-        self._moments = KernelMoments(blocks)
+        reach = kernel_reach(self._sr_padding, self.pattern, self.sr_grid.pixel_um)
+        self._moments = KernelMoments(blocks, reach)
         self._wiener = wiener(
             self._analysis,
             self.regularization,

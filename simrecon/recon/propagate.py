@@ -18,12 +18,21 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 
-from simrecon.backend import Array, fftn, ifftn, namespace
+import numpy as np
+
+from simrecon.backend import Array, namespace
+from simrecon.model.pattern import PatternFit
+from simrecon.recon.padding import MirrorPadding
+from simrecon.recon.pruned import to_field, to_spectrum, window
 from simrecon.recon.shift import BandPart, weighted_sum
 from simrecon.recon.support import SupportBlock
 
 KEPT_BYTES = 1e9
 """Filters of the variance are kept for the next call where all of them take no more than this."""
+REACH_MARGINS = 4
+"""Lateral reach of a volume's kernels in mirror margins, 6.4 µm by default: the variance is too
+small by 0.24 % (median; 1 % at most) for an object of white spectrum, whose kernels ring longest;
+192² x 10 voxels against no limit. One margin: 2.3 %."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +115,7 @@ def moment_blocks(
 
 
 def moment_filters(
-    blocks: Sequence[SupportBlock], filters: Sequence[Array]
+    blocks: Sequence[SupportBlock], filters: Sequence[Array], place: SupportBlock
 ) -> Iterator[MomentFilter]:
     """Spectra of the kernel products of some frames' bands.
 
@@ -114,11 +123,10 @@ def moment_filters(
     ----------
     blocks, filters
         Synthesis filters of the bands, order 0 first.
+    place : SupportBlock
+        Positions at which kernels are taken as not zero.
     """
-    axes = len(blocks[0].fine)
-    kernels = [
-        ifftn(block.spread(values), axes) for block, values in zip(blocks, filters, strict=True)
-    ]
+    kernels = [to_field(block, f, place) for block, f in zip(blocks, filters, strict=True)]
     xp = namespace(kernels[0])
     for terms, block in moment_blocks(blocks):
         total = None
@@ -126,7 +134,26 @@ def moment_filters(
             other = kernels[term.second]
             one = kernels[term.first] * (xp.conj(other) if term.conjugate else other)
             total = one if total is None else total + factor * one
-        yield MomentFilter(terms, block, block.cut(fftn(total, axes)))
+        yield MomentFilter(terms, block, to_spectrum(place, total, block))
+
+
+def kernel_reach(padding: MirrorPadding, pattern: PatternFit, pixel_um: float) -> tuple[int, ...]:
+    """Samples of every axis at which the variance takes kernels to end: in a plane all of them.
+
+    In volumes it is `REACH_MARGINS` lateral margins, and the drift, which displaces kernels.
+
+    Parameters
+    ----------
+    padding, pixel_um
+        Of the SR grid.
+    """
+    if len(padding.padded) == 2:
+        return padding.padded
+    drift = [abs(v) for d in pattern.directions for u in d.drift_um for v in u]
+    moved = int(np.ceil(max(drift, default=0.0) / pixel_um))
+    sizes = zip(padding.margin[1:], padding.padded[1:], strict=True)
+    lateral = (REACH_MARGINS * m + moved if m else n for m, n in sizes)
+    return (padding.padded[0], *lateral)
 
 
 class KernelMoments:
@@ -136,10 +163,15 @@ class KernelMoments:
     ----------
     blocks : sequence of sequences of SupportBlock
         Of the synthesis filters of every group of frames.
+    half_width : tuple of int
+        Distance on every axis of the padded SR grid beyond which kernels are taken as zero.
     """
 
-    def __init__(self, blocks: Sequence[Sequence[SupportBlock]]) -> None:
+    def __init__(
+        self, blocks: Sequence[Sequence[SupportBlock]], half_width: tuple[int, ...]
+    ) -> None:
         self._blocks = blocks
+        self._place = window(blocks[0][0].fine, half_width)
         self._made: dict[int, list[MomentFilter]] = {}
         self.keeps = moment_bytes(blocks) <= KEPT_BYTES
 
@@ -147,7 +179,7 @@ class KernelMoments:
         """Those of one group; `filters` are called for where they have to be made."""
         if number in self._made:
             return self._made[number]
-        made = moment_filters(self._blocks[number], filters())
+        made = moment_filters(self._blocks[number], filters(), self._place)
         if not self.keeps:
             return made
         self._made[number] = list(made)

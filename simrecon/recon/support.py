@@ -142,32 +142,6 @@ class SupportBlock:
         for p in self._mirrored if both else ():
             half[p.half] += np.flip(values[p.block])
 
-    def _all(self) -> Iterator[tuple[Slices, Slices]]:
-        """Boxes of the block, and where they are in an array in FFT order."""
-        axes = [
-            list(_runs(np.ones(n, dtype=bool), (self.indices(axis), 1)))
-            for axis, n in enumerate(self.shape)
-        ]
-        for runs in product(*axes):
-            block, place = zip(*runs, strict=True)
-            yield block, place
-
-    def spread(self, values: Array) -> Array:
-        """The block within all SR frequencies in FFT order, zero elsewhere."""
-        xp = namespace(values)
-        out = xp.zeros(self.fine, dtype=values.dtype, device=device_of(values))
-        for block, place in self._all():
-            out[place] = values[block]
-        return out
-
-    def cut(self, spectrum: Array) -> Array:
-        """The block of a spectrum in FFT order: undoes :meth:`spread`."""
-        xp = namespace(spectrum)
-        out = xp.empty(self.shape, dtype=spectrum.dtype, device=device_of(spectrum))
-        for block, place in self._all():
-            out[block] = spectrum[place]
-        return out
-
     def united(self, other: SupportBlock) -> SupportBlock:
         """The smallest block that holds both."""
         start, shape = [], []
