@@ -281,9 +281,16 @@ class SetSearch:
             )
             return SetFound(tallest, 0.0, (doubt,))
         top = tried[0]
-        others = [c for c in tried[1:] if sum(p in top.peaks for p in c.peaks) < count - 1]
+        others = [c for c in tried[1:] if self._shared_peaks(c, top) < count - 1]
         rival = max((c.evidence.total for c in others), default=0.0)
         return SetFound(top, rival / max(top.evidence.total, 1e-30))
+
+    def _shared_peaks(self, one: SetCandidate, other: SetCandidate) -> int:
+        """How many carriers of two candidates are the same."""
+        return sum(
+            any(self.search.gap(p.frequency_per_um, q) < SAME_PEAK_SAMPLES for q in other.peaks)
+            for p in one.peaks
+        )
 
     def simultaneous_at(
         self, frames: int, frequencies_per_um: list[tuple[float, float]]

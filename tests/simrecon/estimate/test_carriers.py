@@ -16,6 +16,8 @@ from simrecon.estimate.carriers.decorrelation import Decorrelation
 from simrecon.estimate.carriers.evidence import set_evidence
 from simrecon.estimate.carriers.reach import on_field, reaching, wide_field
 from simrecon.estimate.carriers.set_gram import SetGram, SetRows
+from simrecon.estimate.carriers.set_search import SetSearch, negative
+from simrecon.estimate.frequency import CarrierSearch
 from simrecon.estimate.task import FitTask
 from simrecon.physics.simulate import simulate
 
@@ -300,3 +302,15 @@ def test_parameters_of_a_state_survive_their_vector():
     assert state.parameters.size == carriers.size
     for name in ("frequency_per_um", "phase_rad", "intensity", "modulation"):
         assert np.allclose(getattr(again, name), getattr(state, name))
+
+
+def test_carriers_are_the_same_whatever_their_sign():
+    task, carriers, state = parts("hex")
+    rings = CarrierSearch(task.spectra, task.window, task.cutoff_per_um)
+    search = SetSearch(task, rings, carriers, 1)
+    known = [(float(fy), float(fx)) for fy, fx in state.frequency_per_um]
+    found = search.simultaneous_at(0, known).best
+    turned = replace(found, peaks=tuple(negative(p) for p in found.peaks))
+    other = replace(found, peaks=(*turned.peaks[:2], rings.at(0, (known[2][0] * 1.2, known[2][1]))))
+    assert search._shared_peaks(turned, found) == 3
+    assert search._shared_peaks(other, found) == 2
