@@ -242,7 +242,7 @@ def main(argv: list[str] | None = None) -> None:
         limit["budget_s"] = parse_duration_s(a.budget)
     settings = ZsSettings(**limit)
     name = a.name or ("enhance_quick" if a.quick else "enhance")
-    scenes = [(kind, peak) for kind in a.kinds for peak in a.peaks]
+    scenes = [(kind, peak) for peak in a.peaks for kind in a.kinds]
     said = settings.model_dump(mode="json")
     rows = earlier_rows(name, said, a.size, a.seed)
     have = {(r["kind"], r["peak_e"]) for r in rows}
