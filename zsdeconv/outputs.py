@@ -67,7 +67,7 @@ def write_enhanced(
         "sim": (enhanced.image, enhanced.pixel_um, "SIM image, e per raw pixel area"),
         "variance": (enhanced.image_variance, enhanced.pixel_um, "variance of the SIM image, e²"),
         "denoised": (enhanced.denoised, enhanced.pixel_um, "denoised SIM image, e"),
-        "deconvolved": (enhanced.deconvolved, enhanced.pixel_um, "object estimate, e"),
+        "deconvolved": (enhanced.deconvolved, enhanced.pixel_um, "object as it is shown, e"),
         "uncertainty": (enhanced.uncertainty, enhanced.pixel_um, "standard error of it, e"),
         "consistency": (enhanced.consistency, enhanced.raw_pixel_um, "χ² of the raw frames"),
     }
