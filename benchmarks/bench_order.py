@@ -1,9 +1,9 @@
 """Frame order: how often it is found, said to be certain, and wrong, over simulated stacks.
 
-Every order of angle, phase and plane (planes in front, between, behind; 3 × 3 frames, two kinds of
-object), and with one plane 3 × 3, 3 × 5, 5 × 5, 5 × 3 and 4 × 3 frames, four kinds of object; 1000
-to 20 photo-electrons at the peak, phase steps jittered by 10°. The numbers of directions, phases
-and planes are not told. Two-beam patterns.
+One plane: PA and AP, 3 × 3, 3 × 5, 5 × 5, 5 × 3 and 4 × 3 frames, four kinds of object, 1000 to 20
+photo-electrons at the peak. Four planes: every order of angle, phase and plane (in front, between,
+behind), 3 × 3 frames, two kinds of object, 1000 and 100 photo-electrons. Phase steps are jittered
+by 10°. The numbers of directions, phases and planes are not told. Two-beam patterns.
 
     python benchmarks/bench_order.py
 """
@@ -24,6 +24,7 @@ from simrecon.physics.simulate import DEFAULT_OPTICS, fine_field, simulate
 
 KINDS = ("filaments", "rings", "blobs", "beads")
 COUNTS = ((3, 3), (3, 5), (5, 5), (5, 3), (4, 3))
+PEAKS_E = (1000.0, 100.0, 30.0, 20.0)
 PLANES = 4
 
 
@@ -68,7 +69,7 @@ def main() -> None:
     table: dict[str, dict[str, float]] = {}
     for planes in (1, PLANES):
         orders = ["".join(o) for o in permutations("PAZ")] if planes > 1 else ["PAZ", "APZ"]
-        for peak_e in (1000.0, 100.0, 30.0, 20.0):
+        for peak_e in PEAKS_E if planes == 1 else PEAKS_E[:2]:
             found = []
             for counts in COUNTS if planes == 1 else COUNTS[:1]:
                 for number, kind in enumerate(KINDS if planes == 1 else KINDS[:2]):
@@ -88,7 +89,7 @@ def main() -> None:
             }
             name = f"{planes} planes, {peak_e:g} e"
             print(name, table[name], flush=True)
-    save("order", table)
+            save("order", table)
 
 
 if __name__ == "__main__":
