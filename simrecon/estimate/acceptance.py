@@ -11,8 +11,8 @@ evidence, nats      20       8        :class:`simrecon.estimate.coherence.Cohere
 rivalry             0.7      0.9      at most: evidence of the next candidate over this one's;
                                       no failure when the other directions settle it
 correlation         0.8      0.3      noise-corrected agreement of the bands; frames in a wrong
-                                      order passed with 0.75, right ones are above 0.95 in simulations
-                                      and above 0.83 in good recordings
+                                      order passed with 0.75, right ones have 0.95 and more in
+                                      simulations, 0.83 and more in good recordings
 modulation          0.10     0.02     and at least 3 (weak: 1) of its own standard deviations
 frequency sd        0.02     0.5      at most, DFT samples
 coverage            0.2      –        :mod:`simrecon.estimate.coverage`: single lines have 0.05 to
