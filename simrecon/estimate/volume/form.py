@@ -96,10 +96,15 @@ class Form:
                 spread = (a @ inverse) / np.float32(noise[i])
                 own = (inverse @ squares[i]) * (true / np.float32(noise[i]))
                 left[i, i] += float(np.sum(np.abs(a) ** 2 * true)) / noise[i]
-                for k, other in enumerate(made):
-                    trace[i, k] -= float(np.sum(spread * np.conj(other)).real) / noise[k]
-                    part_left = np.sum(own * squares[k].transpose(0, 2, 1)).real
-                    left[i, k] -= float(part_left) / noise[k]
+                for k in range(i, len(made)):
+                    told = float(np.vdot(made[k], spread.astype(np.complex64)).real) / noise[k]
+                    # the squares are Hermitian: their product's trace is an inner product
+                    stays = float(np.vdot(squares[k], own.astype(np.complex64)).real) / noise[k]
+                    trace[i, k] -= told
+                    left[i, k] -= stays
+                    if i != k:
+                        trace[k, i] -= told
+                        left[k, i] -= stays
         at = np.ix_(rows.band, rows.band)
         shown = _shown(rows, state)
         signal = np.conj(shown)[:, None] * shown[None] * left[at]
