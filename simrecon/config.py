@@ -134,11 +134,12 @@ class EstimateSettings(_Section):
 class ReconstructionSettings(_Section):
     """How frames become a picture."""
 
-    mode: Literal["2d", "tirf", "slice3", "nonlinear", "hex", "3d"] = Field(
+    mode: Literal["2d", "tirf", "slice3", "nonlinear", "hex", "3d", "lls"] = Field(
         default="2d",
         description="kind of illumination; tirf expects beams between sample index and NA; slice3: "
         "three beams, one plane (5 phases); nonlinear: harmonics (5 phases: 2, 7 phases: 3); hex: "
-        "three carriers in the same 7 frames; 3d: three beams, 5 phases, all planes as one volume",
+        "three carriers in the same 7 frames; 3d: three beams, 5 phases, all planes as one volume; "
+        "lls: lattice light sheet, one direction, all planes as one volume",
     )
     method: Literal["wiener", "tv", "hessian", "rl"] = Field(
         default="wiener",
@@ -198,6 +199,31 @@ class ReconstructionSettings(_Section):
         return self.method == "wiener"
 
 
+class SheetSettings(_Section):
+    """The light sheet of mode lls, and how the sample moves through it."""
+
+    scan: Literal["objective", "stage"] = Field(
+        default="objective",
+        description="what moves from plane to plane: the objective with the sheet, or the stage at "
+        "an angle (volumes are then deskewed after the reconstruction)",
+    )
+    stage_angle_deg: float | None = Field(
+        default=None,
+        gt=3,
+        lt=87,
+        description="angle between the stage's way and the focal plane, degrees",
+    )
+    lattice: Literal["square", "hexagonal", "harmonic-balanced"] = Field(
+        default="square", description="kind of lattice, for the theoretical OTF"
+    )
+    lattice_na_max: float | None = Field(
+        default=None, gt=0, description="outer NA of the lattice's annulus"
+    )
+    lattice_na_min: float | None = Field(
+        default=None, ge=0, description="inner NA of the lattice's annulus"
+    )
+
+
 class Settings(_Section):
     """All settings of a reconstruction.
 
@@ -205,7 +231,7 @@ class Settings(_Section):
     ----------
     acquisition, optics, camera
         What the file means, used by the readers where metadata lack it.
-    estimate, reconstruction
+    estimate, sheet, reconstruction
         What is done with it.
     """
 
@@ -213,6 +239,7 @@ class Settings(_Section):
     optics: OpticsSettings = OpticsSettings()
     camera: CameraSettings = CameraSettings()
     estimate: EstimateSettings = EstimateSettings()
+    sheet: SheetSettings = SheetSettings()
     reconstruction: ReconstructionSettings = ReconstructionSettings()
 
     def reader_overrides(self) -> dict[str, Any]:

@@ -44,7 +44,14 @@ from simrecon.steps import (
     own_pattern,
     tools_for,
 )
-from simrecon.volumes import given_to, volume_channel, volume_otf, volume_pattern
+from simrecon.volumes import (
+    given_to,
+    volume_arrays,
+    volume_channel,
+    volume_otf,
+    volume_pattern,
+    volume_psf,
+)
 
 PSF_RADIUS_UM = 2.0
 
@@ -106,7 +113,7 @@ def reconstruct(
         qc_gates.gate_counts(run.gates, channel.evidence)
         camera = channel.camera
         qc_gates.gate_camera(run.gates, channel.noise_ratio, camera.offset_known, camera.doubts)
-    arrays = allocate(stack, settings)
+    arrays = volume_arrays(stack, settings) if volumes else allocate(stack, settings)
     otfs: list[AnyOTF] = [c.otf for c in channels]
     if volumes:
         found = [volume_otf(stack, c.index, settings, otf) for c in channels]
@@ -267,15 +274,11 @@ def _psf(operators: Sequence[Reconstructor | None], zoomed: Grid) -> np.ndarray 
         return None
     radius = int(np.ceil(PSF_RADIUS_UM / zoomed.pixel_um))
     n = 2 * min(radius, (min(zoomed.shape) - 1) // 2) + 1
-    psfs = [_cropped_psf(o, n) for o in operators if o is not None]
+    made = [o for o in operators if o is not None]
+    if made and len(made[0].grid.shape) == 3:
+        return np.stack([volume_psf(o, n) for o in made])
+    psfs = [o.effective_psf((n, n)) for o in made]
     return np.stack([p / p.sum() for p in psfs])
-
-
-def _cropped_psf(operator: Reconstructor, side: int) -> np.ndarray:
-    """The middle of an operator's PSF, an odd number of planes where it has planes."""
-    planes = [n - (n + 1) % 2 for n in operator.grid.shape[:-2]]
-    psf: np.ndarray = operator.effective_psf((*planes, side, side))
-    return psf
 
 
 def _result(

@@ -63,10 +63,21 @@ class FileOptions:
     mode
         Kind of illumination: tirf looks for the pattern between the sample's index and the NA, and
         refuses optics that cannot give total reflection; 3d makes one volume of all planes (three
-        beams, 5 phases) [default: 2d].
+        beams, 5 phases), lls of a lattice light sheet [default: 2d].
     local
         Pattern that varies over the field: auto uses a local pattern where it clearly does, off
         never, on always [default: auto].
+    scan
+        Mode lls: what moves from plane to plane, the objective with its sheet or the stage at an
+        angle; --dz-um always counts along the detection axis [default: objective].
+    stage_angle_deg
+        Angle between the stage's way and the focal plane, degrees.
+    lattice
+        Mode lls without --otf: kind of lattice [default: square].
+    lattice_na_max
+        Outer NA of the lattice's annulus.
+    lattice_na_min
+        Inner NA of the lattice's annulus.
     config
         Settings file (TOML, or JSON).
     set
@@ -94,6 +105,11 @@ class FileOptions:
     read_noise_map: str | None = None
     mode: str | None = None
     local: Literal["auto", "off", "on"] | None = None
+    scan: Literal["objective", "stage"] | None = None
+    stage_angle_deg: float | None = None
+    lattice: Literal["square", "hexagonal", "harmonic-balanced"] | None = None
+    lattice_na_max: float | None = None
+    lattice_na_min: float | None = None
     config: Path | None = None
     set: Annotated[list[str] | None, Parameter(negative=())] = None
 

@@ -1,4 +1,7 @@
-"""Volumes: the pipeline's steps on all planes of a time point and channel together (3D-SIM)."""
+"""Volumes: the pipeline's steps on all planes of a time point and channel together.
+
+3D-SIM and lattice light-sheet SIM differ in their OTFs, and in the skew of a stage scan.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ from simrecon.model.pattern import PatternFit
 from simrecon.model.psf import AnyOTF, GridVolumeOTF, RadialVolumeOTF, VolumeOTF
 from simrecon.model.stack import SimStack
 from simrecon.otf_choice import of_channel
+from simrecon.physics.lattice import Lattice
 from simrecon.physics.otf_volume_checks import check_volume_otf
 from simrecon.physics.theory_volume import theoretical_volume_otf
 from simrecon.preparation import (
@@ -31,16 +35,17 @@ from simrecon.preparation import (
 )
 from simrecon.qc import gates as qc_gates
 from simrecon.qc.picture import picture_numbers
+from simrecon.recon.deskew import Deskewing
 from simrecon.recon.operator import Reconstructor, Regularization
 from simrecon.recon.tiling import TiledReconstructor, reconstructor_within
 from simrecon.run import Arrays, ChannelResult, Run
 
 LEAST_PLANES = 3
 ORDERS = 3
-"""Orders of three-beam light, 0 included."""
+"""Orders of three-beam light and of a lattice, 0 included."""
 
 
-def volume_grid(stack: SimStack) -> VolumeGrid:
+def volume_grid(stack: SimStack, settings: Settings) -> VolumeGrid:
     """Grid of the volumes of a stack.
 
     Raises
@@ -54,9 +59,9 @@ def volume_grid(stack: SimStack) -> VolumeGrid:
     if planes < LEAST_PLANES:
         raise InputError(
             "This is not a volume.",
-            expected=f"at least {LEAST_PLANES} planes for 3D-SIM",
+            expected=f"at least {LEAST_PLANES} planes",
             got=f"{planes} plane(s)",
-            where="--mode 3d",
+            where=f"--mode {settings.reconstruction.mode}",
             hint="15 frames of one plane are --mode slice3; was the order of the frames found "
             "right (simrecon inspect)?",
         )
@@ -66,7 +71,24 @@ def volume_grid(stack: SimStack) -> VolumeGrid:
             expected="µm, in the file or given",
             where="--dz-um",
         )
-    return VolumeGrid((planes, *stack.grid.shape), stack.pixel_um, stack.dz_um)
+    shear = _shear(settings)
+    return VolumeGrid((planes, *stack.grid.shape), stack.pixel_um, stack.dz_um, shear=shear)
+
+
+def _shear(settings: Settings) -> tuple[float, float]:
+    """Travel of the field along y per µm of z where the stage moves at an angle."""
+    sheet = settings.sheet
+    if settings.reconstruction.mode != "lls" or sheet.scan == "objective":
+        return 0.0, 0.0
+    if sheet.stage_angle_deg is None:
+        raise MetadataError(
+            "The angle of the stage's way is not known.",
+            expected="degrees between it and the focal plane of detection",
+            where="--stage-angle-deg",
+            hint="32.45 on many instruments; z counts along the detection axis: "
+            "--dz-um is the step of the stage times the sine of this angle",
+        )
+    return float(1.0 / np.tan(np.radians(sheet.stage_angle_deg))), 0.0
 
 
 def volume_otf(
@@ -87,12 +109,16 @@ def volume_otf(
         When the OTF does not belong to the optics or holds too few orders.
     """
     optics = stack.optics[channel]
+    sheet = settings.reconstruction.mode == "lls"
     if given is None:
-        light = _with_excitation(optics, settings)
+        light = optics if sheet else _with_excitation(optics, settings)
         pixel_um = stack.pixel_um if optics.pixel_integration else None
         model = settings.reconstruction.otf_model
         chosen: VolumeOTF = theoretical_volume_otf(
-            light, pixel_um=pixel_um, model="scalar" if model == "ideal" else model
+            light,
+            illumination=_lattice(optics, settings).profiles() if sheet else "three-beam",
+            pixel_um=pixel_um,
+            model="scalar" if model == "ideal" else model,
         )
         return chosen, []
     one = of_channel(given, stack, channel)
@@ -103,7 +129,45 @@ def volume_otf(
             got="the OTF of a plane",
             where="--otf",
         )
-    return one, check_volume_otf(one, optics, orders=ORDERS)
+    thickness = 0.0
+    if sheet:  # light from the whole aperture could make the sheet at most so thin
+        wave_um = (optics.excitation_nm or optics.emission_nm) * 1e-3
+        thickness = 2.0 * optics.immersion_index / wave_um
+    return one, check_volume_otf(one, optics, orders=ORDERS, sheet_per_um=thickness)
+
+
+def _lattice(optics: Optics, settings: Settings) -> Lattice:
+    """The lattice that the settings describe.
+
+    Raises
+    ------
+    MetadataError
+        Naming what is missing.
+    """
+    sheet = settings.sheet
+    for value, option in (
+        (optics.excitation_nm, "--excitation-nm"),
+        (sheet.lattice_na_max, "--lattice-na-max"),
+        (sheet.lattice_na_min, "--lattice-na-min"),
+    ):
+        if value is None:
+            raise MetadataError(
+                "The theoretical OTF of a lattice sheet needs its annulus and wavelength.",
+                expected="--excitation-nm, --lattice-na-max and --lattice-na-min",
+                got=f"{option} is missing",
+                where=option,
+                hint="or give measured OTFs of all orders with --otf",
+            )
+    assert sheet.lattice_na_max is not None
+    assert sheet.lattice_na_min is not None
+    assert optics.excitation_nm is not None
+    return Lattice(
+        sheet.lattice,
+        sheet.lattice_na_max,
+        sheet.lattice_na_min,
+        optics.excitation_nm,
+        optics.immersion_index,
+    )
 
 
 def _with_excitation(optics: Optics, settings: Settings) -> Optics:
@@ -148,7 +212,7 @@ def volume_channel(
             got=run.settings.reconstruction.method,
             where="--method",
         )
-    grid = volume_grid(stack)
+    grid = volume_grid(stack, run.settings)
     shared = run.settings.estimate.share_pattern
     out = ChannelResult([], [], [])
     pattern: PatternFit | None = None
@@ -180,8 +244,30 @@ def volume_pattern(
     """The pattern of one time point, for :func:`simrecon.pipeline.estimate_pattern`."""
     chosen, notes = volume_otf(stack, channel.index, settings, otf)
     data = volume_acquisition(stack, channel, time)
-    fit = fit_volume(stack, settings, channel, volume_grid(stack), chosen, data, given)
+    fit = fit_volume(stack, settings, channel, volume_grid(stack, settings), chosen, data, given)
     return replace(fit, notes=(*fit.notes, *notes))
+
+
+def volume_arrays(stack: SimStack, settings: Settings) -> Arrays:
+    """Zeroed output arrays; of a stage scan those of the deskewed field."""
+    raw = volume_grid(stack, settings)
+    chosen = settings.reconstruction
+    lead = (int(stack.data.shape[0]), int(stack.data.shape[1]))
+    wide, fine = (Deskewing.of(g).grid.shape for g in (raw, raw.zoomed(chosen.zoom)))
+    variance = np.zeros((*lead, *fine), np.float32) if chosen.variance else None
+    return Arrays(
+        np.zeros((*lead, *fine), np.float32), variance, np.zeros((*lead, *wide), np.float32)
+    )
+
+
+def volume_psf(operator: Reconstructor | TiledReconstructor, side: int) -> np.ndarray:
+    """The middle of an operator's PSF (Z, n, n) in space, an odd number of planes; sum 1."""
+    grid = operator.sr_grid
+    planes = grid.shape[0] - (grid.shape[0] + 1) % 2
+    psf: np.ndarray = operator.effective_psf((planes, side, side))
+    if isinstance(grid, VolumeGrid) and grid.shear != (0.0, 0.0):
+        psf = np.asarray(Deskewing.of_psf(replace(grid, shape=psf.shape)).image(psf))
+    return np.asarray(psf / psf.sum())
 
 
 def fit_volume(
@@ -202,7 +288,11 @@ def fit_volume(
     orders = otf.orders - 1
     period, finest = settings.estimate.period_um, optics.pattern_frequency_per_um
     expected = 1.0 / period if period is not None else None
-    if expected is None and finest is not None:
+    if expected is None and settings.reconstruction.mode == "lls":
+        sheet = settings.sheet
+        if sheet.lattice_na_max is not None and sheet.lattice_na_min is not None:
+            expected = _lattice(optics, settings).fundamental_per_um
+    elif expected is None and finest is not None:
         expected = finest / orders
     fixed = None if given is None else [d.frequency_per_um for d in given.directions]
     return estimate_volume_pattern(
@@ -291,23 +381,27 @@ def _apply(
 ) -> None:
     """Reconstruct one volume into the output arrays; without operator, the widefield."""
     start = clock.perf_counter()
-    arrays.widefield[where] = data.frames_e.mean(axis=(0, 1), dtype=np.float64)
+    raw = volume_grid(run.stack, run.settings)
+    q = run.settings.reconstruction.zoom
+    wide, fine = Deskewing.of(raw), Deskewing.of(raw.zoomed(q))
+    seen = data.frames_e.mean(axis=(0, 1), dtype=np.float64)
+    arrays.widefield[where] = wide.image(seen.astype(np.float32))
     if operator is None:
-        q = run.settings.reconstruction.zoom
         block = np.ones((1, q, q), np.float32)
-        arrays.image[where] = np.kron(arrays.widefield[where], block)
+        arrays.image[where] = fine.image(np.kron(seen.astype(np.float32), block))
         if arrays.variance is not None:
             n = data.frames_e.shape[0] * data.frames_e.shape[1]
-            arrays.variance[where] = np.kron(data.variance_e2.sum(axis=(0, 1)) / n**2, block)
+            spread = np.kron(data.variance_e2.sum(axis=(0, 1)) / n**2, block)
+            arrays.variance[where] = fine.variance(spread)
         run.timed("reconstruct", start)
         return
     frames = backend.to_device(data.frames_e, run.device)
-    arrays.image[where] = backend.to_numpy(operator.reconstruct(frames))
+    arrays.image[where] = backend.to_numpy(fine.image(operator.reconstruct(frames)))
     run.timed("reconstruct", start)
     if arrays.variance is not None:
         start = clock.perf_counter()
         variance = backend.to_device(data.variance_e2, run.device)
-        arrays.variance[where] = backend.to_numpy(operator.variance(variance))
+        arrays.variance[where] = backend.to_numpy(fine.variance(operator.variance(variance)))
         run.timed("variance", start)
     if not np.isfinite(arrays.image[where]).all():
         raise QualityError("The reconstruction is not finite.", where=f"time, channel {where}")
@@ -326,9 +420,8 @@ def _numbers(
     name = f"time {t}, channel {c}"
     z = arrays.image.shape[2] // 2
     used = pattern if operator is not None else None
-    numbers = picture_numbers(
-        arrays.image[t, c, z], arrays.widefield[t, c, z], run.stack.pixel_um, used
-    )
+    image, wide = _whole_pixels(arrays.image[t, c, z], arrays.widefield[t, c, z])
+    numbers = picture_numbers(image, wide, run.stack.pixel_um, used)
     numbers.update(qc_gates.flux_numbers(arrays.image[where], arrays.widefield[where]))
     numbers.update({"time": t, "channel": c, "plane": z})
     numbers["kind"] = "sim" if used is not None else "widefield"
@@ -339,3 +432,10 @@ def _numbers(
     qc_gates.gate_residual_pattern(run.gates, peaks, f"{name}, plane {z}")
     run.timed("qc", start)
     return numbers
+
+
+def _whole_pixels(image: np.ndarray, wide: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The common field of both; deskewed fields end within a pixel of each other."""
+    zoom = round(image.shape[0] / wide.shape[0])
+    ny, nx = (min(n, m // zoom) for n, m in zip(wide.shape, image.shape, strict=True))
+    return image[: zoom * ny, : zoom * nx], wide[:ny, :nx]

@@ -45,8 +45,9 @@ MODES = {
     "nonlinear": ModeFacts(5, 5, None, 1, "nonlinear SIM, harmonics of one fundamental"),
     "hex": ModeFacts(1, 7, 1, 3, "three carriers in the same frames"),
     "3d": ModeFacts(3, 5, 2, 1, "three-beam SIM, all planes as one volume"),
+    "lls": ModeFacts(1, 5, 2, 1, "lattice light-sheet SIM, all planes as one volume"),
 }
-VOLUME_MODES = ("3d",)
+VOLUME_MODES = ("3d", "lls")
 """Modes that reconstruct all planes together."""
 
 REFUSED = {
