@@ -10,6 +10,7 @@ import numpy as np
 from simrecon.config import Settings
 from simrecon.errors import UsageError
 from simrecon.estimate.carriers import CarrierMode, estimate_carriers
+from simrecon.given_pattern import taken_from, with_given_errors
 from simrecon.model.mode import MODES, check_steps
 from simrecon.model.optics import Optics
 from simrecon.model.pattern import PatternFit
@@ -97,5 +98,6 @@ def fit_carriers(
     )
     notes = [*fit.notes, f"mode {name}: drift and local changes of the pattern are not measured"]
     if given is not None:
-        notes.append("frequencies taken from the given pattern")
+        fit = with_given_errors(fit, given)
+        notes.append(taken_from(given))
     return replace(fit, notes=tuple(notes))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from simrecon.config import Settings
 from simrecon.errors import InputError, UsageError
 from simrecon.estimate.sharing import share_geometry
+from simrecon.given_pattern import given_to
 from simrecon.model.pattern import PatternFit
 from simrecon.model.stack import SimStack
 from simrecon.preparation import Channel, find_pattern, pattern_acquisition
@@ -38,14 +39,7 @@ def shared_patterns(
         When the channels' patterns do not scale with the wavelength.
     """
     if not shares_channels(settings, len(channels)):
-        if given is None or isinstance(given, PatternFit):
-            return [given] * len(channels)
-        if len(given) != len(stack.optics):
-            raise UsageError(
-                "There must be one pattern, or one per channel.",
-                expected=f"1 or {len(stack.optics)}", got=str(len(given)), where="--pattern",
-            )  # fmt: skip
-        return [given[channel.index] for channel in channels]
+        return [given_to(given, stack, channel.index) for channel in channels]
     if given is not None:
         raise UsageError(
             "A given pattern belongs to one wavelength; channels cannot share it.",

@@ -190,7 +190,9 @@ class ReconstructionSettings(_Section):
         default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="where to compute"
     )
     max_memory_gb: float | None = Field(
-        default=None, gt=0, description="refuse to need more than this, GB"
+        default=None,
+        gt=0,
+        description="refuse to need more than this, GB (volumes: tiles)",
     )
 
     @property

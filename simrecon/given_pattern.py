@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -89,6 +90,42 @@ def known_steps(
         sd = np.asarray(d.phase_step_sd_rad or (STEP_SD_RAD,) * steps.size)
         found.append(KnownSteps(steps, sd))
     return found
+
+
+def given_to(
+    given: PatternFit | Sequence[PatternFit] | None, stack: SimStack, channel: int
+) -> PatternFit | None:
+    """The given pattern of one channel, of one for all or of one per channel.
+
+    Raises
+    ------
+    UsageError
+        When there is neither one nor one per channel.
+    """
+    if given is None or isinstance(given, PatternFit):
+        return given
+    if len(given) != len(stack.optics):
+        raise UsageError(
+            "There must be one pattern, or one per channel.",
+            expected=f"1 or {len(stack.optics)}", got=str(len(given)), where="--pattern",
+        )  # fmt: skip
+    return given[channel]
+
+
+def with_given_errors(fit: PatternFit, given: PatternFit) -> PatternFit:
+    """A fit at given frequencies, with their standard deviations instead of none."""
+    known = [
+        replace(d, frequency_sd_per_um=g.frequency_sd_per_um)
+        for d, g in zip(fit.directions, given.directions, strict=True)
+    ]
+    return replace(fit, directions=tuple(known))
+
+
+def taken_from(given: PatternFit) -> str:
+    """What a fit that knows no phase steps has taken from a given pattern."""
+    if any(d.phase_step_rad for d in given.directions):
+        return "frequencies taken from the given pattern; its phase steps are not used in this mode"
+    return "frequencies taken from the given pattern"
 
 
 def insisted(

@@ -16,6 +16,7 @@ from simrecon.config import ReconstructionSettings, Settings, as_settings
 from simrecon.errors import UsageError
 from simrecon.estimate.out_of_focus import OutOfFocus
 from simrecon.explanation import explanation
+from simrecon.given_pattern import given_to
 from simrecon.model.grid import Grid
 from simrecon.model.mode import VOLUME_MODES
 from simrecon.model.pattern import PatternFit
@@ -45,7 +46,6 @@ from simrecon.steps import (
     tools_for,
 )
 from simrecon.volumes import (
-    given_to,
     volume_arrays,
     volume_channel,
     volume_otf,
@@ -121,7 +121,7 @@ def reconstruct(
         for c, (_, notes) in zip(channels, found, strict=True):
             run.note_channel(c.index, *notes)
         grids = [
-            volume_channel(run, c, given_to(pattern, c.index), one, arrays)
+            volume_channel(run, c, given_to(pattern, stack, c.index), one, arrays)
             for c, (one, _) in zip(channels, found, strict=True)
         ]
     else:
@@ -176,7 +176,7 @@ def estimate_pattern(
     if settings.reconstruction.mode in VOLUME_MODES:
         prepared = prepare_channel(stack, channel, settings, None)
         fit = volume_pattern(
-            stack, settings, prepared, otf, given_to(pattern, prepared.index), time
+            stack, settings, prepared, otf, given_to(pattern, stack, channel), time
         )
         return replace(fit, notes=(*fit.notes, *notes, *prepared.notes))
     prepared = prepare_channel(stack, channel, settings, otf)

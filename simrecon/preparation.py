@@ -20,7 +20,7 @@ from simrecon.errors import InputError, QualityError, UsageError
 from simrecon.estimate import estimate_pattern
 from simrecon.estimate.drift import correct_drift, without_drift
 from simrecon.estimate.unevenness import Unevenness
-from simrecon.given_pattern import as_given, insisted, known_steps
+from simrecon.given_pattern import as_given, insisted, known_steps, with_given_errors
 from simrecon.model.camera import Camera
 from simrecon.model.noise import FrameNoise
 from simrecon.model.optics import Optics
@@ -49,11 +49,11 @@ MIN_SEPARATION = 0.05
 
 @dataclass(frozen=True)
 class Acquisition:
-    """One two-dimensional set of frames, ready for the operator.
+    """The frames of a plane, or of a volume, ready for the operator.
 
     Attributes
     ----------
-    frames_e : ndarray, shape (A, P, Y, X), float32
+    frames_e : ndarray, shape (A, P, Y, X) or (A, P, Z, Y, X), float32
         Photo-electrons.
     variance_e2 : ndarray, same shape, float32
         Noise variance of every raw pixel.
@@ -68,7 +68,8 @@ class Acquisition:
     @property
     def frame_variance_e2(self) -> np.ndarray:
         """Mean variance of each frame, (A, P)."""
-        return np.asarray(self.variance_e2.mean(axis=(2, 3), dtype=np.float64))
+        inside = tuple(range(2, self.variance_e2.ndim))
+        return np.asarray(self.variance_e2.mean(axis=inside, dtype=np.float64))
 
 
 @dataclass(frozen=True)
@@ -363,11 +364,7 @@ def find_pattern(
             fit = without_drift(fit)
     if given is None:
         return fit
-    known = [
-        replace(d, frequency_sd_per_um=g.frequency_sd_per_um)
-        for d, g in zip(fit.directions, given.directions, strict=True)
-    ]
-    fit = replace(fit, directions=tuple(known))
+    fit = with_given_errors(fit, given)
     if shared:
         note = "frequencies shared with the other channels"
         return replace(fit, notes=(*fit.notes, note))

@@ -16,7 +16,7 @@ from simrecon import backend
 from simrecon.config import Settings
 from simrecon.errors import InputError, MetadataError, QualityError, UsageError
 from simrecon.estimate.volume import estimate_volume_pattern
-from simrecon.given_pattern import as_given
+from simrecon.given_pattern import as_given, taken_from, with_given_errors
 from simrecon.model.grid import VolumeGrid
 from simrecon.model.optics import Optics
 from simrecon.model.pattern import PatternFit
@@ -181,19 +181,50 @@ def _with_excitation(optics: Optics, settings: Settings) -> Optics:
     return replace(optics, excitation_na=1e-3 * optics.excitation_nm / period)
 
 
-def given_to(pattern: PatternFit | Sequence[PatternFit] | None, channel: int) -> PatternFit | None:
-    """The given pattern of one channel, of one for all or of one per channel."""
-    if pattern is None or isinstance(pattern, PatternFit):
-        return pattern
-    return pattern[channel if len(pattern) > 1 else 0]
-
-
 def volume_acquisition(stack: SimStack, channel: Channel, time: int) -> Acquisition:
     """All planes of a time point in photo-electrons: frames (A, P, Z, Y, X), with variance."""
     planes = [acquisition(stack, channel, time, z) for z in range(int(stack.data.shape[4]))]
     frames = np.stack([one.frames_e for one in planes], axis=2)
     variance = np.stack([one.variance_e2 for one in planes], axis=2)
     return Acquisition(frames, variance, planes[0].noise)
+
+
+def mean_volume(stack: SimStack, channel: Channel) -> Acquisition:
+    """Mean over all times, with the variance of that mean: what ``share_pattern`` fits."""
+    times = int(stack.data.shape[0])
+    mean = volume_acquisition(stack, channel, 0)
+    for t in range(1, times):
+        one = volume_acquisition(stack, channel, t)
+        frames, variance = mean.frames_e + one.frames_e, mean.variance_e2 + one.variance_e2
+        mean = Acquisition(frames, variance, mean.noise)
+    n = np.float32(times)
+    return Acquisition(mean.frames_e / n, mean.variance_e2 / n**2, mean.noise.averaged(times))
+
+
+def check_settings(settings: Settings) -> None:
+    """Refuse what volumes do not have, instead of leaving it out in silence.
+
+    Raises
+    ------
+    UsageError
+        Naming the setting.
+    """
+    chosen, fit = settings.reconstruction, settings.estimate
+    for wrong, got, expected, where, hint in (
+        (not chosen.linear, chosen.method, "wiener", "--method", None),
+        (chosen.attenuation != "off", chosen.attenuation, "off", "--attenuation",
+         "in a volume light from other depths has its own place"),
+        (fit.local == "on", fit.local, "auto or off", "--local", None),
+        (fit.share_channels, fit.share_channels, "false", "estimate.share_channels", None),
+        (chosen.on_fit_failure == "preset", "preset", "stop or widefield", "--on-fit-failure",
+         "give --pattern with frequencies only"),
+    ):  # fmt: skip
+        if wrong:
+            raise UsageError(
+                f"{where} is not there for volumes: they have the linear operator, one pattern "
+                "for the whole field, and channels of their own.",
+                expected=expected, got=str(got), where=where, hint=hint,
+            )  # fmt: skip
 
 
 def volume_channel(
@@ -205,13 +236,7 @@ def volume_channel(
 ) -> ChannelResult:
     """All times of one channel."""
     stack, c = run.stack, channel.index
-    if not run.settings.reconstruction.linear:
-        raise UsageError(
-            "Volumes are reconstructed by the linear operator only.",
-            expected="--method wiener",
-            got=run.settings.reconstruction.method,
-            where="--method",
-        )
+    check_settings(run.settings)
     grid = volume_grid(stack, run.settings)
     shared = run.settings.estimate.share_pattern
     out = ChannelResult([], [], [])
@@ -221,7 +246,8 @@ def volume_channel(
         where = f"time {t}, channel {c}"
         data = volume_acquisition(stack, channel, t)
         if pattern is None or not shared:
-            pattern = _pattern(run, channel, grid, otf, data, given, where)
+            seen = mean_volume(stack, channel) if shared else data
+            pattern = _pattern(run, channel, grid, otf, seen, given, where)
             operator = None
             if pattern.verdict != "failed":
                 operator = _operator(run, pattern, grid, otf, data)
@@ -229,7 +255,8 @@ def volume_channel(
         out.patterns.append(pattern)
         out.operators.append(operator)
         out.numbers.append(_numbers(run, pattern, operator, arrays, (t, c)))
-        run.progress("reconstruct", t + 1, int(stack.data.shape[0]))
+        times, channels = (int(n) for n in stack.data.shape[:2])
+        run.progress("reconstruct", c * times + t + 1, times * channels)
     return out
 
 
@@ -242,8 +269,10 @@ def volume_pattern(
     time: int,
 ) -> PatternFit:
     """The pattern of one time point, for :func:`simrecon.pipeline.estimate_pattern`."""
+    check_settings(settings)
     chosen, notes = volume_otf(stack, channel.index, settings, otf)
-    data = volume_acquisition(stack, channel, time)
+    shared = settings.estimate.share_pattern
+    data = mean_volume(stack, channel) if shared else volume_acquisition(stack, channel, time)
     fit = fit_volume(stack, settings, channel, volume_grid(stack, settings), chosen, data, given)
     return replace(fit, notes=(*fit.notes, *notes))
 
@@ -295,7 +324,7 @@ def fit_volume(
     elif expected is None and finest is not None:
         expected = finest / orders
     fixed = None if given is None else [d.frequency_per_um for d in given.directions]
-    return estimate_volume_pattern(
+    fit = estimate_volume_pattern(
         data.frames_e,
         grid,
         otf,
@@ -305,6 +334,12 @@ def fit_volume(
         fixed_frequencies_per_um=fixed,
         order=stack.order,
     )
+    mode = settings.reconstruction.mode
+    notes = [*fit.notes, f"mode {mode}: drift and local changes of the pattern are not measured"]
+    if given is not None:
+        fit = with_given_errors(fit, given)
+        notes.append(taken_from(given))
+    return replace(fit, notes=tuple(notes))
 
 
 def _pattern(
@@ -319,19 +354,13 @@ def _pattern(
     start = clock.perf_counter()
     pattern = fit_volume(run.stack, run.settings, channel, grid, otf, data, given)
     choice = run.settings.reconstruction.on_fit_failure
-    if choice == "preset":
-        raise UsageError(
-            "on_fit_failure=preset is not there for volumes.",
-            expected="stop or widefield",
-            got=choice,
-            where="--on-fit-failure",
-            hint="give --pattern with frequencies only",
-        )
     if pattern.verdict == "failed" and choice == "widefield":
         run.kind = "widefield"
         run.note(f"the pattern fit failed ({where}): this is the WIDEFIELD volume, not SIM")
     else:
-        gate_pattern(pattern, [*run.stack.notes, *channel.notes], given=given is not None)
+        gate_pattern(
+            pattern, [*run.stack.notes, *channel.notes], given=given is not None and given.complete
+        )
     run.note_channel(channel.index, *pattern.notes)
     qc_gates.gate_pattern(run.gates, pattern, where)
     qc_gates.gate_intensity(run.gates, pattern, where)
@@ -345,29 +374,23 @@ def _operator(
     """The linear operator of one volume, in tiles where the memory is limited."""
     start = clock.perf_counter()
     chosen = run.settings.reconstruction
-    options: dict[str, Any] = {
-        "frame_variance_e2": data.variance_e2.mean(axis=(2, 3, 4), dtype=np.float64),
-        "zoom": chosen.zoom,
-        "apodization_kind": chosen.apodization,
-    }
-    frames = backend.to_device(data.frames_e, run.device)
+    options: dict[str, Any] = {}
     if chosen.regularization == "auto":
-        factor = chosen.regularization_factor
-        operator = reconstructor_within(
-            chosen.max_memory_gb,
-            frames,
-            pattern,
-            otf,
-            grid,
-            variance=chosen.variance,
-            regularization_factor=factor,
-            **options,
-        )
+        options["regularization_factor"] = chosen.regularization_factor
     else:
-        constant = Regularization(wiener_constant=chosen.wiener_constant)
-        operator = Reconstructor(
-            pattern, otf, grid, regularization=constant, reference=frames, **options
-        )
+        options["regularization"] = Regularization(wiener_constant=chosen.wiener_constant)
+    operator = reconstructor_within(
+        chosen.max_memory_gb,
+        backend.to_device(data.frames_e, run.device),
+        pattern,
+        otf,
+        grid,
+        variance=chosen.variance,
+        frame_variance_e2=data.frame_variance_e2,
+        zoom=chosen.zoom,
+        apodization_kind=chosen.apodization,
+        **options,
+    )
     run.timed("build", start)
     return operator
 

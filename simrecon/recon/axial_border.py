@@ -13,6 +13,7 @@ exact where the variance of a plane is the same all over it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 import scipy.fft
@@ -56,8 +57,12 @@ class AxialBorder:
         padding: MirrorPadding,
     ) -> None:
         self._bands, self._padding = bands, padding
-        pairs = zip(blocks, filters, strict=True)
-        self._grams = [axial_gram(block, to_numpy(values)) for block, values in pairs]
+        self._parts = list(zip(blocks, filters, strict=True))
+
+    @cached_property
+    def _grams(self) -> list[np.ndarray]:
+        """Γ of all bands, made once for all tiles and time points."""
+        return [axial_gram(block, to_numpy(values)) for block, values in self._parts]
 
     def factor(self, variance_e2: Array) -> np.ndarray:
         """Variance with mirror images as they are over variance with independent ones, (Z, 1, 1).

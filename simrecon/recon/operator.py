@@ -18,7 +18,7 @@ frames that share a displacement u form a group; its filters carry ``exp(±2πi 
 from __future__ import annotations
 
 from copy import copy
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -198,7 +198,6 @@ class Reconstructor:
     def regularized(self, regularization: Regularization) -> Reconstructor:
         """The operator with another Γ."""
         other = copy(self)
-        other.__dict__.pop("_border", None)
         other.regularization = regularization
         other._build_synthesis()
         return other
@@ -227,6 +226,9 @@ class Reconstructor:
             self.apodization_kind,
             self.attenuation,
             self._real,
+        )
+        self._border = AxialBorder(
+            self.bands, self._analysis.blocks, self._wiener.filters, self._padding
         )
 
     @property
@@ -403,7 +405,7 @@ class Reconstructor:
         return image * (0.5 * self.zoom**2)
 
     def variance(self, variance_e2: Array) -> Array:
-        """Exact variance of ``reconstruct(frames)`` for independent raw noise.
+        """Variance of ``reconstruct(frames)`` for independent raw noise; exact inside a plane.
 
         Parameters
         ----------
@@ -415,7 +417,8 @@ class Reconstructor:
         array, shape (zoom·Y, zoom·X), float32
             Variance of every SR pixel, e². Noise and its mirror image are treated as
             independent, so pixels within about one PSF of a lateral border are off by up to the
-            correlation of the two; in z it is accounted for (:mod:`.axial_border`).
+            correlation of the two; in z it is accounted for (:mod:`.axial_border`). In volumes
+            kernels are cut off laterally (:data:`.propagate.REACH_MARGINS`).
         """
         variance_e2 = self._check(variance_e2, self.frames_shape, "Variances")
         total = self._half()
@@ -427,11 +430,6 @@ class Reconstructor:
                 moment.block.add_hermitian(total, moment.values, fftn(source, self._axes))
         image = self._sr_padding.crop(self._field(total)) * 0.5
         return image if self._axes == 2 else image * self._real(self._border.factor(variance_e2))
-
-    @cached_property
-    def _border(self) -> AxialBorder:
-        filters = self._synthesis.filters
-        return AxialBorder(self.bands, self._analysis.blocks, filters, self._padding)
 
     def signal_power(self, frames: Array) -> SignalPower:
         """Fit the object's radial power spectrum to `frames` (see :mod:`.spectrum`)."""

@@ -214,25 +214,35 @@ def reconstructor_within(
     otf: AnyOTF,
     grid: AnyGrid,
     *,
+    regularization: Regularization | None = None,
     variance: bool = False,
     zoom: int = 2,
     **options: Any,
 ) -> Reconstructor | TiledReconstructor:
-    """Operator with the automatic Γ: for the whole field where memory allows, else in tiles.
+    """Operator for the whole field where memory allows, else in tiles.
 
     Parameters
     ----------
     max_memory_gb : float or None
         Limit for operator, frames and pictures of one volume; None: the whole field. Planes are
         never tiled.
+    regularization : Regularization or None
+        Γ; None: the automatic one, measured on `frames`.
     variance : bool
         Whether :meth:`variance` will be asked for.
     zoom, **options
         As for :meth:`Reconstructor.from_frames`.
     """
     options = {**options, "zoom": zoom}
+    tile = grid.shape[-2:]
     if isinstance(grid, VolumeGrid) and max_memory_gb is not None:
         tile = tile_for(pattern, otf, grid, 1e9 * max_memory_gb, zoom=zoom, variance=variance)
-        if tile != grid.shape[1:]:
-            return TiledReconstructor.from_frames(frames, pattern, otf, grid, tile=tile, **options)
+    cut = tile != grid.shape[-2:]
+    if regularization is not None:
+        options.update(regularization=regularization, reference=frames)
+        if cut:
+            return TiledReconstructor(pattern, otf, grid, tile=tile, **options)
+        return Reconstructor(pattern, otf, grid, **options)
+    if cut:
+        return TiledReconstructor.from_frames(frames, pattern, otf, grid, tile=tile, **options)
     return Reconstructor.from_frames(frames, pattern, otf, grid, **options)

@@ -11,10 +11,13 @@ from simrecon import pipeline
 from simrecon.config import build_settings
 from simrecon.errors import InputError, MetadataError, QualityError, UsageError
 from simrecon.model.optics import Optics
+from simrecon.model.pattern import DirectionPattern, PatternFit
 from simrecon.model.stack import SimStack
 from simrecon.physics.otf import theoretical_otf
 from simrecon.physics.simulate_volume import VolumeTruth, simulate_volume
+from simrecon.preparation import prepare_channel
 from simrecon.result import Result
+from simrecon.volumes import mean_volume, volume_acquisition
 
 OPTICS = Optics(na=1.2, emission_nm=520.0, excitation_nm=488.0, excitation_na=1.05)
 
@@ -108,10 +111,65 @@ def test_theory_needs_the_excitation(simulated: tuple[SimStack, VolumeTruth]) ->
         pipeline.reconstruct(bare, settings())
 
 
-def test_iterative_methods_are_refused(simulated: tuple[SimStack, VolumeTruth]) -> None:
+@pytest.mark.parametrize(
+    ("wrong", "text"),
+    [
+        ({"method": "tv"}, "--method"),
+        ({"attenuation": "auto"}, "--attenuation"),
+        ({"local": "on"}, "--local"),
+        ({"share_channels": True}, "share_channels"),
+        ({"on_fit_failure": "preset"}, "--on-fit-failure"),
+    ],
+)
+def test_what_volumes_do_not_have_is_refused(
+    simulated: tuple[SimStack, VolumeTruth], wrong: dict[str, object], text: str
+) -> None:
     stack, truth = simulated
-    with pytest.raises(UsageError, match="linear"):
-        pipeline.reconstruct(stack, settings(method="tv"), otf=truth.otf)
+    with pytest.raises(UsageError, match=f"{text} is not there for volumes"):
+        pipeline.reconstruct(stack, settings(**wrong), otf=truth.otf)
+    with pytest.raises(UsageError, match=f"{text} is not there for volumes"):
+        pipeline.estimate_pattern(stack, truth.otf, settings(**wrong))
+
+
+def test_patterns_are_one_or_one_per_channel(
+    simulated: tuple[SimStack, VolumeTruth], result: Result
+) -> None:
+    stack, truth = simulated
+    with pytest.raises(UsageError, match="one per channel"):
+        pipeline.reconstruct(stack, settings(), otf=truth.otf, pattern=[result.pattern] * 2)
+
+
+def test_given_frequencies_keep_their_errors_and_steps_are_said_to_be_unused(
+    simulated: tuple[SimStack, VolumeTruth], result: Result
+) -> None:
+    stack, truth = simulated
+    told = [
+        DirectionPattern(d.frequency_per_um, (), (), (), frequency_sd_per_um=(1e-3, 2e-3),
+                         phase_step_rad=(0.0, 1.2, 2.5, 3.8, 5.0))
+        for d in result.pattern.directions[:1]
+    ]  # fmt: skip
+    given = PatternFit(stack.pixel_um, stack.grid.shape, tuple(told))
+    single = replace(stack, data=stack.data[:, :, :1])
+    fit = pipeline.estimate_pattern(single, truth.otf, settings(), pattern=given)
+    for found, known in zip(fit.directions, told, strict=True):
+        assert found.frequency_per_um == pytest.approx(known.frequency_per_um)
+        assert found.frequency_sd_per_um == (1e-3, 2e-3)
+    assert any("phase steps are not used" in note for note in fit.notes)
+
+
+def test_a_shared_pattern_is_that_of_the_mean_of_all_times(
+    simulated: tuple[SimStack, VolumeTruth],
+) -> None:
+    stack, _ = simulated
+    data = np.asarray(stack.data)
+    several = replace(stack, data=np.concatenate([data, data[::-1, :, :, :, ::-1]]))
+    channel = prepare_channel(several, 0, settings(), None)
+    first, second = (volume_acquisition(several, channel, t) for t in (0, 1))
+    mean = mean_volume(several, channel)
+    np.testing.assert_allclose(mean.frames_e, (first.frames_e + second.frames_e) / 2, rtol=1e-5)
+    variance = (first.variance_e2 + second.variance_e2) / 4
+    np.testing.assert_allclose(mean.variance_e2, variance, rtol=1e-5)
+    np.testing.assert_allclose(mean.frame_variance_e2, variance.mean(axis=(2, 3, 4)), rtol=1e-4)
 
 
 def test_a_wrong_order_stops_with_the_reason(simulated: tuple[SimStack, VolumeTruth]) -> None:

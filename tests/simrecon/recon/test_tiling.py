@@ -83,6 +83,11 @@ def test_a_limit_of_memory_makes_tiles(volume):
     tiled = reconstructor_within(0.045, *parts, frame_variance_e2=1.0)
     assert isinstance(tiled, TiledReconstructor)
     assert tiled.operator.grid.shape[2] < whole.grid.shape[2]
+    constant = Regularization(wiener_constant=0.05)
+    for limit, kind in ((None, Reconstructor), (0.045, TiledReconstructor)):
+        made = reconstructor_within(limit, *parts, regularization=constant, frame_variance_e2=1.0)
+        assert isinstance(made, kind)
+        assert made.regularization is constant
 
 
 def test_bad_tiles_are_refused(volume):
