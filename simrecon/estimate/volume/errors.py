@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from simrecon.estimate.uncertainty import sandwich
 from simrecon.estimate.volume.field import VolumeField
 from simrecon.estimate.volume.fit import VolumeFit, held, jacobian, pinned
 
@@ -60,7 +61,7 @@ def direction_errors(
     inverse *= np.outer(scale, scale)
     influence = inverse @ scores
     own = inverse * np.sqrt(fit.precision)
-    variance = _enlarged(influence) + np.sum(own**2, axis=1)
+    variance = np.diag(sandwich(influence)) + np.sum(own**2, axis=1)
     deviation = np.sqrt(variance)
     return VolumeErrors(
         deviation[2 * phases : 2 * phases + 2] if fit_frequency else np.zeros(2),
@@ -68,14 +69,6 @@ def direction_errors(
         deviation[phases : 2 * phases],
         deviation[2 * phases + 2 :] * state.modulation,
     )
-
-
-def _enlarged(influence: np.ndarray) -> np.ndarray:
-    """Sum of squares over blocks, enlarged where few blocks carry it."""
-    variance = np.sum(influence**2, axis=1)
-    fourth = np.sum(influence**4, axis=1)
-    number = np.maximum(variance**2 / np.maximum(fourth, 1e-300), 1.0)
-    return np.asarray(variance * number / np.maximum(number - 2.0, 0.25 * number))
 
 
 def _edges(field: VolumeField) -> tuple[np.ndarray, np.ndarray]:

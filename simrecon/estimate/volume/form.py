@@ -110,12 +110,6 @@ class Form:
         signal = np.conj(shown)[:, None] * shown[None] * left[at]
         return cls(rows, kernels, noise, power, matrix, rows.noise * trace[at], signal)
 
-    def mismatch_over_noise(self, state: VolumeState) -> float:
-        """J before the subtraction over what noise alone makes of it; 1 when the model is right."""
-        c = self.rows.coefficients(state)
-        noise = float(np.real(np.conj(c) @ self.noise @ c))
-        return float(np.real(np.conj(c) @ self.matrix @ c)) / noise if noise > 0 else float("inf")
-
     def mismatch(self, state: VolumeState) -> np.ndarray:
         """``M y``, (2M + 1, Z, K) complex64."""
         bands = self.rows.bands(state)

@@ -42,8 +42,8 @@ class Kernels:
     waves : ndarray (N, Z, S), complex64
         ``exp(2πi kz (z − s))`` of the planes z and the samples s of the object's column.
     turn : tuple of ndarray or None
-        For a skewed grid ``exp(2πi q z)`` and ``exp(−2πi q s)`` with q the shear's share of every
-        band: (2M + 1, K, Z) and (2M + 1, K, S).
+        For a skewed grid ``exp(2πi q z)`` and ``exp(−2πi q s)`` with ``q = shear·k``, k being the
+        object's frequency: (K, Z) and (K, S).
     """
 
     transfer: np.ndarray
@@ -57,14 +57,16 @@ class Kernels:
         fy, fx = state.frequency_per_um
         sy, sx = field.grid.shear
         z, s, nodes, weight = _column(otf, field)
-        transfer, used, share = [], [], []
+        # the pattern stays with the camera: a shear acts on the object's frequency, not on b p
+        skew = sy * field.ky + sx * field.kx
+        transfer, used = [], []
         for b in band_orders(state.orders):
             # h_−b is the conjugate of h_b: its transfer at k is that of b at −k, conjugated
             sign = 1.0 if b >= 0 else -1.0
             y, x = sign * field.ky + abs(b) * fy, sign * field.kx + abs(b) * fx
             kz = sign * nodes[:, None]
             if field.projected:
-                kz = kz - sy * y - sx * x
+                kz = kz - sign * skew
             value = evaluate_volume_otf(otf, abs(b), kz, y[None], x[None]).T
             value = np.conj(value) if b < 0 else value
             energy = np.sqrt(np.sum(np.abs(value) ** 2, axis=1))
@@ -74,14 +76,13 @@ class Kernels:
             seen = inside & (energy > FLOOR * typical)
             used.append(seen & (radius >= CENTRE * otf.cutoff_per_um))
             transfer.append(value * weight)
-            share.append(sign * (sy * y + sx * x))
         open_ = np.array(used)
         # a sample that only one band shows compares nothing
         open_ &= open_.sum(axis=0) > 1
         waves = np.exp(2j * np.pi * nodes[:, None, None] * (z[:, None] - s[None]))
         turn = None
         if (sy or sx) and not field.projected:
-            q = np.array(share)[..., None]
+            q = skew[:, None]
             turn = np.exp(2j * np.pi * q * z), np.exp(-2j * np.pi * q * s)
         return cls(np.array(transfer, np.complex64), open_, waves.astype(np.complex64), turn)
 
@@ -103,7 +104,7 @@ class Kernels:
         )
         made: np.ndarray = flat.reshape(-1, self.planes, self.column)
         if self.turn is not None:
-            rows, columns = self.turn[0][band, part], self.turn[1][band, part]
+            rows, columns = self.turn[0][part], self.turn[1][part]
             made = (made * rows[:, :, None] * columns[:, None, :]).astype(np.complex64)
         return made
 

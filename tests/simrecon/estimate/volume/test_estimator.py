@@ -10,6 +10,7 @@ import pytest
 from simrecon.errors import InputError
 from simrecon.estimate.volume import estimate_volume_pattern
 from simrecon.model.pattern import PatternFit, line_distance_rad
+from simrecon.physics.simulate_volume import simulate_volume
 from tests.simrecon.estimate.volume.scene import Scene, make_scene
 
 
@@ -140,6 +141,27 @@ def test_known_frequencies_stay(scene: Scene) -> None:
     assert [d.frequency_per_um for d in fit.directions] == known
     assert fit.directions[0].frequency_sd_per_um == (0.0, 0.0)
     assert np.sqrt(np.mean(errors(fit, alone)["phase"] ** 2)) < 2.5
+
+
+def test_the_pattern_may_lie_along_the_scan_of_a_stage() -> None:
+    angle = np.pi / 4
+    stack, truth = simulate_volume(
+        mode="lls", shape=(12, 64, 64), dz_um=0.2, scan="stage", stage_angle_rad=0.8,
+        first_angle_rad=angle, kind="filaments", extent_um=3.0, seed=3,
+    )  # fmt: skip
+    true = truth.pattern.directions[0]
+    fit = estimate_volume_pattern(
+        stack.camera.electrons(np.asarray(stack.data)[0, 0]),
+        truth.grid,
+        truth.otf,
+        expected_frequency_per_um=float(np.hypot(*true.frequency_per_um)),
+        expected_angles_rad=[angle],
+    )
+    found = fit.directions[0]
+    assert min(found.correlation) > 0.9
+    assert found.modulation == pytest.approx(true.modulation, rel=0.15)
+    turned = np.exp(1j * np.subtract(found.phase_rad, true.phase_rad))
+    assert np.degrees(np.std(np.angle(turned / turned.mean()))) < 2.0
 
 
 def test_frames_without_a_pattern_fail(scene: Scene) -> None:
