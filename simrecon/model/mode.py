@@ -77,16 +77,25 @@ def refuse_by_name(mode: object) -> None:
 
 
 def steps_of(mode: str, directions: int | None, phases: int | None) -> tuple[int, int]:
-    """Directions and phases that were given, else those that are usual in a mode.
+    """Directions and phases that were given, else those that are usual in a mode of planes.
 
     Raises
     ------
     UsageError
-        For a mode that is not known, or is not done.
+        For a mode that is not known, is not done, or makes volumes.
     """
     refuse_by_name(mode)
+    planar = [name for name in MODES if name not in VOLUME_MODES]
+    if mode in VOLUME_MODES:
+        raise UsageError(
+            f"The mode '{mode}' makes volumes, not planes.",
+            expected=", ".join(planar),
+            got=mode,
+            where="--mode",
+            hint="volumes are simulated by simulate_volume",
+        )
     if mode not in MODES:
-        raise UsageError("Unknown mode.", expected=", ".join(MODES), got=mode, where="--mode")
+        raise UsageError("Unknown mode.", expected=", ".join(planar), got=mode, where="--mode")
     facts = MODES[mode]
     return (
         facts.directions if directions is None else directions,

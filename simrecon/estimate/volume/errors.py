@@ -46,6 +46,11 @@ def direction_errors(
     hessian = 2 * np.real(np.conj(jac) @ form.matrix @ jac.T)
     hessian -= 2 * np.real(np.conj(jac) @ form.noise @ jac.T)
     hessian += np.diag(fit.precision)
+    for m in range(1, state.orders + 1):
+        # what the object leaves in the form acts as −2 E ln(1/m): it bends the valley, too
+        side = np.where(np.isin(form.rows.band, (2 * m - 1, 2 * m)), c, 0)
+        place = 2 * phases + 1 + m
+        hessian[place, place] += 2 * max(float(np.real(np.conj(side) @ form.signal @ c)), 0.0)
     edges = _edges(field)
     scores = _scores(fit, field, jac, edges)
     noise = 2 * np.real(np.conj(jac) @ ((form.noise + form.signal) @ c))

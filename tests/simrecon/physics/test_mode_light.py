@@ -124,4 +124,4 @@ def test_excitation_na_gives_the_period_of_each_mode():
 def test_impossible_recordings_are_refused(given, told):
     with pytest.raises(UsageError, match=told):
         simulate(shape=(40, 40), **given)
-    assert set(MODES) == {"2d", "tirf", "slice3", "nonlinear", "hex"}
+    assert set(MODES) == {"2d", "tirf", "slice3", "nonlinear", "hex", "3d", "lls"}
