@@ -174,9 +174,9 @@ def test_a_shared_pattern_is_that_of_the_mean_of_all_times(
 
 def test_a_wrong_order_stops_with_the_reason(simulated: tuple[SimStack, VolumeTruth]) -> None:
     stack, truth = simulated
-    data = np.asarray(stack.data)[0, 0, :1]
-    _, phases, planes, ny, nx = data.shape
+    data = np.asarray(stack.data)[0, 0]
+    directions, phases, planes, ny, nx = data.shape
     sequence = data.transpose(0, 2, 1, 3, 4).reshape(-1, ny, nx)
-    wrong = sequence.reshape(1, phases, planes, ny, nx)
+    wrong = sequence.reshape(planes, directions, phases, ny, nx).transpose(1, 2, 0, 3, 4)[:1]
     with pytest.raises(QualityError, match="pattern could not be fitted"):
         pipeline.reconstruct(replace(stack, data=wrong[None, None]), settings(), otf=truth.otf)
