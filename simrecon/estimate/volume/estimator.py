@@ -33,6 +33,8 @@ from simrecon.recon.part import brightest, shifted
 
 MOST_PLANES, MOST_SIDE_PX = 16, 256
 """The fit uses at most so many planes and pixels a side: enough for 0.01 DFT samples."""
+MAX_CONTRAST = 4.0
+"""Modulation, relative to the OTF's orders, that no light has; OTF files have brought it to 1.8."""
 UNKNOWN_PHASE_SD_RAD = float(np.pi / np.sqrt(3.0))
 
 
@@ -248,6 +250,10 @@ def _direction(
     )
     evidence = _evidence(task, found, fit, errors, known)
     verdict, reasons = judge(evidence)
+    most = float(fit.state.modulation.max())
+    if most > MAX_CONTRAST:
+        verdict = "failed"
+        reasons.append(f"a contrast of {most:.1f} (no light has more than {MAX_CONTRAST:g})")
     return _pattern(task, found, fit, errors, verdict), reasons
 
 
