@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from simrecon.errors import InputError, UsageError
-from simrecon.model.mode import refuse_by_name
+from simrecon.model.mode import MODES, refuse_by_name
 
 
 class _Section(BaseModel):
@@ -337,7 +337,7 @@ def load_settings_file(path: Path) -> dict[str, Any]:
 
 
 _CHOICES = {
-    "mode": "2d, tirf, slice3, nonlinear or hex",
+    "mode": ", ".join(MODES),
     "attenuation": "off, auto, or a share x with 0 < x < 1",
     "device": "auto, cpu, cuda or cuda:N",
 }

@@ -329,11 +329,16 @@ def _missing(
 def _support(best: OrderRow) -> str:
     if best.planes > 1:
         return "3-D stack: can be reconstructed as a volume (--mode 3d)"
+    if best.angles == 1 and best.phases >= 7:
+        return (
+            "one set of frames: three carriers in the same frames (--mode hex), or one pattern "
+            "direction, with resolution gained along it only"
+        )
     if best.angles == 1:
         return "one pattern direction: resolution can be gained along it only"
     if best.phases > 3:
         return (
-            f"{best.phases} phases: reconstructed as 2-D SIM with one pattern order; a second "
-            "order is not used yet"
+            f"{best.phases} phases: reconstructed as 2-D SIM with one pattern order; --mode slice3 "
+            "(three beams) or nonlinear uses several"
         )
     return "2-D / TIRF SIM: can be reconstructed"

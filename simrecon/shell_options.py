@@ -62,8 +62,9 @@ class FileOptions:
         TIFF with the read noise of every pixel, photo-electrons, instead of --read-noise-e.
     mode
         Kind of illumination: tirf looks for the pattern between the sample's index and the NA, and
-        refuses optics that cannot give total reflection; 3d makes one volume of all planes (three
-        beams, 5 phases), lls of a lattice light sheet [default: 2d].
+        refuses optics that cannot give total reflection; slice3 (three beams, one plane), nonlinear
+        and hex (docs/modes.md); 3d (three beams, 5 phases) and lls (lattice light sheet) make one
+        volume of all planes (docs/volumes.md) [default: 2d].
     local
         Pattern that varies over the field: auto uses a local pattern where it clearly does, off
         never, on always [default: auto].

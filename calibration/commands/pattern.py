@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -78,6 +79,7 @@ def pattern(
     settings = (file or FileOptions()).settings()
     out = record_files(output)
     inputs = [path for source in files for path in expand_paths(source)]
+    _refuse_twice(inputs)
     _check_json(pattern_json)
     check_overwrite([*out.all(), *([pattern_json] if pattern_json else [])],
                     [*inputs, *side_inputs(file, settings, otf)])  # fmt: skip
@@ -116,6 +118,26 @@ def _check_json(path: Path | None) -> None:
     if path is not None and path.suffix.lower() != ".json":
         raise UsageError("A pattern file is JSON.", expected=".json", got=path.name,
                          where="--pattern-json")  # fmt: skip
+
+
+def _refuse_twice(inputs: Sequence[Path]) -> None:
+    """Refuse a file that is given twice: it would repeat itself perfectly.
+
+    Raises
+    ------
+    UsageError
+    """
+    seen: set[Path] = set()
+    for path in inputs:
+        if path.resolve() in seen:
+            raise UsageError(
+                "The same recording is given twice.",
+                expected="recordings that were made one after the other",
+                got=str(path),
+                where="FILES",
+                hint="only different recordings tell how well the pattern repeats",
+            )
+        seen.add(path.resolve())
 
 
 def _otfs(paths: list[Path] | None, stack: SimStack) -> list[DetectionOTF] | None:

@@ -45,7 +45,8 @@ def check_period(
     excitation_um = 1e-3 * (optics.excitation_nm or 0.85 * optics.emission_nm)
     finest = excitation_um / (2.0 * optics.immersion_index)
     for number, one in enumerate(directions, 1):
-        period = float(one.period_um.value)
+        orders = len(one.used[0].direction.modulation)  # limits are those of the finest order
+        period = float(one.period_um.value) / max(orders, 1)
         if period < FINEST * finest:
             raise QualityError(
                 f"Direction {number} has a period that this light cannot make.",

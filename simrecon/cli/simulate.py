@@ -182,6 +182,12 @@ def simulate(
         raise UsageError(
             "Options of volumes need --mode 3d or lls.", got=f"--mode {mode}", where="simulate"
         )
+    if mode in ("2d", "tirf") and light is not None and light != LightOptions():
+        raise UsageError(
+            "Options of slice3, nonlinear or hex light have no effect here.",
+            expected="--mode slice3, nonlinear or hex, or none of their options",
+            got=f"--mode {mode}",
+        )
     na, index = given(na, 1.49), given(index, 1.515)
     pixel_um = given(pixel_um, 0.065)
     if kind == "bead-stack":

@@ -187,7 +187,17 @@ def _light(
         if period_um is not None:
             if not period_um > 0:
                 raise UsageError("The pattern period must be positive.", got=str(period_um))
-            optics = replace(optics, excitation_na=1e-3 * (optics.excitation_nm or 0) / period_um)
+            side_na = 1e-3 * (optics.excitation_nm or 0) / period_um
+            if not side_na < optics.immersion_index:
+                finest = 1e-3 * (optics.excitation_nm or 0) / optics.immersion_index
+                raise UsageError(
+                    "Three beams of this light cannot make so fine a pattern.",
+                    expected=f"a fundamental period above {finest:.3f} µm: λ_ex / n",
+                    got=f"{period_um:g} µm",
+                    where="--period-um",
+                    hint="of 3d the period is that of order 1; order 2 has half of it",
+                )
+            optics = replace(optics, excitation_na=side_na)
         return optics, arguments
     if period_um is not None:
         raise UsageError(

@@ -96,7 +96,19 @@ def nonlinear_orders(contrast: float, dose: float, response: Response) -> tuple[
         s: mean light over the saturation intensity (times the exposure, for switching).
     response
         ``switching`` counts θ from the dark lines: all m_n > 0. ``saturation``: m_2, m_4, … < 0.
+
+    Raises
+    ------
+    UsageError
+        For a dose that is not a positive number.
     """
+    if not 0 < dose < np.inf:
+        raise UsageError(
+            "The dose must be positive.",
+            expected="mean light over the saturation intensity, above 0",
+            got=f"{dose:g}",
+            where="dose (--dose)",
+        )
     n = np.arange(MOST_HARMONICS + 1)
     scaled = ive(n, dose * contrast)  # exp(−sm) I_n(sm)
     if response == "switching":

@@ -183,3 +183,12 @@ def test_mixed_shapes_are_refused(tmp_path, capsys):
     assert found[0] == 3
     assert "different frame sizes" in found[1]
     assert found[2] == []
+
+
+def test_a_recording_given_twice_is_refused(tmp_path, capsys):
+    raw = tmp_path / "raw.tif"
+    raw.touch()
+    out = tmp_path / "p.h5"
+    assert execute(app, ["pattern", str(raw), str(raw), "-o", str(out)]) == 2
+    assert "given twice" in capsys.readouterr().err
+    assert not out.exists()

@@ -34,6 +34,16 @@ def test_volume_frames_truth_and_pattern(tmp_path):
     assert pattern["directions"][0]["period_um"] == pytest.approx(0.488 / 1.2)
 
 
+def test_light_that_cannot_be_is_refused(tmp_path, capsys):
+    assert simulate(tmp_path, "--mode", "3d", *SMALL, "--period-um", "0.1") == 2
+    assert "above 0.322 µm" in capsys.readouterr().err
+    assert simulate(tmp_path, "--mode", "nonlinear", "--size", "32", "--dose", "-1") == 2
+    assert "--dose" in capsys.readouterr().err
+    assert simulate(tmp_path, "--mode", "2d", "--size", "32", "--dose", "2") == 2
+    assert "no effect" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_light_sheet_on_a_stage(tmp_path):
     options = ["--scan", "stage", "--stage-angle-deg", "45", "--phase-step-um", "0.232"]
     options += ["--sheet-offset-um", "0.3", "--lattice", "hexagonal", "--drift-um", "0.1"]
@@ -66,7 +76,7 @@ def test_pixels_that_differ_come_with_a_camera_record(tmp_path):
         (["--mode", "lls", "--period-um", "1.2"], "--period-um"),
         (["--mode", "3d", "--dz-um", "0"], "--dz-um"),
         (["--mode", "3d", "--kind", "rings"], "Unknown 3-D phantom"),
-        (["--mode", "3d", "--period-um", "0.3"], "excitation NA"),
+        (["--mode", "3d", "--period-um", "0.3"], "so fine a pattern"),
         (["--mode", "3d", "--drift-um", "nan"], "finite"),
         (["--scan", "stage"], "--mode 3d or lls"),
     ],

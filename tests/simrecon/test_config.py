@@ -142,3 +142,8 @@ def test_as_settings_accepts_the_part_and_nothing():
     assert as_settings(None) == Settings()
     whole = Settings()
     assert as_settings(whole) is whole
+
+
+def test_every_mode_is_named_where_one_is_wrong():
+    with pytest.raises(UsageError, match="slice3, nonlinear, hex, 3d"):
+        build_settings(("x", {"mode": "3D"}))

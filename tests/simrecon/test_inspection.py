@@ -106,6 +106,14 @@ def test_single_direction():
     found = inspect(raw_of(make_frames(angles_deg=(25.0,), phases=5, seed=3)))
     assert (found.sizes["A"], found.sizes["P"]) == (1, 5)
     assert "one pattern direction" in found.support
+    assert "hex" not in found.support
+
+
+def test_what_more_phases_can_be_is_said():
+    found = inspect(raw_of(make_frames(angles_deg=(25.0,), phases=7, seed=3)))
+    assert "--mode hex" in found.support
+    found = inspect(raw_of(make_frames(phases=5, seed=3)))
+    assert "--mode slice3" in found.support
 
 
 def test_five_directions():

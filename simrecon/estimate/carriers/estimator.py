@@ -275,8 +275,8 @@ def _unfitted(
             )
         )
     text = (
-        "no carrier found, or phases too alike to separate its bands (evidence "
-        f"{found.best.evidence.total:.1f} nats, which noise alone can give)"
+        "no carrier found, or phases too alike to separate its bands (the likeliest has an "
+        f"evidence of {found.best.evidence.total:.1f} nats)"
     )
     return made, [f"direction {first + f + 1} failed: {text}" for f in range(len(made))]
 
