@@ -186,7 +186,7 @@ def test_periods_that_cannot_be_are_refused(measured):
     check_period(Optics(1.49, 270.0, excitation_nm=250.0, excitation_na=0.6), directions, 0.065,
                  0.4)  # fmt: skip
     limit_nm = 1e3 * float(directions[0].period_um.value) / 2.4  # period: 2.4 diffraction limits
-    coarse = Optics(1.0, 2.0 * limit_nm, 1.33)
+    coarse = Optics(1.25, 2.5 * limit_nm, 1.33)
     with pytest.raises(QualityError, match="far above"):
         check_period(coarse, directions[:1], 0.065, None)
     used = directions[0].used[0]

@@ -110,8 +110,6 @@ def test_single_direction():
 
 
 def test_what_more_phases_can_be_is_said():
-    found = inspect(raw_of(make_frames(angles_deg=(25.0,), phases=7, seed=3)))
-    assert "--mode hex" in found.support
     found = inspect(raw_of(make_frames(phases=5, seed=3)))
     assert "--mode slice3" in found.support
 
