@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 from simrecon.errors import UsageError
 from simrecon.model.psf import AnyOTF
 from simrecon.model.stack import SimStack
+
+T = TypeVar("T")
+
+
+def per_channel(given: Sequence[T], channels: int) -> list[T]:
+    """OTFs, or files of OTFs, spread over the channels: one for all, or one each.
+
+    Raises
+    ------
+    UsageError
+        For any other number.
+    """
+    if len(given) not in (1, channels):
+        raise UsageError(
+            "There must be one OTF, or one per channel.",
+            expected=f"1 or {channels}", got=str(len(given)), where="--otf",
+        )  # fmt: skip
+    return list(given) * channels if len(given) == 1 else list(given)
 
 
 def of_channel(otf: AnyOTF | Sequence[AnyOTF], stack: SimStack, channel: int) -> AnyOTF:
     """The OTF of one channel, of one for all or of one per channel."""
     if not isinstance(otf, Sequence):
         return otf
-    if len(otf) != len(stack.optics):
-        raise UsageError(
-            "There must be one OTF, or one per channel.",
-            expected=f"1 or {len(stack.optics)}", got=str(len(otf)), where="--otf",
-        )  # fmt: skip
-    return otf[channel]
+    return per_channel(otf, len(stack.optics))[channel]

@@ -17,6 +17,7 @@ from simrecon.io import check_overwrite, read, read_otf, write_pattern
 from simrecon.io.reader import expand_paths
 from simrecon.model.psf import DetectionOTF
 from simrecon.model.stack import SimStack
+from simrecon.otf_choice import per_channel
 from simrecon.provenance import describe_files, record
 from simrecon.qc.figures import new_figure
 from simrecon.shell import EXIT_OK, EXIT_QUALITY, Reporter, command_line
@@ -144,11 +145,5 @@ def _otfs(paths: list[Path] | None, stack: SimStack) -> list[DetectionOTF] | Non
     """OTF files as one OTF per channel."""
     if not paths:
         return None
-    channels = len(stack.optics)
-    if len(paths) not in (1, channels):
-        raise UsageError(
-            "There must be one OTF, or one per channel.",
-            expected=f"1 or {channels}", got=str(len(paths)), where="--otf",
-        )  # fmt: skip
-    chosen = paths * channels if len(paths) == 1 else paths
+    chosen = per_channel(paths, len(stack.optics))
     return [read_otf(p, o) for p, o in zip(chosen, stack.optics, strict=True)]

@@ -15,6 +15,7 @@ from simrecon.io.otf_volume_files import read_volume_otf
 from simrecon.model.mode import VOLUME_MODES
 from simrecon.model.psf import AnyOTF
 from simrecon.model.stack import SimStack
+from simrecon.otf_choice import per_channel
 
 
 def load_stack(files: list[str], settings: Settings) -> SimStack:
@@ -62,13 +63,7 @@ def load_otfs(paths: list[Path] | None, stack: SimStack, settings: Settings) -> 
     """
     if not paths:
         return None
-    channels = len(stack.optics)
-    if len(paths) not in (1, channels):
-        raise UsageError(
-            "There must be one OTF, or one per channel.",
-            expected=f"1 or {channels}", got=str(len(paths)), where="--otf",
-        )  # fmt: skip
-    chosen = paths * channels if len(paths) == 1 else paths
+    chosen = per_channel(paths, len(stack.optics))
     if settings.reconstruction.mode not in VOLUME_MODES:
         return [read_otf(p, o) for p, o in zip(chosen, stack.optics, strict=True)]
     found: list[AnyOTF] = []
