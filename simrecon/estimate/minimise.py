@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from simrecon.estimate.consistency import Gram
+from simrecon.estimate.descent import descend
 from simrecon.estimate.mixing import DirectionState
 from simrecon.estimate.overlap import mismatch_chi2
 from simrecon.estimate.prior import Prior
@@ -98,27 +99,7 @@ def minimise(
     matrix = safe_matrix(gram, gram.model.coefficients(point.parameters, point.frequency_per_um))
     held = [2 * phases] + ([] if fit_frequency else [count - 2, count - 1])
     problem = _Problem(gram, matrix, prior, held)
-    damping = 1e-6
-    best = problem.value(point)
-    for _ in range(iterations):
-        gradient, hessian = problem.system(point)
-        scale = curvature_scale(hessian)
-        scaled = hessian * scale[:, None] * scale[None, :]
-        improved = False
-        for _ in range(8):
-            move = -scale * np.linalg.solve(scaled + damping * np.eye(scale.size), scale * gradient)
-            trial = problem.moved(point, move)
-            candidate = problem.value(trial)
-            if candidate <= best:
-                improved = True
-                break
-            damping = max(damping, 1e-6) * 10
-        if not improved:
-            break
-        change = best - candidate
-        point, best, damping = trial, candidate, damping / 10
-        if change < 1e-9 * abs(best) + 1e-6:
-            break
+    point = descend(point, problem.value, problem.system, problem.moved, iterations)
     return [
         replace(s, frequency_per_um=f, phase_rad=p[:phases], intensity=p[phases : 2 * phases])
         for s, p, f in zip(states, point.parameters, point.frequency_per_um, strict=True)
@@ -138,14 +119,6 @@ def safe_matrix(gram: Gram, coefficients: np.ndarray, margin: bool = True) -> np
         share -= max(0.02, 4.0 / np.sqrt(max(gram.bands.shape[1], 1)))
     safe: np.ndarray = gram.matrix + (1.0 - max(share, 0.0)) * gram.noise
     return safe
-
-
-def curvature_scale(hessian: np.ndarray) -> np.ndarray:
-    """Scale that brings the Hessian's diagonal to one, (n,) float64."""
-    diagonal = np.diag(hessian).copy()
-    diagonal[diagonal <= 0] = np.abs(diagonal).max() + 1e-300
-    scale: np.ndarray = 1.0 / np.sqrt(diagonal)
-    return scale
 
 
 def hold(gradient: np.ndarray, hessian: np.ndarray, held: Sequence[int], count: int) -> None:

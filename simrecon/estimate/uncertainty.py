@@ -17,7 +17,8 @@ import numpy as np
 
 from simrecon.estimate.blocks import Blocks, coarse_image
 from simrecon.estimate.consistency import Gram
-from simrecon.estimate.minimise import curvature_scale, hold, pin_intensity, safe_matrix
+from simrecon.estimate.descent import curvature_scale
+from simrecon.estimate.minimise import hold, pin_intensity, safe_matrix
 from simrecon.estimate.mixing import BANDS, DirectionState
 from simrecon.estimate.prior import Prior
 from simrecon.estimate.redundancy import Redundancy

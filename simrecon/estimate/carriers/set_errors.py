@@ -12,7 +12,7 @@ import numpy as np
 from simrecon.estimate.blocks import Blocks, coarse_image
 from simrecon.estimate.carriers.reach import on_field, wide_field
 from simrecon.estimate.carriers.set_fit import SetFit, system
-from simrecon.estimate.minimise import curvature_scale
+from simrecon.estimate.descent import curvature_scale
 from simrecon.estimate.rows import BandImages
 from simrecon.estimate.uncertainty import sandwich
 

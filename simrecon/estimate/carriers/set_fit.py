@@ -14,7 +14,7 @@ from simrecon.estimate.carriers.carrier_set import CarrierSet, SetState
 from simrecon.estimate.carriers.decorrelation import Decorrelation
 from simrecon.estimate.carriers.reach import reaching
 from simrecon.estimate.carriers.set_gram import SetGram, SetRows
-from simrecon.estimate.minimise import curvature_scale
+from simrecon.estimate.descent import descend
 from simrecon.estimate.prior import (
     PRIOR_SD_FREQUENCY_PX,
     PRIOR_SD_INTENSITY,
@@ -206,28 +206,16 @@ def minimise(
         plain = float(np.real(np.conj(c) @ matrix @ c) + 0.5 * np.sum(away**2 * prior.precision))
         return plain + apart.value(at)
 
-    best, damping = value(state), 1e-6
-    for _ in range(iterations):
-        gradient, hessian = system(gram, state, matrix, prior, apart)
-        gradient, hessian = gradient[free], hessian[np.ix_(free, free)]
-        scale = curvature_scale(hessian)
-        scaled = hessian * np.outer(scale, scale)
-        for _ in range(8):
-            move = np.zeros(carriers.size)
-            damped = scaled + damping * np.eye(scale.size)
-            move[free] = -scale * np.linalg.solve(damped, scale * gradient)
-            trial = _moved(gram, state, move, length_um)
-            candidate = value(trial)
-            if candidate <= best:
-                break
-            damping = max(damping, 1e-6) * 10
-        else:
-            break
-        change, state, best = best - candidate, trial, candidate
-        damping /= 10
-        if change < 1e-9 * abs(best) + 1e-6:
-            break
-    return state
+    def at(point: SetState) -> tuple[np.ndarray, np.ndarray]:
+        gradient, hessian = system(gram, point, matrix, prior, apart)
+        return gradient[free], hessian[np.ix_(free, free)]
+
+    def moved(point: SetState, step: np.ndarray) -> SetState:
+        move = np.zeros(carriers.size)
+        move[free] = step
+        return _moved(gram, point, move, length_um)
+
+    return descend(state, value, at, moved, iterations)
 
 
 def system(

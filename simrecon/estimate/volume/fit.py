@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from simrecon.estimate.descent import descend
 from simrecon.estimate.volume.field import VolumeField
 from simrecon.estimate.volume.form import Agreement, Form, agreement
 from simrecon.estimate.volume.kernels import Kernels
@@ -171,42 +172,30 @@ def _minimise(
         misfit = float(np.real(np.conj(c) @ (form.matrix @ c - 2 * expected)))
         return misfit + 0.5 * float(np.sum(away**2 * precision))
 
-    best, damping = value(state), 1e-6
-    for _ in range(STEPS):
-        c, jac = form.rows.coefficients(state), jacobian(form.rows, state, sample)
-        away = parameters(state) - centre
+    def system(at: VolumeState) -> tuple[np.ndarray, np.ndarray]:
+        c, jac = form.rows.coefficients(at), jacobian(form.rows, at, sample)
+        away = parameters(at) - centre
         gradient = 2 * np.real(np.conj(jac) @ (form.matrix @ c - expected)) + away * precision
         hessian = 2 * np.real(np.conj(jac) @ form.matrix @ jac.T) + np.diag(precision)
         gradient, hessian = pinned(gradient, hessian, phases)
         held(gradient, hessian, slice(2 * phases + 2 * fit_frequency, None))
-        scale = 1.0 / np.sqrt(np.maximum(np.diag(hessian), 1e-300))
-        scaled = hessian * scale[:, None] * scale[None, :]
-        improved = False
-        for _ in range(8):
-            move = -scale * np.linalg.solve(scaled + damping * np.eye(scale.size), scale * gradient)
-            largest = max(
-                float(np.abs(move[:phases]).max()) / 0.3,
-                float(np.abs(move[phases : 2 * phases]).max()) / 0.2,
-                1.0,
-            )
-            trial = parameters(state) + move / largest
-            origin = form.rows.state.frequency_per_um
-            place = slice(2 * phases, 2 * phases + 2)
-            trial[place] = np.clip(trial[place], origin - reach, origin + reach)
-            trial[phases : 2 * phases] *= phases / trial[phases : 2 * phases].sum()
-            candidate = with_parameters(state, trial)
-            reached = value(candidate)
-            if reached <= best:
-                improved = True
-                break
-            damping = max(damping, 1e-6) * 10
-        if not improved:
-            break
-        gain = best - reached
-        state, best, damping = candidate, reached, damping / 10
-        if gain < 1e-9 * abs(best) + 1e-6:
-            break
-    return state
+        return gradient, hessian
+
+    def moved(at: VolumeState, move: np.ndarray) -> VolumeState:
+        """A step of limited length, the mean intensity brought back to one."""
+        largest = max(
+            float(np.abs(move[:phases]).max()) / 0.3,
+            float(np.abs(move[phases : 2 * phases]).max()) / 0.2,
+            1.0,
+        )
+        trial = parameters(at) + move / largest
+        origin = form.rows.state.frequency_per_um
+        place = slice(2 * phases, 2 * phases + 2)
+        trial[place] = np.clip(trial[place], origin - reach, origin + reach)
+        trial[phases : 2 * phases] *= phases / trial[phases : 2 * phases].sum()
+        return with_parameters(at, trial)
+
+    return descend(state, value, system, moved, STEPS)
 
 
 def _rescaled(form: Form, state: VolumeState) -> VolumeState:
