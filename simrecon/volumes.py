@@ -120,7 +120,8 @@ def volume_otf(
             pixel_um=pixel_um,
             model="scalar" if model == "ideal" else model,
         )
-        return chosen, []
+        told = "otf_model ideal has no depth: the scalar model was used for the volume"
+        return chosen, [told] if model == "ideal" else []
     one = of_channel(given, stack, channel)
     if not isinstance(one, RadialVolumeOTF | GridVolumeOTF):
         raise UsageError(

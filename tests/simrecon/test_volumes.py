@@ -17,7 +17,7 @@ from simrecon.physics.otf import theoretical_otf
 from simrecon.physics.simulate_volume import VolumeTruth, simulate_volume
 from simrecon.preparation import prepare_channel
 from simrecon.result import Result
-from simrecon.volumes import mean_volume, volume_acquisition
+from simrecon.volumes import mean_volume, volume_acquisition, volume_otf
 
 OPTICS = Optics(na=1.2, emission_nm=520.0, excitation_nm=488.0, excitation_na=1.05)
 
@@ -102,6 +102,15 @@ def test_otfs_belong_to_their_mode(simulated: tuple[SimStack, VolumeTruth]) -> N
         pipeline.reconstruct(stack, settings(), otf=theoretical_otf(OPTICS))
     with pytest.raises(UsageError, match="belongs to a volume"):
         pipeline.reconstruct(stack, build_settings(("test", {"mode": "2d"})), otf=truth.otf)
+
+
+def test_a_model_without_depth_is_replaced_aloud(
+    simulated: tuple[SimStack, VolumeTruth],
+) -> None:
+    stack, _ = simulated
+    assert volume_otf(stack, 0, settings(), None)[1] == []
+    _, notes = volume_otf(stack, 0, settings(otf_model="ideal"), None)
+    assert "scalar" in notes[0]
 
 
 def test_theory_needs_the_excitation(simulated: tuple[SimStack, VolumeTruth]) -> None:

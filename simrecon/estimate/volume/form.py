@@ -117,14 +117,14 @@ class Form:
         for part in _chunks(self.kernels, np.arange(bands.shape[2])):
             made = [self.kernels.matrices(i, part) for i in range(len(bands))]
             inverse = _inverse(made, self.band_noise, self.power[part])
-            column = self._column(made, bands, part, inverse, range(len(bands)))
+            column = self.column(made, bands, part, inverse, range(len(bands)))
             for i, a in enumerate(made):
                 seen = self.kernels.used[i, part]
                 rest = bands[i][:, part] * seen - (a @ column[..., None])[..., 0].T
                 result[i][:, part] = rest / self.band_noise[i]
         return result
 
-    def _column(
+    def column(
         self,
         made: list[np.ndarray],
         bands: np.ndarray,
@@ -217,7 +217,7 @@ def agreement(form: Form, state: VolumeState, order: int, most: int | None = Non
     for part in _chunks(form.kernels, samples):
         made = [form.kernels.matrices(i, part) for i in range(len(bands))]
         inverse = _inverse([made[i] for i in rest], noise[rest], form.power[part])
-        column = form._column(made, bands, part, inverse, rest)
+        column = form.column(made, bands, part, inverse, rest)
         others = form.kernels.used[rest][:, part].any(axis=0)
         for i in sides:
             a, y = made[i], bands[i][:, part].T
