@@ -50,10 +50,10 @@ def direction_errors(
         # what the object leaves in the form acts as −2 E ln(1/m): it bends the valley, too
         side = np.where(np.isin(form.rows.band, (2 * m - 1, 2 * m)), c, 0)
         place = 2 * phases + 1 + m
-        hessian[place, place] += 2 * max(float(np.real(np.conj(side) @ form.signal @ c)), 0.0)
+        hessian[place, place] += 2 * max(float(np.real(np.conj(side) @ form.left)), 0.0)
     edges = _edges(field)
     scores = _scores(fit, field, jac, edges)
-    noise = 2 * np.real(np.conj(jac) @ ((form.noise + form.signal) @ c))
+    noise = 2 * np.real(np.conj(jac) @ (form.noise @ c + form.left))
     share = _sums(field.taper**2 * variance_e2, edges).ravel()
     scores -= noise[:, None] * (share / share.sum())
     _, stiff = pinned(np.zeros(hessian.shape[0]), hessian, phases)

@@ -163,7 +163,7 @@ def _minimise(
     """Gauss–Newton steps on the frozen form."""
     phases = state.phase_rad.size
     centre = parameters(start)
-    expected = (form.noise + form.signal) @ form.rows.coefficients(state)
+    expected = form.noise @ form.rows.coefficients(state) + form.left
     reach = REACH_PX * sample
 
     def value(at: VolumeState) -> float:
@@ -212,7 +212,7 @@ def _rescaled(form: Form, state: VolumeState) -> VolumeState:
         data = form.matrix - form.noise
         square = float(np.real(np.conj(side) @ data @ side))
         cross = float(np.real(np.conj(side) @ data @ rest))
-        level = max(float(np.real(np.conj(side) @ form.signal @ c)), 0.0)
+        level = max(float(np.real(np.conj(side) @ form.left)), 0.0)
         root = np.sqrt(cross**2 + 4 * max(square, 0.0) * level)
         t = (root - cross) / (2 * square) if square > 0 else 1.0 / MAX_GROWTH
         growth.append(np.clip(1.0 / max(t, 1e-9), 1.0 / MAX_GROWTH, MAX_GROWTH))

@@ -45,8 +45,11 @@ class Form:
         P.
     matrix : ndarray (R, R), complex128
         Of J, the noise not subtracted.
-    noise, signal : ndarray (R, R), complex128
-        Its expectations from noise and from the object.
+    noise : ndarray (R, R), complex128
+        Its expectation from noise.
+    left : ndarray (R,), complex128
+        Its expectation from the object, times the coefficients of the frozen state: what M
+        leaves of band b is ``tr(A_b (A^H N⁻¹ A + 1/P)⁻¹ A_b^H) / (f N_b)``, f being `PRIOR_FACTOR`.
     """
 
     rows: Rows
@@ -55,7 +58,7 @@ class Form:
     power: np.ndarray
     matrix: np.ndarray
     noise: np.ndarray
-    signal: np.ndarray
+    left: np.ndarray
 
     @classmethod
     def frozen(
@@ -75,7 +78,7 @@ class Form:
             samples = np.random.default_rng(0).permutation(samples)[:most]
         size = rows.band.size
         matrix, trace = np.zeros((size, size), complex), np.zeros((len(noise),) * 2)
-        left = np.zeros_like(trace)
+        left = np.zeros(len(noise))
         members = [rows.members(i) for i in range(len(noise))]
         for part in _chunks(kernels, samples):
             made = [kernels.matrices(i, part) for i in range(len(noise))]
@@ -90,25 +93,18 @@ class Form:
                 trace[i, i] += float(seen.sum()) * kernels.planes / noise[i]
             solved = inverse @ back
             matrix -= np.conj(back.reshape(-1, size).T) @ solved.reshape(-1, size)
-            squares = [np.conj(a.transpose(0, 2, 1)) @ a for a in made]
-            true = (power[part] / PRIOR_FACTOR).astype(np.float32)[:, None, None]
             for i, a in enumerate(made):
-                spread = (a @ inverse) / np.float32(noise[i])
-                own = (inverse @ squares[i]) * (true / np.float32(noise[i]))
-                left[i, i] += float(np.sum(np.abs(a) ** 2 * true)) / noise[i]
+                spread = ((a @ inverse) / noise[i]).astype(np.complex64)
                 for k in range(i, len(made)):
-                    told = float(np.vdot(made[k], spread.astype(np.complex64)).real) / noise[k]
-                    # the squares are Hermitian: their product's trace is an inner product
-                    stays = float(np.vdot(squares[k], own.astype(np.complex64)).real) / noise[k]
-                    trace[i, k] -= told
-                    left[i, k] -= stays
-                    if i != k:
-                        trace[k, i] -= told
-                        left[k, i] -= stays
+                    told = float(np.vdot(made[k], spread).real)
+                    trace[i, k] -= told / noise[k]
+                    if i == k:
+                        left[i] += told / PRIOR_FACTOR
+                    else:
+                        trace[k, i] -= told / noise[k]
         at = np.ix_(rows.band, rows.band)
-        shown = _shown(rows, state)
-        signal = np.conj(shown)[:, None] * shown[None] * left[at]
-        return cls(rows, kernels, noise, power, matrix, rows.noise * trace[at], signal)
+        shown = np.conj(_shown(rows, state)) * left[rows.band]
+        return cls(rows, kernels, noise, power, matrix, rows.noise * trace[at], shown)
 
     def mismatch(self, state: VolumeState) -> np.ndarray:
         """``M y``, (2M + 1, Z, K) complex64."""
