@@ -1,0 +1,1 @@
+"""The commands of ``zsdeconv``, one per file."""

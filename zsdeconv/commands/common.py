@@ -1,0 +1,56 @@
+"""What several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from simrecon.backend import select_device
+from simrecon.config import Settings
+from simrecon.model.stack import SimStack
+from simrecon.shell import EXIT_OK, EXIT_QUALITY, Reporter, command_line
+from zsdeconv.config import ZsSettings
+
+
+def say_device(report: Reporter, settings: ZsSettings, engine: Settings) -> None:
+    """Say where training runs, and refuse a GPU that either part cannot use."""
+    from zsdeconv.bridge import select_device as select_training_device
+
+    report.device(select_training_device(settings.device))
+    select_device(engine.reconstruction.device)
+
+
+def run_sim(
+    report: Reporter,
+    stack: SimStack,
+    settings: ZsSettings,
+    engine: Settings,
+    output: Path,
+    facts: dict[str, Any],
+    title: str,
+    given: dict[str, Any],
+    last: bool = True,
+) -> tuple[int, Any]:
+    """Plan, enhance, write, report."""
+    from zsdeconv.enhancement import enhance
+    from zsdeconv.outputs import MODEL_FOLDER, write_enhanced
+    from zsdeconv.plan import plan
+
+    expected = plan(stack, settings, engine.reconstruction.zoom)
+    report.say(expected.to_text())
+    with report.progress() as progress:
+        enhanced = enhance(
+            stack, settings, engine=engine, folder=output / MODEL_FOLDER, progress=progress, **given
+        )
+    made = {
+        **enhanced.provenance,
+        **facts,
+        "command": command_line("zsdeconv"),
+        "plan": expected.to_dict(),
+    }
+    written = write_enhanced(enhanced, output, provenance=made, title=title)
+    code = EXIT_OK if enhanced.passed else EXIT_QUALITY
+    if last:
+        lines = [*enhanced.qc["reasons"], *(f"wrote {p}" for p in written)]
+        report.finish({"files": [str(p) for p in written], **enhanced.qc}, "\n".join(lines))
+    return code, enhanced

@@ -1,0 +1,109 @@
+"""``zsdeconv sim``: reconstruct raw frames, train on their own noise, enhance."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from simrecon.config import Settings
+from simrecon.errors import UsageError
+from simrecon.io import check_overwrite, read, read_otf, read_patterns
+from simrecon.io.reader import expand_paths
+from simrecon.model.mode import VOLUME_MODES
+from simrecon.provenance import describe_files
+from simrecon.shell import Reporter
+from simrecon.shell_options import FileOptions
+from zsdeconv.commands.common import run_sim, say_device
+from zsdeconv.options import TrainOptions, both_settings
+
+
+def sim(
+    files: list[str],
+    /,
+    *,
+    output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    file: FileOptions | None = None,
+    train: TrainOptions | None = None,
+    otf: Path | None = None,
+    pattern: Path | None = None,
+    time: int | None = None,
+    channel: int | None = None,
+    plane: int | None = None,
+    resume: bool = False,
+    json: bool = False,
+) -> int:
+    """Reconstruct raw SIM frames, train on their own noise, and enhance the picture.
+
+    Writes DIR/{sim,variance,denoised,deconvolved,uncertainty,consistency}.ome.tif (float32
+    photo-electrons), overview.png, pattern.json, qc.json and model/.
+
+    Parameters
+    ----------
+    files
+        Raw frames: a TIFF, OME-TIFF or MRC/DV file, or single-page TIFFs, a folder or a glob.
+    output
+        Folder to write.
+    otf
+        Measured OTF or PSF file [default: theoretical].
+    pattern
+        Pattern file of 'simrecon estimate' [default: fitted].
+    time
+        Time point, from 0; needed where there are several [default: the only one].
+    channel
+        Channel, from 0; needed where there are several [default: the only one].
+    plane
+        Plane, from 0; needed where there are several [default: the only one].
+    resume
+        Continue an interrupted training in the same folder.
+    json
+        Write one JSON document to standard output.
+    """
+    from zsdeconv.checkpoint import require_state
+    from zsdeconv.outputs import MODEL_FOLDER, check_folder, output_paths
+    from zsdeconv.selection import select_acquisition
+
+    report = Reporter(json)
+    file = file or FileOptions()
+    settings, engine = both_settings(file, train)
+    _refuse_volumes(engine)
+    say_device(report, settings, engine)
+    paths = expand_paths(files)
+    others = (otf, pattern, file.config, *engine.camera.files)
+    check_overwrite(output_paths(output), [*paths, *(Path(p) for p in others if p is not None)])
+    check_folder(output)
+    if resume:
+        require_state(output / MODEL_FOLDER)
+    stack = read(files, mode=engine.reconstruction.mode, **engine.reader_overrides())
+    stack = select_acquisition(stack, time=time, channel=channel, plane=plane)
+    facts: dict[str, Any] = {
+        "inputs": describe_files(paths),
+        "otf_files": describe_files([] if otf is None else [otf]),
+        "acquisition": {"time": time or 0, "channel": channel or 0, "plane": plane or 0},
+    }
+    given: dict[str, Any] = {
+        "otf": None if otf is None else read_otf(otf, stack.optics[0]),
+        "pattern": None if pattern is None else read_patterns(pattern, stack.optics),
+        "resume": resume,
+    }
+    title = paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more"
+    return run_sim(report, stack, settings, engine, output, facts, title, given)[0]
+
+
+def _refuse_volumes(engine: Settings) -> None:
+    """The networks of this version work on planes.
+
+    Raises
+    ------
+    UsageError
+    """
+    mode = engine.reconstruction.mode
+    if mode in VOLUME_MODES:
+        raise UsageError(
+            "The enhancement works on planes; volumes are not done in this version.",
+            expected="a mode of planes, such as 2d",
+            got=mode,
+            where="--mode",
+            hint="'simrecon reconstruct --mode 3d' makes the volume with its variance",
+        )
