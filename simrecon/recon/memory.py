@@ -13,11 +13,13 @@ from simrecon.model.pattern import PatternFit
 from simrecon.model.psf import AnyOTF, GridOTF, RadialOTF, VolumeOTF
 from simrecon.recon.operator import DEFAULT_MARGIN_UM
 from simrecon.recon.padding import MirrorPadding
-from simrecon.recon.propagate import KEPT_BYTES, kernel_reach
+from simrecon.recon.propagate import KEPT_BYTES, TRIMMED_SHARE
 from simrecon.recon.transfer import mirror_margins
 
 SMALLEST_TILE_UM = 6.0
 """Edge below which tiles would be little more than their overlap."""
+KERNEL_REACH_UM = 3.2
+"""Typical lateral reach of the kernels that the variance is made with."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +63,9 @@ def operator_memory(
         moments = _moment_bytes(otf, grid, padding, zoom, orders)
         if moments <= KEPT_BYTES:
             kept += moments
-        reach = kernel_reach(padding.zoomed(zoom), pattern, grid.pixel_um / zoom)
-        sizes = zip(reach, padding.zoomed(zoom).padded, strict=True)
-        kernel = 8.0 * prod(min(2 * r + 1, n) for r, n in sizes)
+        reach = 2.0 * KERNEL_REACH_UM * zoom / grid.pixel_um
+        planes, *sides = padding.zoomed(zoom).padded
+        kernel = 8.0 * planes * prod(min(reach, n) for n in sides)
         product = 8.0 * _block(otf, grid, padding, bands - 1, 2)
         working = max(working, 8.0 * half + (bands + 2) * kernel + product + 24.0 * raw)
     return VolumeMemory(kept, working)
@@ -87,10 +89,11 @@ def _moment_bytes(
     """Memory of the filters of the variance."""
     total = 0.0
     for n in orders:
-        bands = n + 1
-        transforms = bands**2 - bands // 2  # all terms, pairs of the real ones in one
-        sizes = [_block(otf, grid, padding, m, 2) for m in range(bands)]
-        total += 8.0 * transforms * min(float(np.mean(sizes)), zoom**2 * prod(padding.padded))
+        waves = 2 * n + 1
+        sizes = [_block(otf, grid, padding, m, 2) for m in range(n + 1)]
+        total += (
+            8.0 * TRIMMED_SHARE * waves * min(float(np.mean(sizes)), zoom**2 * prod(padding.padded))
+        )
     return total
 
 

@@ -52,7 +52,7 @@ from simrecon.recon.filters import (
 )
 from simrecon.recon.padding import MirrorPadding
 from simrecon.recon.part import shifted
-from simrecon.recon.propagate import KernelMoments, kernel_reach, moment_source
+from simrecon.recon.propagate import KernelMoments
 from simrecon.recon.regularization import Regularization
 from simrecon.recon.requirements import check_parts, frame_variances
 from simrecon.recon.shift import BandPart, band_parts, frame_groups, weighted_sum
@@ -217,9 +217,7 @@ class Reconstructor:
 
     def _build_synthesis(self) -> None:
         assert self.regularization is not None
-        blocks = [[self._analysis.blocks[p.index] for p in parts] for parts in self._groups]
-        reach = kernel_reach(self._sr_padding, self.pattern, self.sr_grid.pixel_um)
-        self._moments = KernelMoments(blocks, reach)
+        self._moments = KernelMoments(self.bands, self._groups, self._analysis.blocks)
         self._wiener = wiener(
             self._analysis,
             self.regularization,
@@ -265,8 +263,7 @@ class Reconstructor:
     def _band_spectrum(self, frames: Array, part: BandPart) -> Array:
         """Spectrum of one separated, demodulated, mirror-extended band; padded raw size."""
         field = weighted_sum(part.weights, frames[self.bands[part.index].frames, ...])
-        field = self._padding.extend(field * self._demodulation[part.index])
-        return fftn(field, self._axes)
+        return self._padding.spectrum(field * self._demodulation[part.index])
 
     def _half(self) -> Array:
         """An empty half spectrum of the padded SR field."""
@@ -418,16 +415,16 @@ class Reconstructor:
             Variance of every SR pixel, e². Noise and its mirror image are treated as
             independent, so pixels within about one PSF of a lateral border are off by up to the
             correlation of the two; in z it is accounted for (:mod:`.axial_border`). In volumes
-            kernels are cut off laterally (:data:`.propagate.REACH_MARGINS`).
+            small parts of the kernels are left out (:mod:`.propagate`): 0.2 % of the variance.
         """
         variance_e2 = self._check(variance_e2, self.frames_shape, "Variances")
         total = self._half()
         for number, parts in enumerate(self._groups):
             frames = variance_e2[self.bands[parts[0].index].frames, ...]
             carriers = [self._demodulation[p.index] for p in parts]
-            for moment in self._moments.of(number, partial(self._filters, parts)):
-                source = self._padding.extend(moment_source(moment.terms, parts, carriers, frames))
-                moment.block.add_hermitian(total, moment.values, fftn(source, self._axes))
+            for moment in self._moments.of(number, parts, partial(self._filters, parts)):
+                source = self._padding.spectrum(moment.source(parts, carriers, frames))
+                moment.block.add_hermitian(total, moment.values, source)
         image = self._sr_padding.crop(self._field(total)) * 0.5
         return image if self._axes == 2 else image * self._real(self._border.factor(variance_e2))
 

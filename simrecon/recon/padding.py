@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simrecon.backend import Array, device_of, fast_length, namespace
+from simrecon.backend import Array, device_of, fast_length, fft_along, fftn, like, namespace
 
 
 def _mirror_index(n: int, before: int, total: int) -> np.ndarray:
@@ -82,6 +82,18 @@ class MirrorPadding:
                 out[(..., *target)] = part
             known[axis] = slice(0, total)
         return out
+
+    def spectrum(self, field: Array) -> Array:
+        """Transform of the extended field; mirrored planes of a volume are not made before that."""
+        axes = len(self.shape)
+        if axes == 2:
+            return fftn(self.extend(field), 2)
+        lateral = MirrorPadding(self.shape[1:], self.margin[1:], self.padded[1:])
+        axial = MirrorPadding((*self.shape[:1],), self.margin[:1], self.padded[:1])
+        planes = fftn(lateral.extend(field), 2)
+        xp = namespace(field)
+        full = xp.take(planes, like(axial.source(0), field, xp.int64), axis=0)
+        return fft_along(full, 0)
 
     def crop(self, extended: Array) -> Array:
         """The field inside an extended array (a view where the library allows)."""

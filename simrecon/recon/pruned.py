@@ -7,7 +7,9 @@ of a full transform is left to do, in time and in memory.
 
 from __future__ import annotations
 
-from simrecon.backend import Array, device_of, fft_along, ifft_along, namespace
+import numpy as np
+
+from simrecon.backend import Array, device_of, fft_along, ifft_along, namespace, to_numpy
 from simrecon.recon.support import SupportBlock
 
 
@@ -29,6 +31,15 @@ def to_field(block: SupportBlock, values: Array, place: SupportBlock) -> Array:
 def to_spectrum(place: SupportBlock, field: Array, block: SupportBlock) -> Array:
     """Transform of a field that is zero outside a box of positions, on a block of frequencies."""
     return _transformed(field, place, block, inverse=False)
+
+
+def axis_energy(block: SupportBlock, values: Array, axis: int) -> np.ndarray:
+    """``Σ |field|²`` over all other axes, up to a factor, at every position of one axis; host."""
+    xp = namespace(values)
+    rows = xp.reshape(xp.moveaxis(values, axis, 0), (block.shape[axis], -1))
+    n = block.fine[axis]
+    field = ifft_along(_spread(rows, 0, block.start[axis] % n, n), 0)
+    return np.asarray(to_numpy(xp.sum(xp.abs(field) ** 2, axis=1)), dtype=np.float64)
 
 
 def _transformed(array: Array, source: SupportBlock, target: SupportBlock, inverse: bool) -> Array:

@@ -15,7 +15,7 @@ from itertools import pairwise, product
 
 import numpy as np
 
-from simrecon.backend import Array, device_of, namespace
+from simrecon.backend import Array, device_of, namespace, to_numpy
 
 Slices = tuple[slice, ...]
 
@@ -153,6 +153,27 @@ class SupportBlock:
             start.append(0 if whole else low)
             shape.append(fine if whole else size)
         return SupportBlock(tuple(start), tuple(shape), self.fine, self.raw)
+
+    def negated(self) -> SupportBlock:
+        """The frequencies of the opposite sign."""
+        axes = zip(self.start, self.shape, self.fine, strict=True)
+        start = tuple(0 if n == fine else 1 - a - n for a, n, fine in axes)
+        return SupportBlock(start, self.shape, self.fine, self.raw)
+
+    def trimmed(self, values: Array, threshold: float) -> tuple[SupportBlock, Array]:
+        """The smallest block that holds all `values` above a threshold, and what it holds."""
+        xp = namespace(values)
+        size = to_numpy(xp.abs(values)) > threshold
+        start, keep = [], []
+        for axis, first in enumerate(self.start):
+            others = tuple(i for i in range(values.ndim) if i != axis)
+            used = np.flatnonzero(size.any(axis=others))
+            low, high = (int(used[0]), int(used[-1]) + 1) if used.size else (0, 1)
+            start.append(first + low)
+            keep.append(slice(low, high))
+        shape = tuple(k.stop - k.start for k in keep)
+        block = SupportBlock(tuple(start), shape, self.fine, self.raw)
+        return block, values[tuple(keep)] + 0  # a copy, so that the rest is freed
 
     def correlated(self, other: SupportBlock, conjugate: bool) -> SupportBlock:
         """Where the product of two kernels, the second one conjugated or not, has its spectrum."""

@@ -9,7 +9,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from volume_examples import make_volume_pattern, volume_otf
+from volume_examples import make_volume_pattern, volume_frames, volume_otf
 
 from simrecon.errors import UsageError
 from simrecon.model.grid import VolumeGrid
@@ -22,7 +22,9 @@ GRID = VolumeGrid((24, 64, 64), 0.1, 0.25)
 @pytest.mark.parametrize("variance", [False, True])
 def test_prediction_matches_what_is_allocated(variance):
     pattern, otf = make_volume_pattern(GRID), volume_otf()
-    frames = np.random.default_rng(0).poisson(50, (3, 5, *GRID.shape)).astype(np.float32)
+    points = [(2.9, 3.1, 3.3, 5e4), (3.2, 2.2, 4.0, 4e4)]
+    expected = 50 + np.maximum(volume_frames(GRID, pattern, points), 0)
+    frames = np.random.default_rng(0).poisson(expected).astype(np.float32)
     tracemalloc.start()
     op = Reconstructor.from_frames(frames, pattern, otf, GRID, frame_variance_e2=50.0)
     image = op.reconstruct(frames)

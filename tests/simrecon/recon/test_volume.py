@@ -204,6 +204,24 @@ def test_variance_matches_monte_carlo(shear):
     assert 0.84 < low < 1 < high < 1.18
 
 
+def test_equal_steps_need_one_source_for_every_wave():
+    """Nine terms, 2·2 + 1 waves; unequal steps need more."""
+    grid = VolumeGrid((6, 20, 20), 0.1, 0.25)
+    pattern = make_volume_pattern(grid, 1)
+    equal = tuple(2 * np.pi * np.arange(5) / 5)
+    counts = []
+    for phases in (equal, (0.0, 0.9, 2.8, 3.4, 5.3)):
+        direction = replace(pattern.directions[0], phase_rad=phases, intensity=(1.0,) * 5)
+        op = Reconstructor(
+            replace(pattern, directions=(direction,)), volume_otf(), grid,
+            frame_variance_e2=100.0, regularization=Regularization(wiener_constant=0.1),
+        )  # fmt: skip
+        op.variance(np.ones(op.frames_shape, np.float32))
+        counts.append(len(op._moments._made[0]))
+    assert counts[0] == 5
+    assert counts[1] > 5
+
+
 @pytest.mark.parametrize("planes", [1, 2, 5])
 def test_variance_of_planes_equals_explicit_kernel_sum(planes):
     """The response to every raw voxel, squared; few planes, which all meet their mirror images."""
