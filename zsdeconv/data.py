@@ -46,7 +46,7 @@ class PairBatch:
     weights: torch.Tensor
     variance: torch.Tensor
     inflation: torch.Tensor
-    origins: list[tuple[int, int]]
+    origins: Sequence[tuple[int, ...]]
     operations: list[int]
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import EllipsisType
 from typing import Protocol
 
 import numpy as np
@@ -27,35 +28,35 @@ RAW_MARGIN = 24
 class Forward(Protocol):
     """Sharp object to expected frames on patches (see :class:`zsdeconv.sim_forward.SimForward`)."""
 
-    def prepare(self, origin: tuple[int, int], shape: tuple[int, int]) -> None:
+    def prepare(self, origin: tuple[int, ...], shape: tuple[int, ...]) -> None:
         """Keep what a field needs, so that patches inside it are cheap."""
         ...
 
-    def __call__(self, objects: torch.Tensor, origins: Sequence[tuple[int, int]]) -> torch.Tensor:
-        """(B, 1, Y, X) → (B, frames, Y/zoom, X/zoom)."""
+    def __call__(self, objects: torch.Tensor, origins: Sequence[tuple[int, ...]]) -> torch.Tensor:
+        """(B, 1, [Z,] Y, X) → (B, frames, [Z,] Y/zoom, X/zoom)."""
         ...
 
-    def transpose(self, frames: torch.Tensor, origin: tuple[int, int]) -> torch.Tensor:
-        """(frames, Y, X) → (zoom·Y, zoom·X)."""
+    def transpose(self, frames: torch.Tensor, origin: tuple[int, ...]) -> torch.Tensor:
+        """(frames, [Z,] Y, X) → ([Z,] zoom·Y, zoom·X)."""
         ...
 
 
 class PsfForward:
-    """Forward model of a plain image: convolution with its PSF."""
+    """Forward model of a plain image or volume: convolution with its PSF."""
 
     def __init__(self, psf: np.ndarray) -> None:
         self._layer = PsfLayer(psf)
         self._mirrored = PsfLayer(_flip_about_centre(psf))
 
-    def prepare(self, origin: tuple[int, int], shape: tuple[int, int]) -> None:
+    def prepare(self, origin: tuple[int, ...], shape: tuple[int, ...]) -> None:
         """Do nothing: a convolution is the same everywhere."""
 
-    def __call__(self, objects: torch.Tensor, origins: Sequence[tuple[int, int]]) -> torch.Tensor:
+    def __call__(self, objects: torch.Tensor, origins: Sequence[tuple[int, ...]]) -> torch.Tensor:
         """``objects ⊛ psf``; the origins play no part."""
         return self._layer(objects)
 
-    def transpose(self, frames: torch.Tensor, origin: tuple[int, int]) -> torch.Tensor:
-        """Correlation with the PSF: (1, Y, X) → (Y, X)."""
+    def transpose(self, frames: torch.Tensor, origin: tuple[int, ...]) -> torch.Tensor:
+        """Correlation with the PSF: (1, [Z,] Y, X) → ([Z,] Y, X)."""
         return self._mirrored(frames)[0]
 
 
@@ -115,10 +116,11 @@ class Measurement:
     source: str = "image"
 
     def __post_init__(self) -> None:
-        if self.frames_e.ndim != 3 or self.frames_e.shape != self.variance_e2.shape:
+        axes = self.effective_psf.ndim + 1
+        if self.frames_e.ndim != axes or self.frames_e.shape != self.variance_e2.shape:
             raise InputError(
-                "Frames and variances must have the same three axes.",
-                expected="(frames, Y, X)",
+                "Frames and variances must have the same axes, and those of the PSF.",
+                expected="(frames, Y, X), of a volume (frames, Z, Y, X)",
                 got=f"{self.frames_e.shape} and {self.variance_e2.shape}",
             )
         if not (np.isfinite(self.frames_e).all() and np.all(self.variance_e2 > 0)):
@@ -139,9 +141,7 @@ class Measurement:
 
     def predict(self, objects: np.ndarray) -> np.ndarray:
         """Expected frames (F, Y, X) of an object on the image's grid, mirror-extended."""
-        padding = Padding.around(
-            (self.frames_e.shape[1], self.frames_e.shape[2]), self.zoom, 2 * self.zoom
-        )
+        padding = self.padding
         padded = padding.image(objects.astype(np.float32))
         device = getattr(self.forward, "device", torch.device("cpu"))
         with torch.inference_mode():
@@ -150,9 +150,7 @@ class Measurement:
 
     def blurred(self, objects: np.ndarray, psf: np.ndarray) -> np.ndarray:
         """``objects ⊛ psf`` on the image's grid, mirror images outside; float32."""
-        padding = Padding.around(
-            (self.frames_e.shape[1], self.frames_e.shape[2]), self.zoom, 2 * self.zoom
-        )
+        padding = self.padding
         padded = to_tensor(padding.image(objects.astype(np.float32)))
         return padding.crop_image(to_host(PsfLayer(psf)(padded)))
 
@@ -165,9 +163,14 @@ class Measurement:
         return np.asarray(positive * factor, dtype=np.float32)
 
     @property
-    def image_shape(self) -> tuple[int, int]:
+    def padding(self) -> Padding:
+        """The smallest extension of the field that the forward model needs."""
+        return Padding.around(self.frames_e.shape[1:], self.zoom, 2 * self.zoom)
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
         """Shape (Y, X) of the image."""
-        return self.frames_e.shape[1] * self.zoom, self.frames_e.shape[2] * self.zoom
+        return tuple(n * self.zoom for n in self.frames_e.shape[1:])
 
 
 @dataclass(frozen=True)
@@ -176,41 +179,60 @@ class Padding:
 
     Attributes
     ----------
-    shape : (int, int)
-        Raw field (Y, X).
+    shape : tuple of int
+        Raw field (Y, X), or (Z, Y, X) of a volume.
     zoom : int
-    after : (int, int)
-        Raw pixels added below and to the right; `RAW_MARGIN` are added above and to the left.
+    after : tuple of int
+        Raw pixels added behind the field, per axis.
+    before : tuple of int
+        Raw pixels added in front of it.
     """
 
-    shape: tuple[int, int]
+    shape: tuple[int, ...]
     zoom: int
-    after: tuple[int, int]
+    after: tuple[int, ...]
+    before: tuple[int, ...]
 
     @classmethod
-    def around(cls, shape: tuple[int, int], zoom: int, unit: int, least: int = 0) -> Padding:
-        """Margins so that the image's padded sizes are multiples of `unit` and ≥ `least`."""
+    def around(
+        cls,
+        shape: tuple[int, ...],
+        zoom: int,
+        unit: int | Sequence[int],
+        least: int = 0,
+        margins: Sequence[int] | None = None,
+    ) -> Padding:
+        """Margins so that the image's padded sizes are multiples of `unit` and ≥ `least`.
+
+        `margins` are the smallest ones, raw pixels per axis [default: `RAW_MARGIN`].
+        """
+        before = tuple(margins or (RAW_MARGIN,) * len(shape))
+        units = [unit] * len(shape) if isinstance(unit, int) else unit
         after = []
-        for n in shape:
-            total = max(zoom * (n + 2 * RAW_MARGIN), least)
-            while total % unit or total % zoom:
+        for n, m, u in zip(shape, before, units, strict=True):
+            total = max(zoom * (n + 2 * m), least)
+            while total % u or total % zoom:
                 total += 1
-            after.append(total // zoom - n - RAW_MARGIN)
-        return cls(shape, zoom, (after[0], after[1]))
+            after.append(total // zoom - n - m)
+        return cls(tuple(shape), zoom, tuple(after), before)
 
     @property
-    def origin(self) -> tuple[int, int]:
+    def origin(self) -> tuple[int, ...]:
         """Position of the padded image's first pixel, in image pixels."""
-        return -RAW_MARGIN * self.zoom, -RAW_MARGIN * self.zoom
+        return tuple(-m * self.zoom for m in self.before)
 
     @property
-    def image_shape(self) -> tuple[int, int]:
-        """Shape (Y, X) of padded images."""
-        ny, nx = (n + RAW_MARGIN + a for n, a in zip(self.shape, self.after, strict=True))
-        return ny * self.zoom, nx * self.zoom
+    def image_shape(self) -> tuple[int, ...]:
+        """Shape of padded images."""
+        sizes = zip(self.shape, self.before, self.after, strict=True)
+        return tuple((n + b + a) * self.zoom for n, b, a in sizes)
 
     def _widths(self, zoom: int) -> list[tuple[int, int]]:
-        return [(RAW_MARGIN * zoom, a * zoom) for a in self.after]
+        return [(b * zoom, a * zoom) for b, a in zip(self.before, self.after, strict=True)]
+
+    def _inside(self, zoom: int) -> tuple[slice | EllipsisType, ...]:
+        pairs = zip(self.shape, self.before, strict=True)
+        return (..., *(slice(b * zoom, (b + n) * zoom) for n, b in pairs))
 
     def image(self, picture: np.ndarray) -> np.ndarray:
         """Mirror-extend an image (zoom·Y, zoom·X)."""
@@ -218,15 +240,13 @@ class Padding:
 
     def frames(self, frames: np.ndarray) -> np.ndarray:
         """Zero-extend raw frames or weights (…, Y, X)."""
-        lead = [(0, 0)] * (frames.ndim - 2)
+        lead = [(0, 0)] * (frames.ndim - len(self.shape))
         return np.pad(frames, [*lead, *self._widths(1)])
 
     def crop_image(self, padded: np.ndarray) -> np.ndarray:
         """The field inside a padded image."""
-        m = RAW_MARGIN * self.zoom
-        return padded[..., m : m + self.shape[0] * self.zoom, m : m + self.shape[1] * self.zoom]
+        return np.asarray(padded[self._inside(self.zoom)])
 
     def crop_frames(self, padded: np.ndarray) -> np.ndarray:
         """The field inside padded frames."""
-        m = RAW_MARGIN
-        return padded[..., m : m + self.shape[0], m : m + self.shape[1]]
+        return np.asarray(padded[self._inside(1)])

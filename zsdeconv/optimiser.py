@@ -46,7 +46,7 @@ class Optimiser:
     Parameters
     ----------
     network
-        Its four-axis weights outside modules named ``head`` or ``tail`` count as inner ones.
+        Its convolutions' weights outside modules named ``head`` or ``tail`` count as inner ones.
     orthogonal
         Whether those get orthogonalised momentum; otherwise Adam serves all.
     """
@@ -100,4 +100,4 @@ class Optimiser:
 
 
 def _is_inner(name: str, parameter: Tensor) -> bool:
-    return parameter.ndim == 4 and not {"head", "tail"} & set(name.split("."))
+    return parameter.ndim >= 4 and not {"head", "tail"} & set(name.split("."))

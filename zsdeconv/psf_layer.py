@@ -14,9 +14,9 @@ class PsfLayer:
 
     Parameters
     ----------
-    psf : ndarray, shape (n, m)
-        Kernel centred on pixel (n//2, m//2) on the patch's grid; it need be neither
-        symmetric nor small, nor sum to 1.
+    psf : ndarray, shape (n, m) or (p, n, m)
+        Kernel of images or volumes, centred on n//2 along each axis of the patch's grid; it need
+        be neither symmetric nor small, nor sum to 1.
 
     Notes
     -----
@@ -24,27 +24,28 @@ class PsfLayer:
     """
 
     def __init__(self, psf: np.ndarray) -> None:
-        if psf.ndim != 2:
-            raise UsageError("A PSF needs two axes.", got=str(psf.shape))
+        if psf.ndim not in (2, 3):
+            raise UsageError("A PSF needs two or three axes.", got=str(psf.shape))
         self.psf = np.asarray(psf, dtype=np.float64)
-        self._transfers: dict[tuple[int, int, str], torch.Tensor] = {}
+        self._transfers: dict[tuple[tuple[int, ...], str], torch.Tensor] = {}
 
-    def transfer(self, shape: tuple[int, int], device: torch.device) -> torch.Tensor:
-        """Half-spectrum transfer function (Y, X//2+1), complex64; the kernel wraps round."""
-        key = (*shape, str(device))
+    def transfer(self, shape: tuple[int, ...], device: torch.device) -> torch.Tensor:
+        """Half-spectrum transfer function ([Z,] Y, X//2+1), complex64; the kernel wraps round."""
+        key = (shape, str(device))
         if key not in self._transfers:
-            n, m = self.psf.shape
             kernel = np.zeros(shape)
-            rows = (np.arange(n) - n // 2) % shape[0]
-            columns = (np.arange(m) - m // 2) % shape[1]
-            np.add.at(kernel, (rows[:, None], columns[None, :]), self.psf)
-            spectrum = np.fft.rfft2(kernel).astype(np.complex64)
+            places = [
+                (np.arange(n) - n // 2) % s for n, s in zip(self.psf.shape, shape, strict=True)
+            ]
+            np.add.at(kernel, np.ix_(*places), self.psf)
+            spectrum = np.fft.rfftn(kernel).astype(np.complex64)
             self._transfers[key] = to_tensor(spectrum, device)
         return self._transfers[key]
 
     def __call__(self, image: torch.Tensor) -> torch.Tensor:
-        """Tensor (…, Y, X), float32 → the same shape."""
-        shape = (int(image.shape[-2]), int(image.shape[-1]))
-        spectrum = torch.fft.rfft2(image) * self.transfer(shape, image.device)
-        result: torch.Tensor = torch.fft.irfft2(spectrum, s=shape)
+        """Tensor (…, [Z,] Y, X), float32 → the same shape."""
+        axes = tuple(range(-self.psf.ndim, 0))
+        shape = tuple(int(image.shape[a]) for a in axes)
+        spectrum = torch.fft.rfftn(image, dim=axes) * self.transfer(shape, image.device)
+        result: torch.Tensor = torch.fft.irfftn(spectrum, s=shape, dim=axes)
         return result

@@ -88,18 +88,18 @@ class SimForward:
         self._transfer = transfer
         self._band_limited = cutoff_per_um < 0.5 / pixel_um
         self._filters: dict[tuple[int, int], torch.Tensor] = {}
-        self._field: tuple[tuple[int, int], torch.Tensor] | None = None
+        self._field: tuple[tuple[int, ...], torch.Tensor] | None = None
 
     @property
     def frames(self) -> int:
         """Number of raw frames."""
         return len(self.illuminations)
 
-    def prepare(self, origin: tuple[int, int], shape: tuple[int, int]) -> None:
+    def prepare(self, origin: tuple[int, ...], shape: tuple[int, ...]) -> None:
         """Keep the light on one field, so that patches inside it are cut from it."""
         self._field = (origin, self._compute_patterns(origin, shape))
 
-    def patterns(self, origin: tuple[int, int], shape: tuple[int, int]) -> torch.Tensor:
+    def patterns(self, origin: tuple[int, ...], shape: tuple[int, ...]) -> torch.Tensor:
         """Light on object pixels ``origin + (0…shape)``; float32, (frames, Y, X).
 
         `origin` counts object pixels from the first one of raw pixel (0, 0); negative is outside.
@@ -111,7 +111,7 @@ class SimForward:
                 return field[:, y : y + shape[0], x : x + shape[1]]
         return self._compute_patterns(origin, shape)
 
-    def _compute_patterns(self, origin: tuple[int, int], shape: tuple[int, int]) -> torch.Tensor:
+    def _compute_patterns(self, origin: tuple[int, ...], shape: tuple[int, ...]) -> torch.Tensor:
         y, x = (
             ((np.arange(n) + o + 0.5) / self.zoom - 0.5) * self.pixel_um
             for o, n in zip(origin, shape, strict=True)
@@ -162,7 +162,7 @@ class SimForward:
         rows = shape[0] // self.zoom
         return rows - rows // 2, rows // 2, shape[1] // self.zoom // 2 + 1
 
-    def __call__(self, objects: torch.Tensor, origins: Sequence[tuple[int, int]]) -> torch.Tensor:
+    def __call__(self, objects: torch.Tensor, origins: Sequence[tuple[int, ...]]) -> torch.Tensor:
         """Expected frames.
 
         Parameters
@@ -191,7 +191,7 @@ class SimForward:
         frames: torch.Tensor = torch.fft.irfft2(spectrum * self._filter(shape), s=raw)
         return frames
 
-    def transpose(self, frames: torch.Tensor, origin: tuple[int, int]) -> torch.Tensor:
+    def transpose(self, frames: torch.Tensor, origin: tuple[int, ...]) -> torch.Tensor:
         """Transpose of the linear map for one patch: (frames, Y, X) → (zoom·Y, zoom·X)."""
         q = self.zoom
         shape = (int(frames.shape[-2]) * q, int(frames.shape[-1]) * q)

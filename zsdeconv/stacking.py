@@ -22,7 +22,7 @@ import torch
 from scipy import fft
 
 from zsdeconv.bridge import to_host, to_tensor
-from zsdeconv.measurement import Measurement, Padding
+from zsdeconv.measurement import Measurement
 
 RINGS = 9
 LAST_RING = 1.2
@@ -110,9 +110,7 @@ def _pad(length: int) -> int:
 
 def _normal_equations(measurement: Measurement, copy: Copy) -> tuple[np.ndarray, np.ndarray]:
     """Information matrix and right-hand side of one copy, for (h, g), on the field's middle."""
-    padding = Padding.around(
-        (copy.partner.shape[1], copy.partner.shape[2]), measurement.zoom, 2 * measurement.zoom
-    )
+    padding = measurement.padding
     rings = ring_filters(padding.image_shape, measurement.image_cutoff_px)
     window = tuple(_middle(n) for n in copy.partner.shape[1:])
     device = getattr(measurement.forward, "device", torch.device("cpu"))

@@ -97,7 +97,7 @@ def richardson_lucy(
     `frames_e` (F, Y, X) replaces the measurement's own frames.
     """
     y = measurement.frames_e if frames_e is None else frames_e
-    padding = Padding.around((y.shape[1], y.shape[2]), measurement.zoom, 2 * measurement.zoom)
+    padding = measurement.padding
     solver = RichardsonLucy(measurement, padding)
     for estimate in solver.iterate(y, iterations):
         yield padding.crop_image(to_host(estimate)).copy()
