@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import difflib
 import re
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from simrecon.errors import UsageError
 
 LossKind = Literal["raw", "whitened", "variance", "l2"]
-NetworkName = Literal["compact", "unet_paper"]
+PlaneNetwork = Literal["compact", "unet_paper", "dfcan", "rln"]
+VolumeNetwork = Literal["compact3d", "rcan3d", "unet3d", "rln3d"]
+PairKind = Literal["recorrupted", "interleaved"]
 Precision = Literal["auto", "float32", "bfloat16"]
 
 
@@ -24,9 +26,19 @@ class ZsSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    network: NetworkName = Field(default="compact", description="architecture")
-    width: int = Field(default=32, ge=4, description="channels of the compact network")
-    blocks: int = Field(default=1, ge=1, description="residual blocks per level (compact)")
+    network: PlaneNetwork | VolumeNetwork = Field(default="compact", description="architecture")
+    width: int = Field(default=32, ge=4, description="channels of the compact networks")
+    blocks: int = Field(default=1, ge=1, description="residual blocks per level (compact ones)")
+    pairs: PairKind = Field(
+        default="recorrupted",
+        description="volumes: what is judged by what; interleaved: every other plane by the "
+        "planes between, for which no noise model is needed",
+    )
+    gap_weight: float = Field(
+        default=0.0,
+        ge=0,
+        description="interleaved volumes: weight of the agreement of both halves' predictions",
+    )
     upsample: bool = Field(default=False, description="object grid 2× finer (unet_paper)")
     loss: LossKind = Field(
         default="raw",
@@ -43,6 +55,10 @@ class ZsSettings(BaseModel):
     patch: int = Field(default=192, ge=48, description="training patch, pixels of the output grid")
     batch: int = Field(default=2, ge=1, description="patches per step")
     margin: int = Field(default=16, ge=0, description="patch border left out of the loss, pixels")
+    patch_planes: int = Field(default=48, ge=4, description="planes of a volume's patch")
+    margin_planes: int = Field(
+        default=2, ge=0, description="planes left out of the loss at both ends of such a patch"
+    )
     lr: float = Field(default=2e-3, gt=0, description="largest learning rate of Adam")
     inner_lr: float = Field(
         default=0.02,
@@ -108,6 +124,7 @@ class ZsSettings(BaseModel):
         description="fresh copies on which the network must beat its start; 0: no check",
     )
     tile: int = Field(default=512, ge=128, description="inference tile, pixels")
+    tile_planes: int = Field(default=64, ge=8, description="inference tile of a volume, planes")
     checkpoint_s: float = Field(default=30.0, gt=0, description="seconds between checkpoints")
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
 
@@ -116,7 +133,7 @@ class ZsSettings(BaseModel):
         low, high = self.alpha
         if not 0 < low <= high:
             raise ValueError("alpha needs 0 < low ≤ high")
-        if 2 * self.margin >= self.patch:
+        if 2 * self.margin >= self.patch or 2 * self.margin_planes >= self.patch_planes:
             raise ValueError("margin leaves nothing of the patch")
         if self.upsample and self.network != "unet_paper":
             raise ValueError("upsample needs network='unet_paper'")
@@ -125,11 +142,34 @@ class ZsSettings(BaseModel):
         return self
 
     @property
+    def of_volumes(self) -> bool:
+        """Whether the network is one of volumes."""
+        return self.network in get_args(VolumeNetwork)
+
+    def margins(self, axes: int) -> tuple[int, ...]:
+        """Patch borders left out of the loss, per axis of a picture (2) or a volume (3)."""
+        return (self.margin_planes,) * (axes - 2) + (self.margin, self.margin)
+
+    @property
     def time_limit_s(self) -> float | None:
         """Training time that is kept to, or None when only `iterations` counts."""
         if self.budget_s is not None:
             return self.budget_s
         return None if self.iterations is not None else 300.0
+
+
+VOLUME_DEFAULTS: dict[str, Any] = {
+    "network": "compact3d",
+    "width": 24,
+    "patch": 64,
+    "margin": 8,
+    "bank": 4,
+    "ema": 0.98,
+    "resimulation": 0.0,
+    "uncertainty_draws": 2,
+    "tile": 192,
+}
+"""What differs for volumes: their patches hold as many values, and a draw costs a volume."""
 
 
 def field_factor(image_pixels: int) -> float:

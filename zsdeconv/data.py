@@ -67,7 +67,8 @@ class PatchSampler:
     bank
         Fields to cut from.
     patch, batch
-        Patch size in image pixels (a multiple of the zoom) and patches per batch.
+        Patch size in image pixels (multiples of the zoom; one number: along all axes) and patches
+        per batch.
     operations
         Symmetry operations that the noise spectrum allows.
     rng
@@ -77,24 +78,29 @@ class PatchSampler:
     def __init__(
         self,
         bank: Bank,
-        patch: int,
+        patch: int | Sequence[int],
         batch: int,
         operations: Sequence[int],
         rng: np.random.Generator,
     ) -> None:
-        self.bank, self.patch, self.batch, self.rng = bank, patch, batch, rng
+        axes = len(bank.padding.shape)
+        self.bank, self.batch, self.rng = bank, batch, rng
+        self.patch = (patch,) * axes if isinstance(patch, int) else tuple(patch)
         self.operations = tuple(operations)
 
-    def _place(self) -> tuple[int, int]:
+    def _place(self) -> tuple[int, ...]:
         zoom = self.bank.padding.zoom
-        ny, nx = self.bank.padding.image_shape
-        y = int(self.rng.integers(0, (ny - self.patch) // zoom + 1)) * zoom
-        x = int(self.rng.integers(0, (nx - self.patch) // zoom + 1)) * zoom
-        return y, x
+        sizes = zip(self.bank.padding.image_shape, self.patch, strict=True)
+        return tuple(int(self.rng.integers(0, (n - p) // zoom + 1)) * zoom for n, p in sizes)
 
-    def _crop(self, field: torch.Tensor, place: tuple[int, int], zoom: int = 1) -> torch.Tensor:
-        y, x, n = place[0] // zoom, place[1] // zoom, self.patch // zoom
-        return field[..., y : y + n, x : x + n]
+    def _crop(self, field: torch.Tensor, place: tuple[int, ...], zoom: int = 1) -> torch.Tensor:
+        for axis, (first, size) in enumerate(zip(place, self.patch, strict=True)):
+            field = field.narrow(axis - len(place), first // zoom, size // zoom)
+        return field
+
+    def _origin(self, place: tuple[int, ...]) -> tuple[int, ...]:
+        """Position of a patch for the forward model."""
+        return tuple(i + o for i, o in zip(place, self.bank.padding.origin, strict=True))
 
     def pairs(self) -> PairBatch:
         """Re-corrupted pairs of random places, each with a draw and then with its mirror image.
@@ -105,7 +111,6 @@ class PatchSampler:
         bank, zoom = self.bank, self.bank.padding.zoom
         inputs, starts, targets, raws, weights, variances = [], [], [], [], [], []
         origins, inflation, turns = [], [], []
-        oy, ox = bank.padding.origin
         for index in range(self.batch):
             if index % 2 == 0:
                 place, k = self._place(), int(self.rng.integers(bank.draws))
@@ -121,7 +126,7 @@ class PatchSampler:
             starts.append(self._crop(bank.starts[k, mirrored], place))
             weights.append(self._crop(bank.weights, place, zoom))
             variances.append(self._crop(bank.variance, place))
-            origins.append((place[0] + oy, place[1] + ox))
+            origins.append(self._origin(place))
             inflation.append(1.0 + alpha**-2)
             turns.append(turn)
         device = bank.image.device
@@ -132,10 +137,19 @@ class PatchSampler:
             raw_target=torch.stack(raws),
             weights=torch.stack(weights),
             variance=torch.stack(variances)[:, None],
-            inflation=torch.tensor(inflation, device=device).view(-1, 1, 1, 1),
+            inflation=torch.tensor(inflation, device=device).view(
+                -1, *(1,) * (1 + len(self.patch))
+            ),
             origins=origins,
             operations=turns,
         )
+
+    def inputs(
+        self, measurement: Measurement, frames_e: np.ndarray
+    ) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Padded (image, start) of frames as the trained network sees them; e."""
+        image = self.bank.padding.image(measurement.lift(frames_e))
+        return [(to_tensor(image, self.bank.image.device), self.bank.classical(frames_e))]
 
     def resimulated(
         self, fields: Sequence[Resimulation]

@@ -1,12 +1,28 @@
-"""Applying a trained network to a whole field, in tiles that blend."""
+"""Applying a trained network to a whole field or volume, in tiles that blend."""
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
+
 import torch
 
-from zsdeconv.models import CompactNet, PaperUnet
+from zsdeconv.config import ZsSettings
+from zsdeconv.models import Network
 
-Network = CompactNet | PaperUnet
+_BLEND = 8
+"""Pixels over which neighbouring tiles pass into each other."""
+
+
+def per_axis(value: int | Sequence[int], axes: int) -> tuple[int, ...]:
+    """One number for all axes, or one for each."""
+    return (value,) * axes if isinstance(value, int) else tuple(value)
+
+
+def tile_shape(settings: ZsSettings) -> tuple[int, ...]:
+    """The settings' tile, per axis of the pictures that their network takes."""
+    planes = (settings.tile_planes,) if settings.of_volumes else ()
+    return (*planes, settings.tile, settings.tile)
 
 
 def apply_network(
@@ -14,7 +30,7 @@ def apply_network(
     image: torch.Tensor,
     start: torch.Tensor,
     scale: float,
-    tile: int = 512,
+    tile: int | Sequence[int] = 512,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Denoised image and object of a padded field.
 
@@ -22,77 +38,101 @@ def apply_network(
     ----------
     network
         In training units.
-    image, start : tensor, shape (Y, X), e
+    image, start : tensor, shape (Y, X) or (Z, Y, X), e
         Noisy image and classical start; any size, mirror-extended to the network's multiple.
     scale
         Linear normalisation, undone exactly on output.
     tile
-        Side of a tile, pixels; neighbours overlap by twice the network's margin and are
-        blended linearly.
+        Sides of a tile, pixels; neighbours overlap by more than twice the network's margin, which
+        is not used, and are blended linearly.
 
     Returns
     -------
     (denoised, object) : tensors in e
-        Shapes (Y, X) and the same (or 2Y, 2X with up-sampling).
+        Of the image's shape (the object 2Y, 2X with up-sampling).
     """
-    y, x = image.shape
-    unit = network.multiple
-    tile = max(tile // unit * unit, 4 * network.margin)
-    padded, begun = _extend(image, unit), _extend(start, unit)
+    axes = image.ndim
+    units, margins = (per_axis(v, axes) for v in (network.multiple, network.margin))
+    sides = tuple(
+        max(t // u * u, -(-(4 * m + 2 * _BLEND) // u) * u)
+        for t, u, m in zip(per_axis(tile, axes), units, margins, strict=True)
+    )
+    padded, begun = _extend(image, units), _extend(start, units)
     factor = 2 if network.upsample else 1
-    rows, columns = (_starts(n, tile, unit, network.margin) for n in padded.shape)
+    starts = [
+        _starts(n, t, u, m) for n, t, u, m in zip(padded.shape, sides, units, margins, strict=True)
+    ]
     first = torch.zeros_like(padded)
-    second = padded.new_zeros((padded.shape[0] * factor, padded.shape[1] * factor))
-    weight1, weight2 = torch.zeros_like(first), torch.zeros_like(second)
+    second = padded.new_zeros([n * factor for n in padded.shape])
+    windows1, windows2 = (
+        [
+            _windows(n * f, [i * f for i in s], t * f, m * f, image.device)
+            for n, s, t, m in zip(padded.shape, starts, sides, margins, strict=True)
+        ]
+        for f in (1, factor)
+    )
     with torch.inference_mode():
-        for r in rows:
-            for c in columns:
-                part = padded[r : r + tile, c : c + tile]
-                other = begun[r : r + tile, c : c + tile]
-                denoised, objects = network(part[None, None] / scale, other[None, None] / scale)
-                _blend(first, weight1, denoised[0, 0], (r, c), network.margin)
-                _blend(second, weight2, objects[0, 0], (r * factor, c * factor),
-                       network.margin * factor)  # fmt: skip
-    denoised = (first / weight1)[:y, :x] * scale
-    return denoised.clone(), ((second / weight2)[: y * factor, : x * factor] * scale).clone()
+        for index in itertools.product(*(range(len(s)) for s in starts)):
+            place = [s[i] for s, i in zip(starts, index, strict=True)]
+            inside = tuple(slice(p, p + t) for p, t in zip(place, sides, strict=True))
+            made = network(padded[inside][None, None] / scale, begun[inside][None, None] / scale)
+            outside = tuple(
+                slice(p * factor, (p + t) * factor) for p, t in zip(place, sides, strict=True)
+            )
+            first[inside] += (
+                _product([w[i] for w, i in zip(windows1, index, strict=True)]) * made[0][0, 0]
+            )
+            second[outside] += (
+                _product([w[i] for w, i in zip(windows2, index, strict=True)]) * made[1][0, 0]
+            )
+    shown = tuple(slice(0, n) for n in image.shape)
+    finer = tuple(slice(0, n * factor) for n in image.shape)
+    return (first[shown] * scale).clone(), (second[finer] * scale).clone()
 
 
-def _extend(image: torch.Tensor, unit: int) -> torch.Tensor:
-    below, right = (-image.shape[0]) % unit, (-image.shape[1]) % unit
-    image = torch.cat((image, image[image.shape[0] - below :].flip(0)), dim=0)
-    return torch.cat((image, image[:, image.shape[1] - right :].flip(1)), dim=1)
+def _extend(image: torch.Tensor, units: Sequence[int]) -> torch.Tensor:
+    """Mirror images behind the field until its sizes are multiples of `units`."""
+    for axis, unit in enumerate(units):
+        n = image.shape[axis]
+        missing = -n % unit
+        image = torch.cat((image, image.narrow(axis, n - missing, missing).flip(axis)), dim=axis)
+    return image
 
 
 def _starts(length: int, tile: int, unit: int, margin: int) -> list[int]:
     """First pixels of tiles of side `tile` (or one tile) that cover `length` with overlap."""
     if length <= tile:
         return [0]
-    stride = max(unit, (tile - 2 * margin) // unit * unit)
+    stride = max(unit, (tile - 2 * margin - _BLEND) // unit * unit)
     starts = list(range(0, length - tile, stride))
     return [*starts, (length - tile) // unit * unit]
 
 
-def _blend(
-    total: torch.Tensor,
-    weight: torch.Tensor,
-    part: torch.Tensor,
-    start: tuple[int, int],
-    margin: int,
-) -> None:
-    """Add a tile; its weight falls linearly over its margin at borders inside the field."""
-    ramps = []
-    for axis in (0, 1):
-        n = part.shape[axis]
-        ramp = torch.ones(n, device=part.device)
-        edge = torch.linspace(0.0, 1.0, 2 * margin + 2, device=part.device)[1:-1]
-        edge = torch.clamp(2.0 * edge - 0.5, min=1e-3, max=1.0)
-        if start[axis] > 0:
-            ramp[: 2 * margin] = edge
-        if start[axis] + n < total.shape[axis]:
-            ramp[-2 * margin :] = edge.flip(0)
+def _windows(
+    length: int, starts: Sequence[int], tile: int, margin: int, device: torch.device
+) -> list[torch.Tensor]:
+    """Weights of the tiles along one axis; they add up to 1 everywhere.
+
+    At borders inside the field a weight is 0 over the margin, which sees the cut, and then rises
+    linearly.
+    """
+    ramps, total = [], torch.zeros(length, device=device)
+    rise = torch.linspace(0.0, 1.0, _BLEND + 2, device=device)[1:-1]
+    edge = torch.cat((torch.zeros(margin, device=device), rise))
+    for begin in starts:
+        ramp = torch.ones(min(tile, length - begin), device=device)
+        if begin > 0:
+            ramp[: len(edge)] = edge
+        if begin + len(ramp) < length:
+            ramp[-len(edge) :] = edge.flip(0)
+        total[begin : begin + len(ramp)] += ramp
         ramps.append(ramp)
-    window = ramps[0][:, None] * ramps[1][None, :]
-    rows = slice(start[0], start[0] + part.shape[0])
-    columns = slice(start[1], start[1] + part.shape[1])
-    total[rows, columns] += window * part
-    weight[rows, columns] += window
+    return [r / total[b : b + len(r)] for r, b in zip(ramps, starts, strict=True)]
+
+
+def _product(ramps: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Outer product of the axes' weights."""
+    window = ramps[0]
+    for ramp in ramps[1:]:
+        window = window[..., None] * ramp
+    return window

@@ -7,6 +7,7 @@ behind re-corruption holds for squares only.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -21,13 +22,18 @@ from zsdeconv.psf_layer import PsfLayer
 class DataTerm(Protocol):
     """Compares an object with the independent copy of the data."""
 
-    def __call__(self, objects: torch.Tensor, batch: PairBatch, margin: int) -> torch.Tensor:
+    def __call__(self, objects: torch.Tensor, batch: PairBatch, margin: Margins) -> torch.Tensor:
         """Mean squared residual in units of its noise; `margin` image pixels are left out."""
         ...
 
 
-def _inner(tensor: torch.Tensor, margin: int) -> torch.Tensor:
-    return tensor[..., margin:-margin, margin:-margin] if margin else tensor
+Margins = int | Sequence[int]
+
+
+def _inner(tensor: torch.Tensor, margins: Margins) -> torch.Tensor:
+    """Without borders: of the last two axes for one number, else of the last ``len(margins)``."""
+    widths = (margins, margins) if isinstance(margins, int) else margins
+    return tensor[(..., *(slice(m, -m or None) for m in widths))]
 
 
 class RawLikelihood:
@@ -40,10 +46,11 @@ class RawLikelihood:
     def __init__(self, forward: Forward, zoom: int) -> None:
         self._forward, self._zoom = forward, zoom
 
-    def __call__(self, objects: torch.Tensor, batch: PairBatch, margin: int) -> torch.Tensor:
+    def __call__(self, objects: torch.Tensor, batch: PairBatch, margin: Margins) -> torch.Tensor:
         """Mean of the squared residuals over their variances."""
         residual = self._forward(objects, batch.origins) - batch.raw_target
-        raw_margin = -(-margin // self._zoom)
+        widths = (margin, margin) if isinstance(margin, int) else margin
+        raw_margin = [-(-m // self._zoom) for m in widths]
         weights = _inner(batch.weights, raw_margin)
         squares = _inner(residual**2, raw_margin) * (weights / batch.inflation)
         return squares.sum() / torch.clamp((weights > 0).sum(), min=1)
@@ -67,7 +74,7 @@ class ImageResidual:
         self._psf, self._kind = psf, kind
         self._filter = None if whitening is None else PsfLayer(whitening)
 
-    def __call__(self, objects: torch.Tensor, batch: PairBatch, margin: int) -> torch.Tensor:
+    def __call__(self, objects: torch.Tensor, batch: PairBatch, margin: Margins) -> torch.Tensor:
         """Mean of the squared residuals in units of the image's noise."""
         residual = self._psf(objects) - batch.target
         mean = batch.variance.mean()
@@ -118,14 +125,38 @@ def whitening_kernel(noise: np.ndarray, effective: np.ndarray, size: int) -> np.
     return np.asarray(kernel)
 
 
-def denoising_loss(denoised: torch.Tensor, batch: PairBatch, margin: int) -> torch.Tensor:
+def denoising_loss(denoised: torch.Tensor, batch: PairBatch, margin: Margins) -> torch.Tensor:
     """Squared difference to the independent copy, in units of its local noise."""
     squares = (denoised - batch.target) ** 2 / (batch.variance * batch.inflation)
-    return _inner(squares, margin).mean()
+    judged = _inner(torch.isfinite(batch.variance), margin).sum()  # others have no variance
+    return _inner(squares, margin).sum() / torch.clamp(judged, min=1)
+
+
+def gap_loss(predicted: torch.Tensor, batch: PairBatch, margin: Margins) -> torch.Tensor:
+    """Squared difference of both interleaved halves' predictions, where the input showed planes.
+
+    Parameters
+    ----------
+    predicted : tensor, shape (B, 1, Z, Y, X)
+        ``P ⊛ object``; patches 2i and 2i + 1 are the same place with either half as input.
+    batch
+        What they were made from; its weights are 0 at the planes that a half showed.
+    margin
+        Borders left out.
+
+    Notes
+    -----
+    The prediction of the other half, from which these planes were hidden, is held fixed: its error
+    does not know their noise, so that the network cannot learn to pass it on.
+    """
+    swapped = torch.arange(len(predicted), device=predicted.device) ^ 1
+    weights = batch.weights[swapped]
+    squares = weights * (predicted - predicted[swapped].detach()) ** 2
+    return _inner(squares, margin).sum() / torch.clamp((_inner(weights, margin) > 0).sum(), min=1)
 
 
 def resimulation_loss(
-    restored: torch.Tensor, truth: torch.Tensor, sigma: float, margin: int
+    restored: torch.Tensor, truth: torch.Tensor, sigma: float, margin: Margins
 ) -> torch.Tensor:
     """Squared error in the object domain, relative to the image's mean noise variance.
 
@@ -136,17 +167,32 @@ def resimulation_loss(
     return _inner((restored - truth) ** 2, margin).mean() / sigma**2
 
 
-def total_variation(objects: torch.Tensor, sigma: float) -> torch.Tensor:
-    """Mean absolute first differences over `sigma` (anisotropic, both axes)."""
-    dy = (objects[..., 1:, :] - objects[..., :-1, :]).abs().mean()
-    dx = (objects[..., 1:] - objects[..., :-1]).abs().mean()
-    return (dy + dx) / sigma
+def total_variation(
+    objects: torch.Tensor, sigma: float, steps: Sequence[float] = (1.0, 1.0)
+) -> torch.Tensor:
+    """Mean absolute first differences over `sigma`, summed over the last ``len(steps)`` axes.
+
+    `steps` are the pitches of these axes relative to the finest: differences along z of a volume
+    are divided by how much further its planes are apart.
+    """
+    found = objects.new_zeros(())
+    for axis, step in zip(range(-len(steps), 0), steps, strict=True):
+        found = found + objects.diff(dim=axis).abs().mean() / step
+    return found / sigma
 
 
-def hessian_l1(objects: torch.Tensor, sigma: float) -> torch.Tensor:
-    """Mean absolute second differences xx + yy + 2·xy over `sigma`."""
-    yy = (objects[..., 2:, :] - 2 * objects[..., 1:-1, :] + objects[..., :-2, :]).abs().mean()
-    xx = (objects[..., 2:] - 2 * objects[..., 1:-1] + objects[..., :-2]).abs().mean()
-    dx = objects[..., 1:] - objects[..., :-1]
-    xy = dx[..., 1:, :] - dx[..., :-1, :]
-    return (yy + xx + 2 * xy.abs().mean()) / sigma
+def hessian_l1(
+    objects: torch.Tensor, sigma: float, steps: Sequence[float] = (1.0, 1.0)
+) -> torch.Tensor:
+    """Mean absolute second differences over `sigma`: pure ones and twice the mixed ones.
+
+    `steps` as in :func:`total_variation`.
+    """
+    axes, found = range(-len(steps), 0), objects.new_zeros(())
+    for first, one in zip(axes, steps, strict=True):
+        found = found + objects.diff(n=2, dim=first).abs().mean() / one**2
+        for second, other in zip(axes, steps, strict=True):
+            if second > first:
+                mixed = objects.diff(dim=first).diff(dim=second)
+                found = found + 2 * mixed.abs().mean() / (one * other)
+    return found / sigma

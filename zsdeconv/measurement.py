@@ -93,12 +93,17 @@ class Measurement:
     shot_noise : bool
         The variance of a frame follows from its expectation by `noise`; otherwise it is
         `variance_e2` whatever is expected.
-    image_cutoff_px : float
-        Cut-off of the linear picture, cycles per image pixel.
+    image_cutoff_px : float or tuple of float
+        Cut-off of the linear picture, cycles per image pixel (of a volume: per axis).
     shown_psf : ndarray or None, shape (n, m)
         PSF at which an object is shown, centred on n//2, sum 1; None: the object as it is.
     source : str
-        One word for provenance: ``sim`` or ``image``.
+        One word for provenance: ``sim``, ``image`` or ``volume``.
+    dz_um : float or None
+        Distance between the planes of a volume, µm; all arrays then have a Z before Y.
+    margins : tuple of int or None
+        Raw pixels per axis by which the field is extended for light from outside
+        [None: `RAW_MARGIN`].
     """
 
     frames_e: np.ndarray
@@ -111,9 +116,11 @@ class Measurement:
     effective_psf: np.ndarray
     image_variance: np.ndarray | None = None
     shot_noise: bool = False
-    image_cutoff_px: float = 0.5
+    image_cutoff_px: float | tuple[float, ...] = 0.5
     shown_psf: np.ndarray | None = None
     source: str = "image"
+    dz_um: float | None = None
+    margins: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         axes = self.effective_psf.ndim + 1
@@ -165,7 +172,16 @@ class Measurement:
     @property
     def padding(self) -> Padding:
         """The smallest extension of the field that the forward model needs."""
-        return Padding.around(self.frames_e.shape[1:], self.zoom, 2 * self.zoom)
+        return Padding.around(
+            self.frames_e.shape[1:], self.zoom, 2 * self.zoom, margins=self.margins
+        )
+
+    @property
+    def steps(self) -> tuple[float, ...]:
+        """Pitch along each axis of the image, relative to its pixel."""
+        if self.dz_um is None:
+            return (1.0, 1.0)
+        return (self.dz_um / self.pixel_um * self.zoom, 1.0, 1.0)
 
     @property
     def image_shape(self) -> tuple[int, ...]:
@@ -199,7 +215,7 @@ class Padding:
         shape: tuple[int, ...],
         zoom: int,
         unit: int | Sequence[int],
-        least: int = 0,
+        least: int | Sequence[int] = 0,
         margins: Sequence[int] | None = None,
     ) -> Padding:
         """Margins so that the image's padded sizes are multiples of `unit` and ≥ `least`.
@@ -208,9 +224,10 @@ class Padding:
         """
         before = tuple(margins or (RAW_MARGIN,) * len(shape))
         units = [unit] * len(shape) if isinstance(unit, int) else unit
+        smallest = [least] * len(shape) if isinstance(least, int) else least
         after = []
-        for n, m, u in zip(shape, before, units, strict=True):
-            total = max(zoom * (n + 2 * m), least)
+        for n, m, u, low in zip(shape, before, units, smallest, strict=True):
+            total = max(zoom * (n + 2 * m), low)
             while total % u or total % zoom:
                 total += 1
             after.append(total // zoom - n - m)

@@ -9,7 +9,7 @@ from zsdeconv import losses, symmetry
 from zsdeconv.bridge import to_host
 from zsdeconv.config import ZsSettings, field_factor
 from zsdeconv.data import resimulate
-from zsdeconv.infer import apply_network
+from zsdeconv.infer import apply_network, tile_shape
 from zsdeconv.training import Training
 
 _KEPT_RESIMULATIONS = 3
@@ -24,7 +24,7 @@ def batch_loss(run: Training) -> tuple[torch.Tensor, float, float]:
     seen = [symmetry.apply(i, op) for i, op in zip(batch.start, batch.operations, strict=True)]
     starts = torch.stack(seen)
     truth = None
-    if s.resimulation > 0 and run.fraction >= s.warmup:
+    if s.resimulation > 0 and s.pairs == "recorrupted" and run.fraction >= s.warmup:
         if not run.resimulations or run.iteration % refresh_steps(run) == 0:
             _refresh(run)
         simulated, begun, truth = run.sampler.resimulated(run.resimulations)
@@ -37,25 +37,28 @@ def batch_loss(run: Training) -> tuple[torch.Tensor, float, float]:
     stage1 = torch.stack(back) * scale
     back = [symmetry.undo(f, op) for f, op in zip(objects[:n], batch.operations, strict=True)]
     stage2 = torch.stack(back) * scale
-    data = run.term(at_image_grid(stage2, s), batch, s.margin)
-    loss = s.mu * losses.denoising_loss(stage1, batch, s.margin) + (1.0 - s.mu) * data
+    margins = s.margins(stage1.ndim - 2)
+    data = run.term(at_image_grid(stage2, s), batch, margins)
+    loss = s.mu * losses.denoising_loss(stage1, batch, margins) + (1.0 - s.mu) * data
+    if s.pairs == "interleaved" and s.gap_weight > 0:
+        loss = loss + s.gap_weight * losses.gap_loss(run.psf(stage2), batch, margins)
     sigma = run.bank.sigma
     again = 0.0
     if truth is not None:
         restored = at_image_grid(objects[n:], s) * scale
-        term = losses.resimulation_loss(restored, truth, sigma, s.margin)
+        term = losses.resimulation_loss(restored, truth, sigma, margins)
         loss, again = loss + s.resimulation * term, float(term.detach())
     if s.tv_weight > 0:
-        loss = loss + s.tv_weight * losses.total_variation(stage2, sigma)
+        loss = loss + s.tv_weight * losses.total_variation(stage2, sigma, run.measurement.steps)
     if s.hessian_weight > 0:
-        loss = loss + s.hessian_weight * losses.hessian_l1(stage2, sigma)
+        loss = loss + s.hessian_weight * losses.hessian_l1(stage2, sigma, run.measurement.steps)
     return loss, float(data.detach()), again
 
 
 def _refresh(run: Training) -> None:
     """Replace the oldest re-simulation by one of the present estimate."""
     s, bank = run.settings, run.bank
-    objects = apply_network(run.mean, bank.image, bank.start, bank.scale, s.tile)[1]
+    objects = apply_network(run.mean, bank.image, bank.start, bank.scale, tile_shape(s))[1]
     estimate = bank.padding.crop_image(to_host(at_image_grid(objects, s)))
     new = resimulate(run.measurement, bank, estimate, run.sampler.rng)
     run.resimulations = [*run.resimulations[1 - _KEPT_RESIMULATIONS :], new]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,9 +14,16 @@ from zsdeconv.bridge import select_device, select_precision, torch_device
 from zsdeconv.config import ZsSettings, field_factor
 
 _BASE_GB = 0.65
-_S_PER_STEP_PIXEL = {"compact": 4.2e-6, "unet_paper": 5.0e-5}
+_S_PER_STEP_PIXEL = {
+    "compact": 4.2e-6, "unet_paper": 5.0e-5, "dfcan": 8.0e-5, "rln": 6.0e-6,
+    "compact3d": 9.0e-6, "rcan3d": 1.9e-4, "unet3d": 1.7e-4, "rln3d": 2.4e-5,
+}  # fmt: skip
 _BFLOAT16_GAIN = 1.7
-_S_PER_INFERENCE_PIXEL = {"compact": 2.5e-6, "unet_paper": 1.8e-5}
+_MARGIN_PLANES = 8
+_S_PER_INFERENCE_PIXEL = {
+    "compact": 2.5e-6, "unet_paper": 1.8e-5, "dfcan": 3.0e-5, "rln": 2.0e-6,
+    "compact3d": 2.4e-6, "rcan3d": 6.0e-5, "unet3d": 6.0e-5, "rln3d": 8.0e-6,
+}  # fmt: skip
 _S_PER_LIFTED_PIXEL = 1.3e-6
 _S_PER_START_PIXEL = 4e-8 * 20  # per frame: twenty iterations of the classical start
 _S_START_UP = 8.0
@@ -79,12 +87,14 @@ def plan(stack: SimStack, settings: ZsSettings, zoom: int = 2) -> Plan:
     return planned(settings, stack.directions * stack.phases, stack.grid.shape, zoom)
 
 
-def planned(settings: ZsSettings, frames: int, shape: tuple[int, int], zoom: int) -> Plan:
-    """The plan for `frames` raw frames of `shape`."""
-    ny, nx = shape
-    raw = (ny + 40) * (nx + 40)
+def planned(settings: ZsSettings, frames: int, shape: tuple[int, ...], zoom: int) -> Plan:
+    """The plan for `frames` raw frames of `shape` (of a volume: Z, Y, X)."""
+    *planes, ny, nx = shape
+    thick = planes[0] + 2 * _MARGIN_PLANES if planes else 1
+    raw = thick * (ny + 40) * (nx + 40)
     image, cores = raw * zoom**2, usable_cores()
-    draws = min(settings.bank, max(4, round(settings.bank / field_factor(ny * nx * zoom**2))))
+    field = math.prod(shape) * zoom**2
+    draws = min(settings.bank, max(4, round(settings.bank / field_factor(field))))
     checks = 4 * settings.held_out_draws
     passes = 1 + settings.uncertainty_draws + 2 * settings.stacking_draws
     turns = 2 if settings.self_ensemble else 1
@@ -95,7 +105,7 @@ def planned(settings: ZsSettings, frames: int, shape: tuple[int, int], zoom: int
     step_s = _typical_step_s(settings) / cores
     seconds, steps, exact = _training(settings, step_s)
     floats = draws * (3 * image + frames * raw) + 14 * image + (6 * frames) * image
-    patch_floats = settings.batch * _dearer(settings) * settings.patch**2 * 60.0
+    patch_floats = settings.batch * _dearer(settings) * _patch_values(settings) * 60.0
     memory = _BASE_GB + 8e-9 * (floats + patch_floats * settings.width / 8)
     return Plan(step_s, steps, seconds, before + _S_START_UP, after, memory, exact)
 
@@ -131,9 +141,14 @@ def _dearer(settings: ZsSettings) -> float:
     return 2.0 if settings.resimulation > 0 else 1.0
 
 
+def _patch_values(settings: ZsSettings) -> int:
+    """Values of one training patch."""
+    return settings.patch**2 * (settings.patch_planes if settings.of_volumes else 1)
+
+
 def _typical_step_s(settings: ZsSettings) -> float:
     """One step before re-simulation on one ordinary core, s."""
-    step_s: float = _S_PER_STEP_PIXEL[settings.network] * settings.batch * settings.patch**2
+    step_s: float = _S_PER_STEP_PIXEL[settings.network] * settings.batch * _patch_values(settings)
     step_s *= (settings.width / 32.0) ** 1.5
     device = torch_device(select_device(settings.device))
     if select_precision(settings.precision, device) == torch.bfloat16:

@@ -39,7 +39,8 @@ class PsfLayer:
             ]
             np.add.at(kernel, np.ix_(*places), self.psf)
             spectrum = np.fft.rfftn(kernel).astype(np.complex64)
-            self._transfers[key] = to_tensor(spectrum, device)
+            with torch.inference_mode(False):  # training uses it as well
+                self._transfers[key] = to_tensor(spectrum, device)
         return self._transfers[key]
 
     def __call__(self, image: torch.Tensor) -> torch.Tensor:

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from zsdeconv import symmetry
-from zsdeconv.bridge import to_host, to_tensor
-from zsdeconv.infer import apply_network
+from zsdeconv.bridge import to_host
+from zsdeconv.infer import apply_network, tile_shape
 from zsdeconv.objective import at_image_grid
 from zsdeconv.recorrupt import draw_noise, recorrupt
 from zsdeconv.stacking import Copy, Stacking
@@ -44,16 +44,16 @@ def network_pictures(run: Training, frames_e: np.ndarray) -> tuple[np.ndarray, n
     network was trained on): their errors differ, the truth does not.
     """
     padding, s = run.bank.padding, run.settings
-    image = to_tensor(padding.image(run.measurement.lift(frames_e)), run.bank.image.device)
-    start = run.bank.classical(frames_e)
     operations = run.sampler.operations if s.self_ensemble else (0,)
-    total1, total2 = torch.zeros_like(image), torch.zeros_like(image)
-    for op in operations:
-        seen, begun = symmetry.apply(image, op), symmetry.apply(start, op)
-        denoised, objects = apply_network(run.mean, seen, begun, run.bank.scale, s.tile)
-        total1 += symmetry.undo(denoised, op)
-        total2 += symmetry.undo(at_image_grid(objects, s), op)
-    first, second = (to_host(t / len(operations)) for t in (total1, total2))
+    total1, total2 = torch.zeros_like(run.bank.image), torch.zeros_like(run.bank.image)
+    inputs = run.sampler.inputs(run.measurement, frames_e)
+    for image, start in inputs:
+        for op in operations:
+            seen, begun = symmetry.apply(image, op), symmetry.apply(start, op)
+            made = apply_network(run.mean, seen, begun, run.bank.scale, tile_shape(s))
+            total1 += symmetry.undo(made[0], op)
+            total2 += symmetry.undo(at_image_grid(made[1], s), op)
+    first, second = (to_host(t / (len(operations) * len(inputs))) for t in (total1, total2))
     return padding.crop_image(first), padding.crop_image(second)
 
 

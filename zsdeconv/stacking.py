@@ -58,12 +58,12 @@ class Stacking:
     ----------
     weights : ndarray, shape (2, RINGS)
         h (denoised) and g (object).
-    cutoff_px : float
-        Cut-off of the linear picture, cycles per image pixel.
+    cutoff_px : float or tuple of float
+        Cut-off of the linear picture, cycles per image pixel (of a volume: per axis).
     """
 
     weights: np.ndarray
-    cutoff_px: float
+    cutoff_px: float | tuple[float, ...]
 
     @classmethod
     def fit(cls, measurement: Measurement, copies: Iterable[Copy]) -> Stacking:
@@ -76,29 +76,33 @@ class Stacking:
         return cls(weights.reshape(2, RINGS), measurement.image_cutoff_px)
 
     def __call__(self, denoised: np.ndarray, objects: np.ndarray) -> np.ndarray:
-        """Both (Y, X), e, on the image's grid → the object, float32; detail may undershoot 0."""
-        (ny, nx), (y, x) = objects.shape, (_pad(n) for n in objects.shape)
+        """Both ([Z,] Y, X), e → the object, float32; detail may undershoot 0."""
+        pads = [_pad(n) for n in objects.shape]
         pictures = [
-            np.pad(p.astype(np.float32), ((y, y), (x, x)), "symmetric") for p in (denoised, objects)
+            np.pad(p.astype(np.float32), [(n, n) for n in pads], "symmetric")
+            for p in (denoised, objects)
         ]
         shape = pictures[0].shape
         rings = ring_filters(shape, self.cutoff_px)
         spectrum = sum(
-            fft.rfft2(p) * np.tensordot(w.astype(np.float32), rings, 1)
+            fft.rfftn(p) * np.tensordot(w.astype(np.float32), rings, 1)
             for p, w in zip(pictures, self.weights, strict=True)
         )
-        inner = fft.irfft2(spectrum, s=shape)[y : y + ny, x : x + nx]
-        return np.asarray(inner, dtype=np.float32)
+        inner = tuple(slice(p, p + n) for p, n in zip(pads, objects.shape, strict=True))
+        return np.asarray(fft.irfftn(spectrum, s=shape)[inner], dtype=np.float32)
 
 
-def ring_filters(shape: tuple[int, ...], cutoff_px: float) -> np.ndarray:
-    """Rings on the half spectrum, (RINGS, Y, X//2 + 1) float32; they add up to 1 everywhere.
+def ring_filters(shape: tuple[int, ...], cutoff_px: float | tuple[float, ...]) -> np.ndarray:
+    """Rings on the half spectrum, (RINGS, [Z,] Y, X//2 + 1) float32; they add up to 1 everywhere.
 
     Triangles in radial frequency around equidistant centres from 0 to `LAST_RING` cut-offs; the
-    last one stays 1 beyond its centre.
+    last one stays 1 beyond its centre. With a cut-off per axis the rings are ellipsoids.
     """
-    radius = np.hypot(np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None, :])
-    place = np.minimum(radius / (cutoff_px * LAST_RING), 1.0) * (RINGS - 1)
+    cutoffs = np.broadcast_to(cutoff_px, len(shape))
+    waves = [np.fft.fftfreq(n) for n in shape[:-1]] + [np.fft.rfftfreq(shape[-1])]
+    squares = [(k / c) ** 2 for k, c in zip(waves, cutoffs, strict=True)]
+    radius = np.sqrt(sum(np.ix_(*squares)))
+    place = np.minimum(radius / LAST_RING, 1.0) * (RINGS - 1)
     rings = [np.maximum(1.0 - np.abs(place - b), 0.0) for b in range(RINGS)]
     return np.asarray(rings, dtype=np.float32)
 
@@ -116,9 +120,10 @@ def _normal_equations(measurement: Measurement, copy: Copy) -> tuple[np.ndarray,
     device = getattr(measurement.forward, "device", torch.device("cpu"))
     made = []
     for picture in (copy.denoised, copy.objects):
-        spectrum = fft.rfft2(padding.image(picture.astype(np.float32)))
+        spectrum = fft.rfftn(padding.image(picture.astype(np.float32)))
         for first in range(0, RINGS, _CHUNK):
-            parts = fft.irfft2(spectrum * rings[first : first + _CHUNK], s=padding.image_shape)
+            few = spectrum * rings[first : first + _CHUNK]
+            parts = fft.irfftn(few, s=padding.image_shape, axes=range(1, few.ndim))
             with torch.inference_mode():
                 batch = to_tensor(parts.astype(np.float32), device)[:, None]
                 frames = measurement.forward(batch, [padding.origin] * len(parts))
@@ -133,5 +138,5 @@ def _normal_equations(measurement: Measurement, copy: Copy) -> tuple[np.ndarray,
 
 def _middle(length: int) -> slice:
     """At most `_LARGEST_PX` pixels, and not the border."""
-    size = max(1, min(length - 2 * _MARGIN_PX, _LARGEST_PX))
+    size = max(1, min(length - 2 * min(_MARGIN_PX, length // 8), _LARGEST_PX))
     return slice((length - size) // 2, (length - size) // 2 + size)

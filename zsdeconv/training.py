@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import get_args
 
 import numpy as np
 import torch
 
+from simrecon.errors import UsageError
 from simrecon.provenance import sha256_array
 from simrecon.result import Progress, no_progress
 from zsdeconv import losses, symmetry
 from zsdeconv.bank import Bank, make_bank
 from zsdeconv.bridge import select_precision, to_host
-from zsdeconv.config import ZsSettings, field_factor
+from zsdeconv.config import PlaneNetwork, VolumeNetwork, ZsSettings, field_factor
 from zsdeconv.data import PatchSampler, Resimulation
+from zsdeconv.infer import per_axis
+from zsdeconv.interleaved import InterleavedSampler, make_halves
 from zsdeconv.measurement import Measurement, Padding
-from zsdeconv.models import CompactNet, PaperUnet, build_network
+from zsdeconv.models import Network, build_network
 from zsdeconv.optimiser import Optimiser
 from zsdeconv.plan import Plan, planned
 from zsdeconv.psf_layer import PsfLayer
 from zsdeconv.stacking import Stacking
-
-Network = CompactNet | PaperUnet
 
 
 @dataclass
@@ -74,10 +77,13 @@ class Training:
         return min(1.0, max(by_steps, by_time))
 
 
-def patch_size(settings: ZsSettings, zoom: int, multiple: int) -> tuple[int, int]:
-    """The patch rounded down to what network and zoom allow, and that unit."""
-    unit = int(np.lcm(multiple, 2 * zoom))
-    return max(unit, settings.patch // unit * unit), unit
+def patch_shape(
+    settings: ZsSettings, zoom: int, multiples: Sequence[int]
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The patch per axis, rounded down to what network and zoom allow, and that unit."""
+    units = tuple(int(np.lcm(m, 2 * zoom)) for m in multiples)
+    wanted = (settings.patch_planes,) * (len(units) - 2) + (settings.patch, settings.patch)
+    return tuple(max(u, w // u * u) for u, w in zip(units, wanted, strict=True)), units
 
 
 def bank_size(settings: ZsSettings, measurement: Measurement) -> int:
@@ -95,28 +101,35 @@ def prepare(
     """Build network, noise bank and optimiser; everything random follows from the seed."""
     torch.manual_seed(settings.seed)
     network = build_network(settings).to(device)
-    for p in network.parameters():
-        if p.ndim == 4:  # the layout that convolutions are fastest at
+    for p in network.parameters():  # the layout that convolutions are fastest at
+        if p.ndim == 4:
             p.data = p.data.contiguous(memory_format=torch.channels_last)
+        elif p.ndim == 5:
+            p.data = p.data.contiguous(memory_format=torch.channels_last_3d)
     mean = copy.deepcopy(network)
-    patch, unit = patch_size(settings, measurement.zoom, network.multiple)
-    frame_shape = (measurement.frames_e.shape[1], measurement.frames_e.shape[2])
-    padding = Padding.around(frame_shape, measurement.zoom, unit, least=patch)
+    frame_shape = measurement.frames_e.shape[1:]
+    require_axes(settings, len(frame_shape))
+    multiples = per_axis(network.multiple, len(frame_shape))
+    patch, units = patch_shape(settings, measurement.zoom, multiples)
+    lateral = (*(0,) * (len(patch) - 2), *patch[-2:])  # thin volumes are not made thicker
+    padding = Padding.around(frame_shape, measurement.zoom, units, lateral, measurement.margins)
+    patch = tuple(min(p, n) for p, n in zip(patch, padding.image_shape, strict=True))
     noise_rng, patch_rng = (
         np.random.default_rng(s) for s in np.random.SeedSequence(settings.seed).spawn(2)
     )
-    bank = make_bank(
-        measurement,
-        padding,
-        bank_size(settings, measurement),
-        settings.alpha,
-        noise_rng,
-        device,
-        progress,
-    )
     measurement.forward.prepare(padding.origin, padding.image_shape)
-    operations = symmetry.allowed(noise_spectrum(bank))
-    sampler = PatchSampler(bank, patch, settings.batch, operations, patch_rng)
+    sampler: PatchSampler
+    if settings.pairs == "interleaved":
+        halves = make_halves(measurement, padding, device)
+        bank, operations = halves.bank, symmetry.allowed(measurement.effective_psf)
+        sampler = InterleavedSampler(halves, patch, settings.batch, operations, patch_rng)
+    else:
+        draws = bank_size(settings, measurement)
+        bank = make_bank(measurement, padding, draws, settings.alpha, noise_rng, device, progress)
+        of_volume = len(frame_shape) == 3
+        reference = measurement.effective_psf if of_volume else noise_spectrum(bank)
+        operations = symmetry.allowed(reference)
+        sampler = PatchSampler(bank, patch, settings.batch, operations, patch_rng)
     psf = PsfLayer(measurement.effective_psf)
     return Training(
         settings=settings,
@@ -132,6 +145,27 @@ def prepare(
         fingerprint=sha256_array(measurement.frames_e),
         plan=planned(settings, len(measurement.frames_e), frame_shape, measurement.zoom),
     )
+
+
+def require_axes(settings: ZsSettings, axes: int) -> None:
+    """Refuse a network of planes for a volume and the reverse, and planes in interleaved halves.
+
+    Raises
+    ------
+    UsageError
+    """
+    if settings.of_volumes != (axes == 3):
+        kind = "volumes" if axes == 3 else "planes"
+        raise UsageError(
+            f"The network '{settings.network}' is not one of {kind}.",
+            expected=", ".join(get_args(VolumeNetwork if axes == 3 else PlaneNetwork)),
+            got=settings.network,
+            where="zsdeconv.network",
+        )
+    if settings.pairs == "interleaved" and axes != 3:
+        raise UsageError(
+            "Interleaved halves need a volume.", got="a picture of one plane", where="pairs"
+        )
 
 
 def noise_spectrum(bank: Bank, size: int = 63) -> np.ndarray:

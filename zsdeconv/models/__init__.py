@@ -1,9 +1,9 @@
 """Networks behind one small interface.
 
-Every network maps a scaled noisy image and a classical start, both (B, 1, Y, X), to
-``(denoised, object)``; `multiple` is what
-Y and X must be multiples of, `margin` the border that tiles discard, `upsample` whether the
-object is twice as fine.
+Every network maps a scaled noisy picture and a classical start, both (B, 1, [Z,] Y, X), to
+``(denoised, object)``, its two stages; `multiple` is what the sizes must be multiples of, `margin`
+the border that tiles discard (numbers, or one per axis), `upsample` whether the object of a plane
+is twice as fine.
 """
 
 from __future__ import annotations
@@ -12,16 +12,54 @@ from torch import nn
 
 from zsdeconv.config import ZsSettings
 from zsdeconv.models.compact import CompactNet
+from zsdeconv.models.compact3d import CompactNet3D
+from zsdeconv.models.dfcan import FourierAttentionNet
+from zsdeconv.models.rcan3d import PaperRcan3D
+from zsdeconv.models.rln import RichardsonLucyNet
+from zsdeconv.models.unet3d_paper import PaperUnet3D
 from zsdeconv.models.unet_paper import PaperUnet
 
-__all__ = ["CompactNet", "PaperUnet", "build_network", "parameter_count"]
+Network = (
+    CompactNet
+    | PaperUnet
+    | FourierAttentionNet
+    | RichardsonLucyNet
+    | CompactNet3D
+    | PaperRcan3D
+    | PaperUnet3D
+)
+
+__all__ = [
+    "CompactNet",
+    "CompactNet3D",
+    "FourierAttentionNet",
+    "Network",
+    "PaperRcan3D",
+    "PaperUnet",
+    "PaperUnet3D",
+    "RichardsonLucyNet",
+    "build_network",
+    "parameter_count",
+]
 
 
-def build_network(settings: ZsSettings) -> CompactNet | PaperUnet:
+def build_network(settings: ZsSettings) -> Network:
     """The network that the settings name, freshly initialised from torch's generator."""
-    if settings.network == "unet_paper":
-        return PaperUnet(upsample=settings.upsample)
-    return CompactNet(width=settings.width, blocks=settings.blocks)
+    match settings.network:
+        case "unet_paper":
+            return PaperUnet(upsample=settings.upsample)
+        case "dfcan":
+            return FourierAttentionNet()
+        case "rln" | "rln3d":
+            return RichardsonLucyNet(dims=2 if settings.network == "rln" else 3)
+        case "compact3d":
+            return CompactNet3D(width=settings.width, blocks=settings.blocks)
+        case "rcan3d":
+            return PaperRcan3D()
+        case "unet3d":
+            return PaperUnet3D()
+        case _:
+            return CompactNet(width=settings.width, blocks=settings.blocks)
 
 
 def parameter_count(network: nn.Module) -> int:

@@ -100,6 +100,7 @@ class CompactNet3D(nn.Module):
 
     multiple = (1, 8, 8)
     """Sizes along z, y, x must be multiples of these."""
+    upsample = False
 
     def __init__(
         self, width: int = 24, blocks: int = 1, factorised: bool = True, epsilon: float = 0.02

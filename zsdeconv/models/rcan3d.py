@@ -74,6 +74,7 @@ class PaperRcan3D(nn.Module):
     """
 
     multiple = (1, 1, 1)
+    upsample = False
 
     def __init__(self, width: int = 64, blocks: int = 4, squeeze: int = 16) -> None:
         super().__init__()

@@ -62,6 +62,8 @@ class PaperUnet3D(nn.Module):
         Channels of the levels; the default is the paper's.
     """
 
+    upsample = False
+
     def __init__(self, widths: tuple[int, ...] = _WIDTHS) -> None:
         super().__init__()
         self.first, self.second = _Unet(widths), _Unet(widths)
