@@ -188,7 +188,7 @@ def test_every_draw_comes_with_its_mirror_image(measurement):
     assert (y, x) == again
     assert batch.operations[0] == batch.operations[1]
     oy, ox = bank.padding.origin
-    n = run.sampler.patch
+    n = run.sampler.patch[-1]
     crop = bank.image[y - oy : y - oy + n, x - ox : x - ox + n]
     np.testing.assert_allclose(batch.image.mean(dim=(0, 1)), crop, atol=1e-4)
     np.testing.assert_allclose(batch.target.mean(dim=(0, 1)), crop, atol=1e-4)
