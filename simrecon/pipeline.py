@@ -45,13 +45,8 @@ from simrecon.steps import (
     own_pattern,
     tools_for,
 )
-from simrecon.volumes import (
-    volume_arrays,
-    volume_channel,
-    volume_otf,
-    volume_pattern,
-    volume_psf,
-)
+from simrecon.volume_light import volume_otf
+from simrecon.volumes import volume_arrays, volume_channel, volume_pattern, volume_psf
 
 PSF_RADIUS_UM = 2.0
 

@@ -14,218 +14,22 @@ import numpy as np
 
 from simrecon import backend
 from simrecon.config import Settings
-from simrecon.errors import InputError, MetadataError, QualityError, UsageError
+from simrecon.errors import QualityError
 from simrecon.estimate.volume import estimate_volume_pattern
 from simrecon.given_pattern import as_given, taken_from, with_given_errors
 from simrecon.model.grid import VolumeGrid
-from simrecon.model.optics import Optics
 from simrecon.model.pattern import PatternFit
-from simrecon.model.psf import AnyOTF, GridVolumeOTF, RadialVolumeOTF, VolumeOTF
+from simrecon.model.psf import AnyOTF, VolumeOTF
 from simrecon.model.stack import SimStack
-from simrecon.otf_choice import of_channel
-from simrecon.physics.lattice import Lattice
-from simrecon.physics.otf_volume_checks import check_volume_otf
-from simrecon.physics.theory_volume import theoretical_volume_otf
-from simrecon.preparation import (
-    Acquisition,
-    Channel,
-    acquisition,
-    check_pattern,
-    gate_pattern,
-)
+from simrecon.preparation import Acquisition, Channel, check_pattern, gate_pattern
 from simrecon.qc import gates as qc_gates
 from simrecon.qc.picture import picture_numbers
 from simrecon.recon.deskew import Deskewing
 from simrecon.recon.operator import Reconstructor, Regularization
 from simrecon.recon.tiling import TiledReconstructor, reconstructor_within
 from simrecon.run import Arrays, ChannelResult, Run
-
-LEAST_PLANES = 3
-ORDERS = 3
-"""Orders of three-beam light and of a lattice, 0 included."""
-
-
-def volume_grid(stack: SimStack, settings: Settings) -> VolumeGrid:
-    """Grid of the volumes of a stack.
-
-    Raises
-    ------
-    InputError
-        For fewer than `LEAST_PLANES` planes.
-    MetadataError
-        Without plane distance.
-    """
-    planes = int(stack.data.shape[4])
-    if planes < LEAST_PLANES:
-        raise InputError(
-            "This is not a volume.",
-            expected=f"at least {LEAST_PLANES} planes",
-            got=f"{planes} plane(s)",
-            where=f"--mode {settings.reconstruction.mode}",
-            hint="15 frames of one plane are --mode slice3; was the order of the frames found "
-            "right (simrecon inspect)?",
-        )
-    if stack.dz_um is None:
-        raise MetadataError(
-            "The distance between the planes is not known.",
-            expected="µm, in the file or given",
-            where="--dz-um",
-        )
-    shear = _shear(settings)
-    return VolumeGrid((planes, *stack.grid.shape), stack.pixel_um, stack.dz_um, shear=shear)
-
-
-def _shear(settings: Settings) -> tuple[float, float]:
-    """Travel of the field along y per µm of z where the stage moves at an angle."""
-    sheet = settings.sheet
-    if settings.reconstruction.mode != "lls" or sheet.scan == "objective":
-        return 0.0, 0.0
-    if sheet.stage_angle_deg is None:
-        raise MetadataError(
-            "The angle of the stage's way is not known.",
-            expected="degrees between it and the focal plane of detection",
-            where="--stage-angle-deg",
-            hint="32.45 on many instruments; z counts along the detection axis: "
-            "--dz-um is the step of the stage times the sine of this angle",
-        )
-    return float(1.0 / np.tan(np.radians(sheet.stage_angle_deg))), 0.0
-
-
-def volume_otf(
-    stack: SimStack,
-    channel: int,
-    settings: Settings,
-    given: AnyOTF | Sequence[AnyOTF] | None,
-) -> tuple[VolumeOTF, list[str]]:
-    """OTFs of all orders for a channel, checked against its optics, and notes.
-
-    `given`: None for theory, one, or one per channel.
-
-    Raises
-    ------
-    UsageError
-        For a planar OTF, a wrong number of them, or when theory lacks the excitation.
-    InputError
-        When the OTF does not belong to the optics or holds too few orders.
-    """
-    optics = stack.optics[channel]
-    sheet = settings.reconstruction.mode == "lls"
-    if given is None:
-        light = optics if sheet else _with_excitation(optics, settings)
-        pixel_um = stack.pixel_um if optics.pixel_integration else None
-        model = settings.reconstruction.otf_model
-        chosen: VolumeOTF = theoretical_volume_otf(
-            light,
-            illumination=_lattice(optics, settings).profiles() if sheet else "three-beam",
-            pixel_um=pixel_um,
-            model="scalar" if model == "ideal" else model,
-        )
-        told = "otf_model ideal has no depth: the scalar model was used for the volume"
-        return chosen, [told] if model == "ideal" else []
-    one = of_channel(given, stack, channel)
-    if not isinstance(one, RadialVolumeOTF | GridVolumeOTF):
-        raise UsageError(
-            "A volume needs the OTFs of all orders.",
-            expected="a three-order OTF file, or none (theory)",
-            got="the OTF of a plane",
-            where="--otf",
-        )
-    thickness = 0.0
-    if sheet:  # light from the whole aperture could make the sheet at most so thin
-        wave_um = (optics.excitation_nm or optics.emission_nm) * 1e-3
-        thickness = 2.0 * optics.immersion_index / wave_um
-    return one, check_volume_otf(one, optics, orders=ORDERS, sheet_per_um=thickness)
-
-
-def _lattice(optics: Optics, settings: Settings) -> Lattice:
-    """The lattice that the settings describe.
-
-    Raises
-    ------
-    MetadataError
-        Naming what is missing.
-    """
-    sheet = settings.sheet
-    for value, option in (
-        (optics.excitation_nm, "--excitation-nm"),
-        (sheet.lattice_na_max, "--lattice-na-max"),
-        (sheet.lattice_na_min, "--lattice-na-min"),
-    ):
-        if value is None:
-            raise MetadataError(
-                "The theoretical OTF of a lattice sheet needs its annulus and wavelength.",
-                expected="--excitation-nm, --lattice-na-max and --lattice-na-min",
-                got=f"{option} is missing",
-                where=option,
-                hint="or give measured OTFs of all orders with --otf",
-            )
-    assert sheet.lattice_na_max is not None
-    assert sheet.lattice_na_min is not None
-    assert optics.excitation_nm is not None
-    return Lattice(
-        sheet.lattice,
-        sheet.lattice_na_max,
-        sheet.lattice_na_min,
-        optics.excitation_nm,
-        optics.immersion_index,
-    )
-
-
-def _with_excitation(optics: Optics, settings: Settings) -> Optics:
-    """Optics whose excitation NA is known, from the expected period where it is not given.
-
-    Three beams make a fundamental of NA_ex/λ_ex.
-    """
-    period = settings.estimate.period_um
-    if optics.excitation_na is not None or period is None or optics.excitation_nm is None:
-        return optics
-    return replace(optics, excitation_na=1e-3 * optics.excitation_nm / period)
-
-
-def volume_acquisition(stack: SimStack, channel: Channel, time: int) -> Acquisition:
-    """All planes of a time point in photo-electrons: frames (A, P, Z, Y, X), with variance."""
-    planes = [acquisition(stack, channel, time, z) for z in range(int(stack.data.shape[4]))]
-    frames = np.stack([one.frames_e for one in planes], axis=2)
-    variance = np.stack([one.variance_e2 for one in planes], axis=2)
-    return Acquisition(frames, variance, planes[0].noise)
-
-
-def mean_volume(stack: SimStack, channel: Channel) -> Acquisition:
-    """Mean over all times, with the variance of that mean: what ``share_pattern`` fits."""
-    times = int(stack.data.shape[0])
-    mean = volume_acquisition(stack, channel, 0)
-    for t in range(1, times):
-        one = volume_acquisition(stack, channel, t)
-        frames, variance = mean.frames_e + one.frames_e, mean.variance_e2 + one.variance_e2
-        mean = Acquisition(frames, variance, mean.noise)
-    n = np.float32(times)
-    return Acquisition(mean.frames_e / n, mean.variance_e2 / n**2, mean.noise.averaged(times))
-
-
-def check_settings(settings: Settings) -> None:
-    """Refuse what volumes do not have, instead of leaving it out in silence.
-
-    Raises
-    ------
-    UsageError
-        Naming the setting.
-    """
-    chosen, fit = settings.reconstruction, settings.estimate
-    for wrong, got, expected, where, hint in (
-        (not chosen.linear, chosen.method, "wiener", "--method", None),
-        (chosen.attenuation != "off", chosen.attenuation, "off", "--attenuation",
-         "in a volume light from other depths has its own place"),
-        (fit.local == "on", fit.local, "auto or off", "--local", None),
-        (fit.share_channels, fit.share_channels, "false", "estimate.share_channels", None),
-        (chosen.on_fit_failure == "preset", "preset", "stop or widefield", "--on-fit-failure",
-         "give --pattern with frequencies only"),
-    ):  # fmt: skip
-        if wrong:
-            raise UsageError(
-                f"{where} is not there for volumes: they have the linear operator, one pattern "
-                "for the whole field, and channels of their own.",
-                expected=expected, got=str(got), where=where, hint=hint,
-            )  # fmt: skip
+from simrecon.volume_frames import check_settings, mean_volume, volume_acquisition, volume_grid
+from simrecon.volume_light import lattice_of, volume_otf
 
 
 def volume_channel(
@@ -321,7 +125,7 @@ def fit_volume(
     if expected is None and settings.reconstruction.mode == "lls":
         sheet = settings.sheet
         if sheet.lattice_na_max is not None and sheet.lattice_na_min is not None:
-            expected = _lattice(optics, settings).fundamental_per_um
+            expected = lattice_of(optics, settings).fundamental_per_um
     elif expected is None and finest is not None:
         expected = finest / orders
     fixed = None if given is None else [d.frequency_per_um for d in given.directions]

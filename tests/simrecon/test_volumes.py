@@ -17,7 +17,8 @@ from simrecon.physics.otf import theoretical_otf
 from simrecon.physics.simulate_volume import VolumeTruth, simulate_volume
 from simrecon.preparation import prepare_channel
 from simrecon.result import Result
-from simrecon.volumes import mean_volume, volume_acquisition, volume_otf
+from simrecon.volume_frames import mean_volume, volume_acquisition
+from simrecon.volume_light import volume_otf
 
 OPTICS = Optics(na=1.2, emission_nm=520.0, excitation_nm=488.0, excitation_na=1.05)
 
