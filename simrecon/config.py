@@ -172,6 +172,11 @@ class ReconstructionSettings(_Section):
         description="out-of-focus light: off, auto (90 % removed where it is detected), or the "
         "share of it to remove, above 0 and below 1",
     )
+    distant_light: Literal["auto", "off"] = Field(
+        default="auto",
+        description="mode 3d: light from beyond the stack is kept out of it (auto) or taken as "
+        "if the stack went on as its mirror image (off)",
+    )
     equalise: bool = Field(
         default=False,
         description="even out smooth differences of brightness between the directions",

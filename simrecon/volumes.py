@@ -24,6 +24,7 @@ from simrecon.model.stack import SimStack
 from simrecon.preparation import Acquisition, Channel, check_pattern, gate_pattern
 from simrecon.qc import gates as qc_gates
 from simrecon.qc.picture import picture_numbers
+from simrecon.recon.attenuation import DISTANT_LIGHT
 from simrecon.recon.deskew import Deskewing
 from simrecon.recon.operator import Reconstructor, Regularization
 from simrecon.recon.tiling import TiledReconstructor, reconstructor_within
@@ -180,6 +181,8 @@ def _operator(
     start = clock.perf_counter()
     chosen = run.settings.reconstruction
     options: dict[str, Any] = {}
+    if _keeps_out_distant_light(run.settings):
+        options["attenuation"] = DISTANT_LIGHT
     if chosen.regularization == "auto":
         options["regularization_factor"] = chosen.regularization_factor
     else:
@@ -198,6 +201,12 @@ def _operator(
     )
     run.timed("build", start)
     return operator
+
+
+def _keeps_out_distant_light(settings: Settings) -> bool:
+    """Whether light from beyond the stack is kept out; a sheet lights nothing there."""
+    chosen = settings.reconstruction
+    return chosen.mode == "3d" and chosen.distant_light == "auto"
 
 
 def _apply(
@@ -254,7 +263,8 @@ def _numbers(
     numbers.update({"time": t, "channel": c, "plane": z})
     numbers["kind"] = "sim" if used is not None else "widefield"
     numbers["intensity_variation"] = qc_gates.intensity_variation(pattern)
-    qc_gates.gate_flux(run.gates, numbers["flux_ratio"], name)
+    if used is None or not _keeps_out_distant_light(run.settings):
+        qc_gates.gate_flux(run.gates, numbers["flux_ratio"], name)
     qc_gates.gate_negative(run.gates, numbers["negative_fraction"], name)
     peaks = numbers.get("residual_peaks", ())
     qc_gates.gate_residual_pattern(run.gates, peaks, f"{name}, plane {z}")

@@ -9,7 +9,10 @@ power P of that light being taken as a Gaussian. The weight is thus multiplied b
 in numerator and denominator of the Wiener sum. Other bands, which see the same object frequencies
 far from their own centres, take its place: what is in focus keeps its transfer while unmodulated
 light loses it (optical sectioning; O'Holleran & Shaw 2014, Biomed. Opt. Express 5:2580, weaken the
-same places with a notch). g follows from the share of uniform unmodulated light that shall go.
+same places with a notch). In planes g follows from the share of uniform unmodulated light that
+shall go. In volumes light from other depths has its own place, but next to a band's centre the OTF
+reaches farther in z than any stack: there the planes hold light of an object that is beyond them,
+and :data:`DISTANT_LIGHT` keeps it from being taken for the mirrored stack's.
 """
 
 from __future__ import annotations
@@ -74,14 +77,16 @@ class CentreWeight:
 
     @classmethod
     def of(
-        cls, attenuation: Attenuation | None, bands: Sequence[Band], otf: AnyOTF
+        cls, attenuation: Attenuation | CentreWeight | None, bands: Sequence[Band], otf: AnyOTF
     ) -> CentreWeight:
-        """Choose g such that a share 1 − strength of uniform unmodulated light is left.
+        """Weights themselves, or g such that a share 1 − strength of unmodulated light is left.
 
         At k = 0 orders 0 have the precision W₀ and the others W₁; A·W₀ / (A·W₀ + W₁) is left.
         """
         if attenuation is None:
             return cls(0.0, 1.0)
+        if isinstance(attenuation, CentreWeight):
+            return attenuation
         if not isinstance(otf, RadialOTF | GridOTF):
             raise UsageError(
                 "Attenuation is for planes: in a volume light from other depths has its own place.",
@@ -110,8 +115,10 @@ class CentreWeight:
         return np.asarray(1.0 / (1.0 + self.excess * gaussian))
 
     def of_band(self, band: Band, grid: AnyGrid, block: SupportBlock) -> np.ndarray:
-        """A of one band on the object frequencies of its block of a plane's `grid`."""
-        ky, kx = (np.ravel(k)[block.indices(i)] for i, k in enumerate(grid.frequencies_per_um()))
+        """A of one band on the object frequencies of its block of `grid`, the same at all kz."""
+        frequencies = grid.frequencies_per_um()
+        axes = range(len(frequencies) - 2, len(frequencies))
+        ky, kx = (np.ravel(frequencies[axis])[block.indices(axis)] for axis in axes)
         return self(ky[:, None] + band.carrier_per_um[0], kx[None, :] + band.carrier_per_um[1])
 
     def unmodulated_response(self, bands: Sequence[Band], inverse: float) -> float:
@@ -124,3 +131,10 @@ class CentreWeight:
         """
         central = sum(1.0 / b.noise_e2 for b in bands if b.order == 0)
         return central * inverse / (1.0 + self.excess)
+
+
+DISTANT_LIGHT = CentreWeight(excess=1e5, fwhm_per_um=0.3)
+"""For stacks of three-beam light. Measured on stacks of 16 to 48 planes (2 to 6 µm, NA 1.4, 30 to
+1000 e), objects inside and beyond them: negative light falls from 0.32–0.42 to 0.13–0.2, the
+correlation with T ⊛ object rises from 0.86–0.94 to 0.992–0.996, noise by 2 %; excesses of 100 to
+10⁴ remove less, twice the width costs up to 8 % noise."""

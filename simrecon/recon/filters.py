@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simrecon.backend import Array, namespace
+from simrecon.backend import Array, namespace, to_numpy
 from simrecon.model.grid import AnyGrid, VolumeGrid
 from simrecon.model.psf import AnyOTF
 from simrecon.recon.apodization import Apodization, apodization
@@ -110,10 +110,9 @@ class Analysis:
         if centre.excess == 0:
             return self.precision
         total = np.zeros_like(self.precision)
-        for band in self.bands:
-            block, transfer = band_transfer(band, self.otf, self.grid, self.raw)
-            weight = centre.of_band(band, self.grid, block)
-            block.add_even(total, weight * np.abs(transfer) ** 2 / band.noise_e2, band.order > 0)
+        for band, block, transfer in zip(self.bands, self.blocks, self.transfers, strict=True):
+            weight = centre.of_band(band, self.grid, block) * (self.zoom**4 / band.noise_e2)
+            block.add_even(total, weight * np.abs(to_numpy(transfer)) ** 2, band.order > 0)
         return total
 
 
@@ -140,7 +139,7 @@ def wiener(
     analysis: Analysis,
     regularization: Regularization,
     kind: Apodization,
-    attenuation: Attenuation | None,
+    attenuation: Attenuation | CentreWeight | None,
     to_real: ToDevice,
 ) -> Synthesis:
     """Filters for a regularisation, an apodization and an attenuation.

@@ -39,7 +39,7 @@ from simrecon.model.grid import AnyGrid, resized
 from simrecon.model.pattern import PatternFit
 from simrecon.model.psf import AnyOTF, centred_crop
 from simrecon.recon.apodization import Apodization
-from simrecon.recon.attenuation import Attenuation
+from simrecon.recon.attenuation import Attenuation, CentreWeight
 from simrecon.recon.axial_border import AxialBorder
 from simrecon.recon.bands import Band, make_bands
 from simrecon.recon.filters import (
@@ -86,8 +86,9 @@ class Reconstructor:
         Γ; :meth:`from_frames` builds the automatic one. None leaves an operator that can only
         run :meth:`forward` and :meth:`signal_power`.
     apodization_kind : {"support", "triangle", "none"}
-    attenuation : Attenuation or None
-        Less weight for the centres of the bands, where out-of-focus light is.
+    attenuation : Attenuation, CentreWeight or None
+        Less weight for the centres of the bands, where out-of-focus light is (of volumes: light
+        from beyond them, :data:`.attenuation.DISTANT_LIGHT`).
     margin_um : float
         Lateral mirror margin on every side; that in z follows from the axial cut-offs of the OTF.
     reference : array, optional
@@ -111,7 +112,7 @@ class Reconstructor:
         regularization: Regularization | None,
         zoom: int = 2,
         apodization_kind: Apodization = "support",
-        attenuation: Attenuation | None = None,
+        attenuation: Attenuation | CentreWeight | None = None,
         margin_um: float = DEFAULT_MARGIN_UM,
         reference: Array | None = None,
     ) -> None:

@@ -18,7 +18,8 @@ from simrecon.backend import to_numpy
 from simrecon.errors import InputError, UsageError
 from simrecon.model.grid import Grid, VolumeGrid
 from simrecon.model.local_field import LocalField
-from simrecon.recon.attenuation import Attenuation
+from simrecon.physics.simulate_volume import simulate_volume
+from simrecon.recon.attenuation import DISTANT_LIGHT, Attenuation
 from simrecon.recon.operator import Reconstructor, Regularization
 from simrecon.recon.solver import IterativeSolver
 
@@ -66,20 +67,43 @@ def blurred(op: Reconstructor, points) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("shape", "directions", "orders", "shear"),
+    ("shape", "directions", "orders", "shear", "attenuation"),
     [
-        ((36, 54, 54), 3, 2, (0.0, 0.0)),
-        ((37, 51, 53), 1, 1, (0.0, 0.0)),
-        ((36, 48, 128), 1, 2, STAGE),
+        ((36, 54, 54), 3, 2, (0.0, 0.0), None),
+        ((36, 54, 54), 3, 2, (0.0, 0.0), DISTANT_LIGHT),
+        ((37, 51, 53), 1, 1, (0.0, 0.0), None),
+        ((36, 48, 128), 1, 2, STAGE, None),
     ],
 )
-def test_noise_free_equals_effective_psf_convolved_with_object(shape, directions, orders, shear):
+def test_noise_free_equals_effective_psf_convolved_with_object(
+    shape, directions, orders, shear, attenuation
+):
     grid = VolumeGrid(shape, 0.1, 0.25, shear=shear)
-    op = build(grid, directions, orders)
+    op = build(grid, directions, orders, attenuation=attenuation)
     points = emitters(grid)
     image = op.reconstruct(volume_frames(grid, op.pattern, points).astype(np.float32))
     expected = blurred(op, points)
     assert np.linalg.norm(image - expected) < 1e-3 * np.linalg.norm(expected)
+
+
+def test_light_from_beyond_the_stack_stays_outside():
+    """A real missing cone, structures in the stack and 1.2 µm beyond: no dark halo over it all."""
+    _, truth = simulate_volume(shape=(12, 64, 64), peak_e=1000.0, extent_um=6.0, seed=0)
+    negative, likeness = [], []
+    for attenuation in (None, DISTANT_LIGHT):
+        op = Reconstructor.from_frames(
+            truth.expected_e, truth.pattern, truth.otf, truth.grid,
+            frame_variance_e2=float(truth.expected_e.mean()), attenuation=attenuation,
+        )  # fmt: skip
+        image = op.reconstruct(truth.expected_e).astype(float)
+        negative.append(-image[image < 0].sum() / np.abs(image).sum())
+        seen = op._sr_padding.extend(truth.object_e.astype(float))
+        seen = np.fft.ifftn(np.fft.fftn(seen) * op.effective_otf()).real
+        inner = np.s_[3:-3, 24:-24, 24:-24]
+        pair = image[inner], op._sr_padding.crop(seen)[inner]
+        likeness.append(np.corrcoef(*(v.ravel() for v in pair))[0, 1])
+    assert negative[1] < 0.6 * negative[0], negative
+    assert 1 - likeness[1] < 0.5 * (1 - likeness[0]), likeness
 
 
 def test_noise_free_with_lateral_drift():
@@ -108,7 +132,7 @@ def test_noise_free_with_lateral_drift():
 @pytest.mark.parametrize("shear", [(0.0, 0.0), STAGE])
 def test_constant_object_stays_constant(shape, shear):
     grid = VolumeGrid(shape, 0.1, 0.2, shear=shear)
-    op = build(grid)
+    op = build(grid, attenuation=None if any(shear) else DISTANT_LIGHT)
     image = op.reconstruct(constant_volume(grid, op.pattern, 42.0))
     assert image.shape == (shape[0], 2 * shape[1], 2 * shape[2])
     assert np.max(np.abs(image - 42.0)) < 42.0 * 2e-5
