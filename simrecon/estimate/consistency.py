@@ -69,6 +69,8 @@ class Gram:
     band_noise : ndarray (B,)
         N_i.
     band_of_row : ndarray (R,), intp
+    spread : list of ndarray
+        Covariance of the noise of each direction's rows.
     groups : tuple of Group
     model : RowModel
     redundancy : Redundancy or None
@@ -81,6 +83,7 @@ class Gram:
     bands: np.ndarray
     band_noise: np.ndarray
     band_of_row: np.ndarray
+    spread: list[np.ndarray]
     groups: tuple[Group, ...]
     model: RowModel
     redundancy: Redundancy | None = None
@@ -173,13 +176,16 @@ def build_gram(
     matrix += np.conj(np.triu(matrix, 1)).T
     noise = np.zeros_like(matrix)
     size = rows_per_direction(phases)
-    for d, (m, made) in enumerate(zip(moments, demodulated.states, strict=True)):
+    spread = [
+        row_noise(m, unmixing(made.parameters, phases))
+        for m, made in zip(moments, demodulated.states, strict=True)
+    ]
+    for d, own_noise in enumerate(spread):
         one = slice(d * size, (d + 1) * size)
         own = band_of_row[one]
-        spread = row_noise(m, unmixing(made.parameters, phases))
-        noise[one, one] = spread * total[np.ix_(own, own)]
+        noise[one, one] = own_noise * total[np.ix_(own, own)]
     matrix -= noise
-    return Gram(matrix, noise, rows, bands, band_noise, band_of_row, groups, model, redundancy)
+    return Gram(matrix, noise, rows, bands, band_noise, band_of_row, spread, groups, model, redundancy)
 
 
 def _band_of_row(directions: int, phases: int) -> np.ndarray:

@@ -21,6 +21,7 @@ from simrecon.estimate.descent import curvature_scale
 from simrecon.estimate.minimise import hold, pin_intensity, safe_matrix
 from simrecon.estimate.mixing import BANDS, DirectionState
 from simrecon.estimate.prior import Prior
+from simrecon.estimate.regression import modulation_rows
 from simrecon.estimate.redundancy import Redundancy
 from simrecon.estimate.rows import BandImages, band_rows
 
@@ -77,6 +78,9 @@ def covariance(
         hessian += gram.redundancy.system(parameters)[1]
         scores += _redundant_scores(gram.redundancy, images, parameters, blocks)
     hessian += prior.matrix
+    _use_regression(hessian, scores, *modulation_rows(
+        gram, states, jac, images, blocks, share / share.sum()
+    ), 2 * phases)
     _, stiff = pin_intensity(
         np.zeros(hessian.shape[0]), hessian, len(states), phases, coupled=gram.coupled
     )
@@ -84,10 +88,26 @@ def covariance(
         hold(np.zeros(stiff.shape[0]), stiff, [count - 2, count - 1], count)
         scores[np.arange(scores.shape[0]) % count >= count - 2] = 0.0
     scale = curvature_scale(stiff)
-    inverse = np.linalg.pinv(stiff * np.outer(scale, scale), rcond=1e-9, hermitian=True)
+    inverse = np.linalg.pinv(stiff * np.outer(scale, scale), rcond=1e-9)
     inverse *= np.outer(scale, scale)
-    total: np.ndarray = sandwich(inverse @ scores) + inverse @ prior.matrix @ inverse
+    total: np.ndarray = sandwich(inverse @ scores) + inverse @ prior.matrix @ inverse.T
     return total
+
+
+def _use_regression(
+    hessian: np.ndarray, scores: np.ndarray, found: np.ndarray, slopes: np.ndarray, first: int
+) -> None:
+    """Put the equations that fix the modulations in place of J's derivatives by them, in place.
+
+    They are scaled to the same diagonal, so that inverting stays well conditioned.
+    """
+    count = hessian.shape[0] // len(found)
+    for d, (score, slope) in enumerate(zip(found, slopes, strict=True)):
+        at = d * count + first
+        if slope[at] <= 0:
+            continue  # nothing is predicted for these orders: J alone tells how uncertain they are
+        factor = hessian[at, at] / slope[at]
+        hessian[at], scores[at] = factor * slope, factor * score
 
 
 def sandwich(influence: np.ndarray) -> np.ndarray:
