@@ -69,6 +69,8 @@ class Gram:
     band_noise : ndarray (B,)
         N_i.
     band_of_row : ndarray (R,), intp
+    states : list of DirectionState
+        Where the rows were demodulated.
     spread : list of ndarray
         Covariance of the noise of each direction's rows.
     groups : tuple of Group
@@ -83,6 +85,7 @@ class Gram:
     bands: np.ndarray
     band_noise: np.ndarray
     band_of_row: np.ndarray
+    states: list[DirectionState]
     spread: list[np.ndarray]
     groups: tuple[Group, ...]
     model: RowModel
@@ -185,7 +188,19 @@ def build_gram(
         own = band_of_row[one]
         noise[one, one] = own_noise * total[np.ix_(own, own)]
     matrix -= noise
-    return Gram(matrix, noise, rows, bands, band_noise, band_of_row, spread, groups, model, redundancy)
+    return Gram(
+        matrix,
+        noise,
+        rows,
+        bands,
+        band_noise,
+        band_of_row,
+        demodulated.states,
+        spread,
+        groups,
+        model,
+        redundancy,
+    )
 
 
 def _band_of_row(directions: int, phases: int) -> np.ndarray:

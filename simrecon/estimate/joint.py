@@ -106,7 +106,7 @@ def fit_jointly(
         if number and (not corrected or _largest_move(rows.states, current, window) > STALE_PX):
             rows, corrected = demodulate(images, variance_e2, current, corrected=True), True
         gram = freeze(images, rows, current, coupled)
-        if coupled and gram.zero_order_disagreement() > MAX_DISAGREEMENT:
+        if coupled and number < 2 and gram.zero_order_disagreement() > MAX_DISAGREEMENT:
             coupled = False
             gram = freeze(images, rows, current, coupled)
         frozen = current

@@ -17,9 +17,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from simrecon.backend import on_all_cores
 from simrecon.estimate.blocks import Blocks, coarse_image
 from simrecon.estimate.consistency import Gram
-from simrecon.estimate.mixing import BANDS, DirectionState, mixing
+from simrecon.estimate.mixing import BANDS, DirectionState
 from simrecon.estimate.overlap import Prediction, side_bands
 from simrecon.estimate.rows import BandImages, band_rows
 
@@ -42,13 +43,14 @@ def modulation_rows(
         Share of the noise's power that every block has.
     """
     c = gram.model.of_states(states)
-    scores = np.zeros((len(states), noise_share.size))
-    slopes = np.zeros((len(states), jac.shape[0]))
-    for d in range(len(states)):
+
+    def one(d: int) -> tuple[np.ndarray, np.ndarray]:
         found = Prediction.of(gram, d)
-        scores[d] = -_scores(found, images, blocks, noise_share)
-        slopes[d] = np.real(jac @ _slopes(gram, d, found, c))
-    return scores, slopes
+        slopes = np.real(jac @ _slopes(gram, d, found, c))
+        return -_scores(found, images, blocks, noise_share), slopes
+
+    scores, slopes = zip(*on_all_cores(one, range(len(states))), strict=True)
+    return np.array(scores), np.array(slopes)
 
 
 def _scores(

@@ -128,23 +128,41 @@ class BandImages:
             result = np.empty((rows_per_direction(phases), count), dtype=np.complex64)
         first, second = (result[band_rows(0, i, phases)] for i in range(1, len(BANDS)))
         self._sample(images[0] * carrier, first[:phases], second[:phases])
-        if corrected:
-            zero, extent = self.zero_corrected[direction], min(field.window.padded.extent_um)
-            sides = [
-                log_slopes(self.otf, b * state.frequency_per_um, half, extent) for b in BANDS[1:]
-            ]
-            one, other = np.empty((2, phases, count), dtype=np.complex64)
-            for n, tapered in enumerate(images[1:]):
-                self._sample(tapered * carrier, one, other)
-                first[:phases] += _correction(one, sides[0][n])
-                second[:phases] += _correction(other, sides[1][n])
         c = unmixing(state.parameters, phases)[1].astype(np.complex64)
+        if corrected:
+            zero = self.zero_corrected[direction]
+            bands = np.tensordot(c, images[1:], axes=(0, 1)) * carrier
+            self._correct(bands, state, c, first[:phases], second[:phases])
         band = np.tensordot(c, images[0], axes=1) * carrier
         along = (field.y_um[:, None].astype(np.float32), field.x_um[None].astype(np.float32))
         for n, position in enumerate(along, start=phases):
             self._sample(band * position, first[n], second[n])
         result[band_rows(0, 0, phases)] = zero
         return result
+
+    def _correct(
+        self,
+        bands: np.ndarray,
+        state: DirectionState,
+        unmix: np.ndarray,
+        first: np.ndarray,
+        second: np.ndarray,
+    ) -> None:
+        """Add the window's correction to rows (P, K) of orders ±1, in place.
+
+        Order 1 is corrected as a whole, from its images times ∂w/∂y and ∂w/∂x (2, MY, MX), and
+        each row takes the share with which `unmix` (P,) puts the correction together again.
+        """
+        extent = min(self.field.window.padded.extent_um)
+        spectra = np.empty((2, 2, first.shape[1]), dtype=np.complex64)
+        self._sample(bands, spectra[0], spectra[1])
+        share = (np.conj(unmix) / np.vdot(unmix, unmix).real)[:, None]
+        for rows, b, parts, part in (
+            (first, 1, spectra[0], share), (second, -1, spectra[1], np.conj(share)),
+        ):  # fmt: skip
+            slopes = log_slopes(self.otf, b * state.frequency_per_um, self.half, extent)
+            whole = sum(_correction(s, slope) for s, slope in zip(parts, slopes, strict=True))
+            rows += part * whole
 
     def _sample(self, images: np.ndarray, direct: np.ndarray, mirrored: np.ndarray) -> None:
         """Spectra of `images` (…, MY, MX) at k into `direct`, conjugates at −k into `mirrored`."""
@@ -166,6 +184,6 @@ class BandImages:
 
 
 def _correction(spectra: np.ndarray, slope: np.ndarray) -> np.ndarray:
-    """``∂H/H · F^∂w / 2πi`` along one axis: what lets the window commute with the OTF, (P, K)."""
+    """``∂H/H · F^∂w / 2πi`` along one axis: what lets the window commute with the OTF, (…, K)."""
     correction: np.ndarray = (slope / np.complex64(2j * np.pi)) * spectra
     return correction

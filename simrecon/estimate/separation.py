@@ -22,6 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from simrecon.backend import on_all_cores
 from simrecon.estimate.blocks import SMOOTH_SHARE, Blocks, coarse_image
 from simrecon.estimate.mixing import DirectionState, unmixing
 from simrecon.estimate.rows import BandImages
@@ -85,7 +86,9 @@ def leaks_of(
     images: BandImages, states: Sequence[DirectionState], noise: np.ndarray
 ) -> list[Leaks]:
     """Leaks of all directions; `noise` (D, P) is ``Σ w² σ²`` of every frame."""
-    return [Leaks.of(images, d, state, noise[d]) for d, state in enumerate(states)]
+    return on_all_cores(
+        lambda d: Leaks.of(images, d, states[d], noise[d]), list(range(len(states)))
+    )
 
 
 def _weights(

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from simrecon.backend import on_all_cores
 from simrecon.estimate.blocks import Blocks, coarse_image
 from simrecon.estimate.consistency import Gram
 from simrecon.estimate.descent import curvature_scale
 from simrecon.estimate.minimise import hold, pin_intensity, safe_matrix
-from simrecon.estimate.mixing import BANDS, DirectionState
+from simrecon.estimate.mixing import BANDS, DirectionState, unmixing
 from simrecon.estimate.prior import Prior
 from simrecon.estimate.regression import modulation_rows
 from simrecon.estimate.redundancy import Redundancy
@@ -131,21 +132,30 @@ def _block_scores(gram: Gram, images: BandImages, jac: np.ndarray, blocks: Block
     """Gradient of J summed over blocks of pixels, (n, blocks) float64.
 
     Order −1 mirrors order +1, so twice the latter stands for both; half of the whole plane's sum
-    is the half plane's.
+    is the half plane's. The residual is inside the detection band, so that the demodulated frames
+    themselves, which hold more, give the same sums as their rows.
     """
-    mismatch = gram.mismatch()
-    phases, pixels = gram.model.phases, images.field.shape[0] * images.field.shape[1]
-    total: np.ndarray | float = 0.0
-    for d in range(jac.shape[0] // gram.model.count):
-        for i, factor in ((0, 0.5), (1, 1.0)):
-            band = d * len(BANDS) + i
-            block = band_rows(d, i, phases)
-            mirror = band_rows(d, 2, phases) if i else block
-            residual = coarse_image(mismatch[band], mismatch[band + (1 if i else 0)], images)
-            rows = coarse_image(gram.rows[block], gram.rows[mirror], images)
-            sums = blocks.sums(np.conj(rows) * residual) * pixels
-            total = total + 2 * factor * np.real(np.conj(jac[:, block]) @ sums)
-    result: np.ndarray = np.asarray(total)
+    mismatch, phases = gram.mismatch(), gram.model.phases
+    pixels = images.field.shape[0] * images.field.shape[1]
+    along = (images.field.y_um[:, None], images.field.x_um[None])
+
+    def one(d: int) -> np.ndarray:
+        own = mismatch[d * len(BANDS) : (d + 1) * len(BANDS)]
+        zero, first = coarse_image(own[:2], own[[0, 2]], images)
+        frames, state = images.images[d, 0], gram.states[d]
+        still = blocks.sums(frames * zero.real)
+        turned = np.conj(images.carrier(d, state)) * first
+        moving = [blocks.sums(frames * turned)]
+        unmix = np.conj(unmixing(state.parameters, phases)[1]).astype(np.complex64)
+        band = np.tensordot(unmix, frames, axes=1) * turned
+        moving += [blocks.sums(band * n.astype(np.float32))[None] for n in along]
+        edge = band_rows(d, 0, phases), band_rows(d, 1, phases)
+        total = 0.5 * np.real(np.conj(jac[:, edge[0]]) @ still)
+        total += np.real(np.conj(jac[:, edge[1]]) @ np.concatenate(moving))
+        return np.asarray(2 * pixels * total)
+
+    directions = range(jac.shape[0] // gram.model.count)
+    result: np.ndarray = np.sum(on_all_cores(one, directions), axis=0)
     return result
 
 
