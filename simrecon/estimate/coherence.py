@@ -12,6 +12,7 @@ apart the repeats of a periodic object.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,6 +22,23 @@ from simrecon.estimate.mixing import BANDS, DirectionState, unmixing
 from simrecon.estimate.rows import BandImages
 
 FULL_COHERENCE = 1.0 - 1e-6
+
+
+@dataclass(frozen=True)
+class Coherence:
+    """What orders 0 and ±1 of a direction have in common.
+
+    Attributes
+    ----------
+    nats : float
+        ``−n ln(1 − γ²)``; about 1 when there is no carrier.
+    ratio : float
+        Orders ±1 over what order 0 predicts for them (modulus): how many times larger the
+        modulation is than that of the state. 0 when order 0 is noise only.
+    """
+
+    nats: float
+    ratio: float
 
 
 class CoherenceTest:
@@ -43,24 +61,23 @@ class CoherenceTest:
         self._ky, self._kx = ky, kx
         self._zero = floored(images.otf(ky, kx))
 
-    def nats(self, direction: int, states: Sequence[DirectionState]) -> list[float]:
-        """``−n ln(1 − γ²)`` of one direction at each of `states`, which share their frequency.
-
-        About 1 when there is no carrier.
-        """
+    def __call__(self, direction: int, states: Sequence[DirectionState]) -> list[Coherence]:
+        """Coherence of one direction at each of `states`, which share their frequency."""
         fy, fx = states[0].frequency_per_um
         gains = [
             floored(self.images.otf(self._ky + b * fy, self._kx + b * fx)).astype(np.complex64)
             for b in BANDS[1:]
         ]
-        return [self._nats(direction, state, gains) for state in states]
+        return [self._coherence(direction, state, gains) for state in states]
 
-    def _nats(self, direction: int, state: DirectionState, gains: list[np.ndarray]) -> float:
+    def _coherence(
+        self, direction: int, state: DirectionState, gains: list[np.ndarray]
+    ) -> Coherence:
         zero_gain = self._zero.astype(np.complex64)
         unmix = unmixing(state.parameters, state.phase_rad.size)
         noise = np.abs(unmix) ** 2 @ self.noise[direction]
         zero, *sides = self.images.orders(direction, state, self._used)
-        cross, measured, predicted, amount, square = 0j, 0.0, 0.0, 0.0, 0.0
+        cross, measured, predicted, amount, square, noisy = 0j, 0.0, 0.0, 0.0, 0.0, 0.0
         for i, (gain, side) in enumerate(zip(gains, sides, strict=True), start=1):
             u, v = zero_gain * side, gain * zero
             doubt = noise[i] * np.abs(zero_gain) ** 2 + noise[0] * np.abs(gain) ** 2
@@ -70,9 +87,12 @@ class CoherenceTest:
             power_u, power_v = weight * np.abs(u) ** 2, weight * np.abs(v) ** 2
             measured += float(np.sum(power_u, dtype=np.float64))
             predicted += float(np.sum(power_v, dtype=np.float64))
+            noisy += noise[0] * float(np.sum(weight * np.abs(gain) ** 2, dtype=np.float64))
             amount += float(np.sum(np.sqrt(power_u * power_v), dtype=np.float64))
             square += float(np.sum(power_u * power_v, dtype=np.float64))
         if square <= 0:
-            return 0.0
+            return Coherence(0.0, 0.0)
         coherence = min(abs(cross) ** 2 / (measured * predicted), FULL_COHERENCE)
-        return float(-(amount**2) / square * np.log1p(-coherence))
+        nats = float(-(amount**2) / square * np.log1p(-coherence))
+        signal = predicted - noisy
+        return Coherence(nats, abs(cross) / signal if signal > 0 else 0.0)

@@ -1,9 +1,8 @@
 """Joint fit of all directions: frequency, phase and intensity of every frame, modulation.
 
-The rows are demodulated at the start values and once more, with the window's correction, near the
-solution (again only if a frequency moves far). In between, each iteration freezes the weights
-(:mod:`consistency`) and minimises the quadratic form over all parameters; small changes of the
-frequencies go through the derivative rows.
+The rows are demodulated at the start values, and again only if a frequency moves far. In between,
+each iteration freezes the weights (:mod:`consistency`) and minimises the quadratic form over all
+parameters; small changes of the frequencies go through the derivative rows.
 """
 
 from __future__ import annotations
@@ -33,8 +32,9 @@ MODULATION_FACTOR = 2.0
 """Most that a modulation changes in one iteration."""
 FULL_STEPS = 4
 """Iterations after which steps are halved."""
-STALE_PX = 0.02
-"""Rows are demodulated again when a frequency is farther than this from where they were made."""
+STALE_PX = 0.01
+"""Rows are demodulated again when a frequency is farther than this from where they were made: to
+first order only, a step enlarges order 1 by up to (2π·0.01)²/24 = 2e-4 along each axis."""
 
 
 @dataclass(frozen=True)
@@ -100,11 +100,11 @@ def fit_jointly(
     """
     window, current = images.field.window, list(states)
     prior = Prior.about(current, window, steps)
-    rows = demodulate(images, variance_e2, current, corrected=False)
-    coupled, corrected, step = True, False, np.inf
+    rows = demodulate(images, variance_e2, current)
+    coupled, step = True, np.inf
     for number in range(iterations):
-        if number and (not corrected or _largest_move(rows.states, current, window) > STALE_PX):
-            rows, corrected = demodulate(images, variance_e2, current, corrected=True), True
+        if _largest_move(rows.states, current, window) > STALE_PX:
+            rows = demodulate(images, variance_e2, current)
         gram = freeze(images, rows, current, coupled)
         if coupled and number < 2 and gram.zero_order_disagreement() > MAX_DISAGREEMENT:
             coupled = False
@@ -115,7 +115,7 @@ def fit_jointly(
         if number >= FULL_STEPS:
             current = _halfway(frozen, current)
         step = _largest_step(frozen, current, window)
-        if step < tolerance_px and corrected:
+        if step < tolerance_px:
             break
     noise = np.array([m[:, 0, 0].real for m in rows.moments])
     done = bool(step < tolerance_px)
@@ -126,15 +126,13 @@ def demodulate(
     images: BandImages,
     variance_e2: Sequence[np.ndarray],
     states: Sequence[DirectionState],
-    *,
-    corrected: bool,
 ) -> Demodulated:
     """Rows and noise moments of all directions at `states`."""
     size = rows_per_direction(images.zero.shape[1])
     rows = np.empty((len(states) * size, images.half.index.size), dtype=np.complex64)
 
     def one(d: int) -> np.ndarray:
-        images.rows(d, states[d], corrected, rows[d * size : (d + 1) * size])
+        images.rows(d, states[d], rows[d * size : (d + 1) * size])
         return noise_moments(variance_e2[d], states[d].frequency_per_um, images.field.window)
 
     return Demodulated(rows, list(states), on_all_cores(one, range(len(states))))

@@ -110,17 +110,16 @@ class BandImages:
         self,
         direction: int,
         state: DirectionState,
-        corrected: bool = True,
         out: np.ndarray | None = None,
     ) -> np.ndarray:
         """Rows of one direction demodulated at `state`, (3P + 4, K) complex64.
 
         The derivative rows are ``(y − y_c)·Y`` and ``(x − x_c)·Y`` with Y the order-±1 band at
         the unmixing of `state`; a small frequency step δp adds ``−2πi b δp·(those rows)`` to the
-        band. `corrected` removes the window's bias (not needed for a first step).
+        band. The window's bias is removed.
         """
         field, half = self.field, self.half
-        images, zero = self.images[direction], self.zero[direction]
+        images = self.images[direction]
         phases, count = images.shape[1], half.index.size
         carrier = self.carrier(direction, state)
         result = out
@@ -129,15 +128,13 @@ class BandImages:
         first, second = (result[band_rows(0, i, phases)] for i in range(1, len(BANDS)))
         self._sample(images[0] * carrier, first[:phases], second[:phases])
         c = unmixing(state.parameters, phases)[1].astype(np.complex64)
-        if corrected:
-            zero = self.zero_corrected[direction]
-            bands = np.tensordot(c, images[1:], axes=(0, 1)) * carrier
-            self._correct(bands, state, c, first[:phases], second[:phases])
+        bands = np.tensordot(c, images[1:], axes=(0, 1)) * carrier
+        self._correct(bands, state, c, first[:phases], second[:phases])
         band = np.tensordot(c, images[0], axes=1) * carrier
         along = (field.y_um[:, None].astype(np.float32), field.x_um[None].astype(np.float32))
         for n, position in enumerate(along, start=phases):
             self._sample(band * position, first[n], second[n])
-        result[band_rows(0, 0, phases)] = zero
+        result[band_rows(0, 0, phases)] = self.zero_corrected[direction]
         return result
 
     def _correct(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from simrecon.estimate.acceptance import NATS_WEAK, Known
-from simrecon.estimate.coherence import CoherenceTest
+from simrecon.estimate.coherence import Coherence, CoherenceTest
 from simrecon.estimate.frequency import CarrierPeak, CarrierSearch, SearchRegion
 from simrecon.estimate.mixing import DirectionState, mixing
 from simrecon.estimate.phase import equal_steps, phases_from_carrier, with_steps
@@ -27,7 +27,8 @@ MOST_LIKELY = 3
 """Candidates for which equal phase steps are tried too."""
 CLEAR_NATS = 60.0
 """With so much evidence the phases of a peak need no second opinion."""
-START_MODULATION = 0.5
+START_MODULATION, MODULATIONS = 0.5, (0.2, 1.2)
+"""Before anything is known, and what a clear carrier may start the fit with."""
 MAX_CONDITION = 40.0
 
 
@@ -53,7 +54,15 @@ class Candidate:
     ) -> Candidate:
         """With the phases that the peak's coefficients tell."""
         state = start_state(peak, intensity)
-        return cls(peak, state, test.nats(direction, [state])[0])
+        return cls.of(peak, state, test(direction, [state])[0])
+
+    @classmethod
+    def of(cls, peak: CarrierPeak, state: DirectionState, found: Coherence) -> Candidate:
+        """With the modulation that a clear carrier tells."""
+        if found.nats >= CLEAR_NATS:
+            modulation = float(np.clip(state.modulation * found.ratio, *MODULATIONS))
+            state = replace(state, modulation=modulation)
+        return cls(peak, state, found.nats)
 
     def with_equal_steps(self, test: CoherenceTest, direction: int) -> Candidate:
         """With equal phase steps where those explain more: few photons tell of phases badly."""
@@ -63,11 +72,11 @@ class Candidate:
             replace(self.state, phase_rad=equal_steps(self.peak.coefficients, sense))
             for sense in (1, -1)
         ]
-        nats = test.nats(direction, states)
-        most = int(np.argmax(nats))
-        if nats[most] <= self.nats:
+        found = test(direction, states)
+        most = int(np.argmax([one.nats for one in found]))
+        if found[most].nats <= self.nats:
             return self
-        return Candidate(self.peak, states[most], nats[most])
+        return Candidate.of(self.peak, states[most], found[most])
 
 
 @dataclass(frozen=True)
@@ -175,7 +184,7 @@ def carrier_at(
         return chosen([candidate.with_equal_steps(test, direction)], "frequency")
     phase = with_steps(peak.coefficients, steps.phase_rad)
     state = replace(candidate.state, phase_rad=phase)
-    candidate = Candidate(peak, state, test.nats(direction, [state])[0])
+    candidate = Candidate.of(peak, state, test(direction, [state])[0])
     return replace(chosen([candidate], "frequency"), steps=steps)
 
 

@@ -35,7 +35,7 @@ def frozen_fit(peak_e):
         )
         for d in truth.pattern.directions
     ]
-    rows = demodulate(task.images, variance, states, corrected=True)
+    rows = demodulate(task.images, variance, states)
     return freeze(task.images, rows, states, True), states, task.images
 
 
