@@ -94,9 +94,7 @@ def overlap(gram: Gram, direction: int) -> Overlap:
     )
     raw = float(np.sum(found.weight * np.abs(found.predicted) ** 2, dtype=np.float64))
     predicted = float(np.sum(found.signal, dtype=np.float64))
-    measured = float(
-        np.sum(found.weight * (np.abs(found.order) ** 2 - noise), dtype=np.float64)
-    )
+    measured = float(np.sum(found.weight * (np.abs(found.order) ** 2 - noise), dtype=np.float64))
     if predicted <= 0 or measured <= 0:
         return Overlap(0.0, abs(cross) ** 2 / max(raw, 1e-30), 0j)
     # A negative or imaginary correlation means a wrong phase: only the real part agrees.

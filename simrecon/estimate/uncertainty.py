@@ -22,8 +22,8 @@ from simrecon.estimate.descent import curvature_scale
 from simrecon.estimate.minimise import hold, pin_intensity, safe_matrix
 from simrecon.estimate.mixing import BANDS, DirectionState, unmixing
 from simrecon.estimate.prior import Prior
-from simrecon.estimate.regression import modulation_rows
 from simrecon.estimate.redundancy import Redundancy
+from simrecon.estimate.regression import modulation_rows
 from simrecon.estimate.rows import BandImages, band_rows
 
 
@@ -79,9 +79,12 @@ def covariance(
         hessian += gram.redundancy.system(parameters)[1]
         scores += _redundant_scores(gram.redundancy, images, parameters, blocks)
     hessian += prior.matrix
-    _use_regression(hessian, scores, *modulation_rows(
-        gram, states, jac, images, blocks, share / share.sum()
-    ), 2 * phases)
+    _use_regression(
+        hessian,
+        scores,
+        *modulation_rows(gram, states, jac, images, blocks, share / share.sum()),
+        2 * phases,
+    )
     _, stiff = pin_intensity(
         np.zeros(hessian.shape[0]), hessian, len(states), phases, coupled=gram.coupled
     )
