@@ -71,7 +71,8 @@ def fourier_shift(data: np.ndarray, shift: Sequence[float]) -> np.ndarray:
     return out
 
 
-def _inner(data: np.ndarray) -> np.ndarray:
+def inner(data: np.ndarray) -> np.ndarray:
+    """The window without the margin that sub-pixel shifts need."""
     m, deep = MARGIN_PX, slice(1, -1) if data.shape[-3] > 1 else slice(None)
     return data[..., deep, m:-m, m:-m]
 
@@ -126,7 +127,7 @@ def align(crops: Sequence[Crop], noise: NoiseModel) -> Aligned:
     count = len(crops)
     scatter = float(np.sqrt(chi2.mean() * count / (count - 1))) if count > 1 else float("nan")
     error = np.sqrt(variance) * max(1.0, scatter if count > 1 else 1.0)
-    return Aligned(_inner(beads), _inner(mean), _inner(error), amplitude, level,
+    return Aligned(inner(beads), inner(mean), inner(error), amplitude, level,
                    corners + size // 2 + shift, sd, chi2, scatter)  # fmt: skip
 
 
@@ -145,10 +146,10 @@ def _register(
 ) -> tuple[float, float, np.ndarray, np.ndarray]:
     """Amplitude, background, shift still to make, and its sd, of a bead already shifted back."""
     axes = [a for a in range(3) if mean.shape[a] > 1]
-    weight = np.sqrt(1.0 / noise.variance(_inner(mean) * amplitude)).ravel()
+    weight = np.sqrt(1.0 / noise.variance(inner(mean) * amplitude)).ravel()
     columns = [mean, np.ones_like(mean), *(amplitude * slopes[a] for a in axes)]
-    design = np.stack([_inner(c).ravel() * weight for c in columns], axis=1)
-    found, *_ = np.linalg.lstsq(design, _inner(data).ravel() * weight, rcond=None)
+    design = np.stack([inner(c).ravel() * weight for c in columns], axis=1)
+    found, *_ = np.linalg.lstsq(design, inner(data).ravel() * weight, rcond=None)
     covariance = np.linalg.inv(design.T @ design)
     step, sd = np.zeros(3), np.zeros(3)
     step[axes] = np.clip(found[2:], -_LARGEST_STEP, _LARGEST_STEP)
@@ -184,8 +185,8 @@ def _chi2(
 ) -> np.ndarray:
     found = []
     for data, b, a in zip(moved, level, amplitude, strict=True):
-        model = _inner(a * mean)
-        found.append(np.mean((_inner(data) - b - model) ** 2 / noise.variance(model)))
+        model = inner(a * mean)
+        found.append(np.mean((inner(data) - b - model) ** 2 / noise.variance(model)))
     return np.array(found)
 
 

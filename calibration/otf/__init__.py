@@ -1,0 +1,1 @@
+"""OTFs of all orders from SIM recordings of beads."""

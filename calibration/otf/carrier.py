@@ -1,0 +1,100 @@
+"""Frequency of the pattern from the phases that beads have at their places."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize
+
+FALSE_ALARM = 1e-3
+"""Chance that phases without any order show a frequency as clear as the one that is taken."""
+LEAST_BEADS = 4
+_STEPS_PER_LENGTH = 4.0
+_BLOCK = 20_000
+
+
+@dataclass(frozen=True)
+class Carrier:
+    """A frequency that explains the beads' phases.
+
+    Attributes
+    ----------
+    frequency_per_um : (float, float)
+        (fy, fx) of the fundamental, cycles/µm.
+    sd_per_um : (float, float)
+    phase_rad : ndarray, shape (stacks,)
+        Phase at the origin, per recording.
+    scatter_rad : float
+        Rms of the beads' phases about it.
+    """
+
+    frequency_per_um: tuple[float, float]
+    sd_per_um: tuple[float, float]
+    phase_rad: np.ndarray
+    scatter_rad: float
+
+    @property
+    def size_per_um(self) -> float:
+        """|p|, cycles/µm."""
+        return float(np.hypot(*self.frequency_per_um))
+
+
+def find_carrier(
+    phase_rad: np.ndarray,
+    place_um: np.ndarray,
+    stack: np.ndarray,
+    ring_per_um: tuple[float, float],
+) -> Carrier | None:
+    """The frequency p with ``phase = 2π p·r + common phase``; None when none is clear.
+
+    Parameters
+    ----------
+    phase_rad : ndarray, shape (N,)
+    place_um : ndarray, shape (N, 2)
+        (y, x).
+    stack : ndarray, shape (N,), int
+        Recordings have their own common phases.
+    ring_per_um
+        Smallest and largest |p| that is looked for.
+    """
+    count = len(phase_rad)
+    if count < LEAST_BEADS:
+        return None
+    place = place_um - place_um.mean(axis=0)
+    length = max(float(np.ptp(place[:, 0])), float(np.ptp(place[:, 1])), 1e-3)
+    step = 1.0 / (_STEPS_PER_LENGTH * length)
+    low, high = ring_per_um
+    axis = np.arange(-np.ceil(high / step), np.ceil(high / step) + 1) * step
+    fy, fx = (g.ravel() for g in np.meshgrid(axis, axis, indexing="ij"))
+    inside = (np.hypot(fy, fx) >= low) & (np.hypot(fy, fx) <= high)
+    found = np.stack([fy[inside], fx[inside]], axis=1)
+    groups = [stack == s for s in np.unique(stack)]
+    signal = np.exp(1j * phase_rad)
+
+    def agreement(p: np.ndarray) -> np.ndarray:
+        turned = signal * np.exp(-2j * np.pi * (p @ place.T))
+        sums = [np.abs(turned[:, g].sum(axis=1)) for g in groups]
+        return np.asarray(np.sum(sums, axis=0) / count)
+
+    values = np.concatenate([agreement(found[i : i + _BLOCK])
+                             for i in range(0, len(found), _BLOCK)])  # fmt: skip
+    start = found[int(np.argmax(values))]
+    best = minimize(lambda p: -agreement(p[None])[0], start, method="Nelder-Mead",
+                    options={"initial_simplex": start + 0.3 * step * np.array(
+                        [[0, 0], [1, 0], [0, 1]]), "xatol": 1e-5, "fatol": 1e-9})  # fmt: skip
+    p, clear = best.x, float(-best.fun)
+    area = float(np.ptp(place[:, 0]) * np.ptp(place[:, 1]))
+    trials = np.pi * (high**2 - low**2) * max(area, 1.0 / high**2)
+    if trials * np.exp(-count * clear**2) > FALSE_ALARM:
+        return None
+    rest = signal * np.exp(-2j * np.pi * (place @ p))
+    common = np.array([np.angle(rest[g].sum()) for g in groups])
+    back = common - 2.0 * np.pi * float(place_um.mean(axis=0) @ p)
+    left = np.concatenate([np.angle(rest[g] * np.exp(-1j * c))
+                           for g, c in zip(groups, common, strict=True)])  # fmt: skip
+    freedom = max(1, count - 2 - len(groups))
+    scatter = float(np.sqrt(np.sum(left**2) / freedom))
+    sd = scatter / (2.0 * np.pi * np.sqrt(np.maximum(np.sum(place**2, axis=0), 1e-12)))
+    return Carrier((float(p[0]), float(p[1])), (float(sd[0]), float(sd[1])),
+                   np.angle(np.exp(1j * back)), scatter)  # fmt: skip

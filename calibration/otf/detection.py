@@ -1,0 +1,83 @@
+"""Detection PSF under the light of order 0: the pupil that explains the mean bead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from calibration.otf.light import plane_factors
+from calibration.psf.fit import PupilFit, fit_pupil, planes_um
+from calibration.psf.settings import BeadSetup, PsfSettings
+from simrecon.physics.bead_image import Camera3D
+
+_DARK = 0.1
+"""Planes with less light than this share of the brightest say nothing about the pupil."""
+_SHEET_ROUNDS = 2
+
+
+@dataclass(frozen=True)
+class Detection:
+    """What the camera shows of a bead under even light.
+
+    Attributes
+    ----------
+    fit : PupilFit
+    picture : ndarray, shape (Z, Y, X)
+        The fitted bead, all planes under the same light, counts.
+    distance_um : ndarray, shape (Z,)
+        Distance of the bead from the focal plane in each plane, positive deeper.
+    """
+
+    fit: PupilFit
+    picture: np.ndarray
+    distance_um: np.ndarray
+
+
+def fit_detection(
+    mean: np.ndarray, error: np.ndarray, setup: BeadSetup, settings: PsfSettings, *, sheet: bool
+) -> Detection:
+    """Fit a pupil to the mean bead of order 0.
+
+    Parameters
+    ----------
+    mean, error : ndarray, shape (Z, Y, X)
+        Order 0, background-free, and its standard error.
+    setup, settings
+        As of ``simcal psf``; the planes of a volume grow deeper (``reverse_z``).
+    sheet
+        Planes differ in light: each is divided by what it has of the model, in turns with the fit.
+    """
+    if not sheet:
+        fit = fit_pupil(mean, error, setup, settings)
+        return Detection(fit, fit.model, _distance(fit, setup))
+    camera = Camera3D(mean.shape[1:], setup.pixel_um,  # type: ignore[arg-type]
+                      tuple(-z for z in planes_um(mean.shape[0], setup)),
+                      setup.optics.pixel_integration, setup.bead_um)  # fmt: skip
+    picture = camera.image(setup.optics)
+    for _ in range(_SHEET_ROUNDS):
+        factors, _power = plane_factors(mean[None], picture)
+        light = np.real(factors[0])
+        lit = light > _DARK * light.max()
+        light = np.where(lit, light / light.max(), 1.0)[:, None, None]
+        dark = np.where(lit, 1.0, 1e3)[:, None, None]
+        fit = fit_pupil(mean / light, dark * error / light, setup, settings)
+        picture = fit.model
+    return Detection(fit, picture, _distance(fit, setup))
+
+
+def _distance(fit: PupilFit, setup: BeadSetup) -> np.ndarray:
+    heights = np.array(planes_um(fit.model.shape[0], setup))
+    return fit.values["z_um"] - heights if setup.reverse_z else fit.values["z_um"] + heights
+
+
+def measured_detection(mean: np.ndarray, setup: BeadSetup) -> tuple[np.ndarray, np.ndarray]:
+    """The mean bead in place of a fit: picture, and distances with its brightest plane in focus."""
+    heights = np.array(planes_um(mean.shape[0], setup))
+    focus = heights[int(np.argmax(np.sum(mean**2, axis=(1, 2))))]
+    return mean, focus - heights
+
+
+def centred(setup: BeadSetup) -> BeadSetup:
+    """The setup of a stack whose planes grow deeper, as volumes of `simrecon` do."""
+    return replace(setup, reverse_z=True)

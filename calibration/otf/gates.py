@@ -1,0 +1,113 @@
+"""How far to believe a measured OTF."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from calibration.otf.carrier import Carrier
+from calibration.otf.detection import Detection
+from calibration.otf.light import Light
+from calibration.otf.separate import Separation
+from calibration.otf.settings import ORDERS, OtfSettings
+from calibration.psf.measure import PsfMeasurement
+from calibration.psf.settings import BeadSetup
+from calibration.record import worst
+from simrecon.model.pattern import Verdict
+from simrecon.physics.theory_volume import axial_shift_per_um
+
+CONTRAST_WEAK, CONTRAST_FAILED = 0.15, 0.04
+UNEXPLAINED_WEAK, UNEXPLAINED_FAILED = 0.1, 0.4
+STEP_WEAK_RAD = 0.35
+LIGHT_WEAK, LIGHT_FAILED = 0.97, 0.7
+SHIFT_WEAK = 0.1
+ENDS_WEAK = 0.15
+
+
+def judge(
+    *,
+    setup: BeadSetup,
+    settings: OtfSettings,
+    beads: PsfMeasurement,
+    separations: Sequence[Separation],
+    carriers: Sequence[Carrier | None],
+    detection: Detection | None,
+    light: Light | None,
+    contrast: np.ndarray,
+    model: str,
+) -> tuple[Verdict, tuple[str, ...]]:
+    """Verdict on a measurement, and the notes that explain it."""
+    found: list[tuple[Verdict, str]] = [(beads.verdict, text) for text in beads.notes]
+    found.append((beads.verdict, ""))
+    for number, one in enumerate(separations):
+        found += _direction(number, one, contrast[number], len(beads.used))
+    missing = [str(i + 1) for i, c in enumerate(carriers) if c is None]
+    if missing:
+        found.append(("ok", f"The beads do not tell the frequency of direction "
+                      f"{', '.join(missing)} (too few, or all at like phases): their size stays "
+                      "in the contrasts of its orders."))  # fmt: skip
+    if detection is not None:
+        found.append((detection.fit.verdict, f"Pupil fit: {detection.fit.note}"))
+    if model == "measured" and setup.dz_um is not None and beads.aligned.mean.shape[0] > 1:
+        deep = beads.aligned.mean.shape[0] * setup.dz_um
+        found.append(("ok", f"The OTF is that of the mean beads themselves: it ends with their "
+                      f"window, {deep:.1f} µm deep."))  # fmt: skip
+    if light is not None:
+        found += _light(light, setup, settings)
+    notes = tuple(dict.fromkeys(text for _, text in found if text))
+    return worst(*(verdict for verdict, _ in found)), notes
+
+
+def _direction(
+    number: int, one: Separation, contrast: np.ndarray, beads: int
+) -> list[tuple[Verdict, str]]:
+    out: list[tuple[Verdict, str]] = []
+    name = f"Direction {number + 1}"
+    for m, value in enumerate(contrast, start=1):
+        if value < CONTRAST_WEAK:
+            verdict: Verdict = "failed" if value < CONTRAST_FAILED else "weak"
+            out.append((verdict, f"{name}: order {m} has a contrast of {value:.3f} only: are the "
+                        "frame order and the number of phases right?"))  # fmt: skip
+    if one.unexplained > UNEXPLAINED_WEAK:
+        verdict = "failed" if one.unexplained > UNEXPLAINED_FAILED else "weak"
+        out.append((verdict, f"{name}: one pattern with {len(one.step_rad)} phases leaves "
+                    f"{100 * one.unexplained:.0f} % of the frames' modulation unexplained: wrong "
+                    "frame order or number of phases, or beads that moved or bleached"))  # fmt: skip
+    steps = np.angle(np.exp(1j * (one.step_rad - _equal(one.step_rad.size))))
+    steps = steps - steps.mean()
+    if beads > 1 and np.abs(steps).max() > STEP_WEAK_RAD:
+        out.append(("weak", f"{name}: phase steps are off equal ones by up to "
+                    f"{np.degrees(np.abs(steps).max()):.0f}°"))  # fmt: skip
+    return out
+
+
+def _equal(count: int) -> np.ndarray:
+    return 2.0 * np.pi * np.arange(count) / count
+
+
+def _light(light: Light, setup: BeadSetup, settings: OtfSettings) -> list[tuple[Verdict, str]]:
+    out: list[tuple[Verdict, str]] = []
+    if light.explained < LIGHT_WEAK:
+        verdict: Verdict = "failed" if light.explained < LIGHT_FAILED else "weak"
+        out.append((verdict, f"Light along z: three beams explain {100 * light.explained:.0f} % of "
+                    "the orders' profiles"))  # fmt: skip
+    optics = setup.optics
+    if light.shift_per_um is not None and optics.excitation_nm and optics.excitation_na:
+        expected = axial_shift_per_um(optics)
+        off = light.shift_per_um / expected - 1.0
+        text = (f"order 1 is shifted by {light.shift_per_um:.3f} per µm along kz, "
+                f"{expected:.3f} from the excitation's NA")  # fmt: skip
+        out.append(("weak" if abs(off) > SHIFT_WEAK else "ok",
+                    f"Light along z: {text}" if abs(off) > SHIFT_WEAK else ""))  # fmt: skip
+    if settings.mode == "lls" and light.at_ends > ENDS_WEAK:
+        out.append(("weak", f"The light sheet has {100 * light.at_ends:.0f} % of its light at the "
+                    "ends of the stack: record more planes"))  # fmt: skip
+    if len(light.each) > 1 and ORDERS[settings.mode] > 1:
+        phases = np.angle(light.each[:, 1] * light.each[:, 1].mean(axis=0).conj())
+        near = np.abs(light.each[:, 1]).mean(axis=0) > 0.5 * np.abs(light.each[:, 1]).max()
+        spread = float(np.sqrt(np.mean(phases[:, near] ** 2)))
+        if spread > 0.3:
+            out.append(("weak", f"The directions differ in the axial phase of order 1 by "
+                        f"{spread:.2f} rad rms; the OTF is their mean"))  # fmt: skip
+    return out

@@ -1,0 +1,122 @@
+"""From the pictures of the orders to OTFs: bead size, origin, support, radial means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from calibration.psf.settings import BeadSetup
+from simrecon.model.psf import RadialOTF
+from simrecon.physics.bead_image import sphere_otf
+from simrecon.physics.pupil_volume import radial_orders
+
+ORIGIN_WINDOWS = 1.5
+"""Frequencies below this many times 1/window are spoiled by what the window cuts off."""
+_LEAST_TRANSMISSION = 0.1
+_RADIAL_SPAN_UM = 20.0
+_PLANES_FACTOR = 2
+_TAIL_FROM = 0.9
+
+
+@dataclass(frozen=True)
+class RadialTable:
+    """Per-order OTF as bead programs keep it.
+
+    Attributes
+    ----------
+    values : ndarray, shape (orders, R, K), complex64
+        ``H_m(kr, kz)``, kz in FFT order, H_0(0, 0) = 1; the contrast of the orders is in it.
+    kr_step_per_um, kz_step_per_um : float
+        ``1/(2·pixel·(R − 1))`` and ``1/(K·dz)``; of a plane K = 1 and the second step 0.
+    """
+
+    values: np.ndarray
+    kr_step_per_um: float
+    kz_step_per_um: float
+
+
+def radial_rows(pixel_um: float) -> int:
+    """Radii of a table: steps of 1/20 µm⁻¹."""
+    return 1 + max(32, int(np.ceil(0.5 * _RADIAL_SPAN_UM / pixel_um)))
+
+
+def volume_table(psfs: np.ndarray, setup: BeadSetup) -> RadialTable:
+    """Radial table of the PSFs (orders, Z, Y, X) of all orders."""
+    assert setup.dz_um is not None
+    rows, planes = radial_rows(setup.pixel_um), _PLANES_FACTOR * psfs.shape[1]
+    values = radial_orders(psfs, setup.pixel_um, setup.dz_um, rows, planes)
+    return RadialTable(
+        values / values[0, 0, 0], 1.0 / (2.0 * setup.pixel_um * (rows - 1)),
+        1.0 / (planes * setup.dz_um),
+    )  # fmt: skip
+
+
+def without_bead(
+    order: np.ndarray, number: int, frequency_per_um: tuple[float, float], setup: BeadSetup
+) -> np.ndarray:
+    """An order's picture with the sphere divided out.
+
+    The order m of a bead has the sphere's transform at k − m p, where the object was. It is divided
+    out within the lateral cut-off, relative to its value at k = 0, down to a tenth; the rest is
+    noise.
+
+    Parameters
+    ----------
+    order : ndarray, shape (Z, Y, X), complex
+    number
+        m.
+    frequency_per_um
+        p; (0, 0) where it is not known.
+    """
+    spacing = (float(setup.dz_um or 1.0), setup.pixel_um, setup.pixel_um)
+    kz, ky, kx = (np.fft.fftfreq(n, d) for n, d in zip(order.shape, spacing, strict=True))
+    fy, fx = (number * f for f in frequency_per_um)
+    lateral = np.hypot(ky[:, None] - fy, kx - fx)
+    sphere = sphere_otf(np.sqrt(kz[:, None, None] ** 2 + lateral**2), setup.bead_um)
+    sphere = sphere / sphere_otf(np.array([np.hypot(fy, fx)]), setup.bead_um)[0]
+    support = np.hypot(ky[:, None], kx) < setup.optics.cutoff_per_um
+    factor = np.where(support, 1.0 / np.maximum(sphere, _LEAST_TRANSMISSION), 0.0)
+    return np.asarray(np.fft.ifftn(np.fft.fftn(order) * factor))
+
+
+def planar_table(psf: np.ndarray, setup: BeadSetup, window_um: float | None) -> RadialTable:
+    """Radial table of one plane's PSF (Y, X).
+
+    Parameters
+    ----------
+    window_um
+        Side of the window that cut off the spot's tail and its background with it: values below
+        ``1.5/window`` are extrapolated from those above by a parabola. None: nothing is missing.
+    """
+    rows = radial_rows(setup.pixel_um)
+    values = np.real(radial_orders(psf[None, None], setup.pixel_um, 1.0, rows, 1)[0, :, 0])
+    step = 1.0 / (2.0 * setup.pixel_um * (rows - 1))
+    k = step * np.arange(rows)
+    if window_um is not None:
+        first = ORIGIN_WINDOWS / window_um
+        used = (k >= first) & (k <= max(3.0 * first, 0.3 * setup.optics.cutoff_per_um))
+        parabola = np.polyfit(k[used], values[used], 2)
+        values = np.where(k < first, np.polyval(parabola, k), values)
+    values = np.where(k < setup.optics.cutoff_per_um, values / values[0], 0.0)
+    return RadialTable(_without_tail(values, k, setup)[None, :, None].astype(np.complex64),
+                       step, 0.0)  # fmt: skip
+
+
+def _without_tail(values: np.ndarray, k: np.ndarray, setup: BeadSetup) -> np.ndarray:
+    """Zero from where the table is lost in its own noise: that of the frequencies beyond."""
+    beyond = np.abs(values[(k > _TAIL_FROM * setup.optics.cutoff_per_um)])
+    noise = float(np.median(beyond)) if beyond.size else 0.0
+    lost = np.flatnonzero(values < 2.0 * noise)
+    out = values.copy()
+    if lost.size and noise > 0:
+        out[lost[0] :] = 0.0
+    return out
+
+
+def radial_otf(table: RadialTable, setup: BeadSetup, source: str) -> RadialOTF:
+    """A plane's table as an OTF of the engine."""
+    values = np.real(table.values[0, :, 0]).astype(np.float64)
+    k = table.kr_step_per_um * np.arange(values.size)
+    return RadialOTF(k, values / values[0], min(setup.optics.cutoff_per_um, float(k[-1])),
+                     source=source)  # fmt: skip
