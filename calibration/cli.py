@@ -6,6 +6,7 @@ import sys
 
 from calibration.commands.camera import camera
 from calibration.commands.check import check
+from calibration.commands.otf import otf
 from calibration.commands.pattern import pattern
 from calibration.commands.psf import psf
 from calibration.commands.registration import registration
@@ -14,6 +15,7 @@ from simrecon.shell import execute, make_app
 app = make_app("simcal", "Measure the instrument; the results are records that simrecon uses.")
 app.command(camera)
 app.command(psf)
+app.command(otf)
 app.command(pattern)
 app.command(registration)
 app.command(check)

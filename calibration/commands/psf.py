@@ -148,7 +148,7 @@ def psf(
     )  # fmt: skip
     settings = PsfSettings(window_um, min_snr, tuple(terms or TERMS) if fit else (), fit_na,
                            fit_depth, "auto", saturation)  # fmt: skip
-    noise, doubts = _camera(camera, gain, offset, read_noise_e)
+    noise, doubts = camera_of(camera, gain, offset, read_noise_e)
     found = measure_psf(read.stacks, setup, settings, camera=noise)
     if doubts:
         found = replace(found, verdict=worst(found.verdict, "weak"), notes=(*found.notes, *doubts))
@@ -175,8 +175,8 @@ def _spacing(dz_um: float | None, read: BeadFiles) -> float | None:
     return needed(dz_um, read.dz_um, "distance between planes", "--dz-um")
 
 
-def _camera(
-    path: Path | None, gain: float | None, offset: float | None, read_noise_e: float
+def camera_of(
+    path: Path | str | None, gain: float | None, offset: float | None, read_noise_e: float
 ) -> tuple[Camera | None, tuple[str, ...]]:
     """The camera, and why it should not be trusted blindly."""
     if path is not None:

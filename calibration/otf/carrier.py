@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize
+from scipy.special import gammaln
 
 FALSE_ALARM = 1e-3
 """Chance that phases without any order show a frequency as clear as the one that is taken."""
@@ -38,6 +39,20 @@ class Carrier:
     def size_per_um(self) -> float:
         """|p|, cycles/µm."""
         return float(np.hypot(*self.frequency_per_um))
+
+
+def chance_of(agreement: float, count: int) -> float:
+    """Chance that the mean of `count` unit vectors of random phases is that long.
+
+    The smaller of Rayleigh's ``exp(−N R²)``, for little agreement, and of the share of all phases
+    that lie within the ball ``Σ θ² < 2 N (1 − R)`` about a common one, for much.
+    """
+    rayleigh = -count * agreement**2
+    squared = 2.0 * count * max(1.0 - agreement, 1e-9)
+    dims = count - 1
+    ball = 0.5 * dims * np.log(np.pi * squared) - gammaln(0.5 * dims + 1.0)
+    ball += 0.5 * np.log(count) - dims * np.log(2.0 * np.pi)
+    return float(np.exp(min(rayleigh, ball, 0.0)))
 
 
 def find_carrier(
@@ -86,7 +101,7 @@ def find_carrier(
     p, clear = best.x, float(-best.fun)
     area = float(np.ptp(place[:, 0]) * np.ptp(place[:, 1]))
     trials = np.pi * (high**2 - low**2) * max(area, 1.0 / high**2)
-    if trials * np.exp(-count * clear**2) > FALSE_ALARM:
+    if trials * chance_of(clear, count) > FALSE_ALARM:
         return None
     rest = signal * np.exp(-2j * np.pi * (place @ p))
     common = np.array([np.angle(rest[g].sum()) for g in groups])

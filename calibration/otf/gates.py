@@ -71,9 +71,9 @@ def _direction(
                         "frame order and the number of phases right?"))  # fmt: skip
     if one.unexplained > UNEXPLAINED_WEAK:
         verdict = "failed" if one.unexplained > UNEXPLAINED_FAILED else "weak"
-        out.append((verdict, f"{name}: one pattern with {len(one.step_rad)} phases leaves "
-                    f"{100 * one.unexplained:.0f} % of the frames' modulation unexplained: wrong "
-                    "frame order or number of phases, or beads that moved or bleached"))  # fmt: skip
+        out.append((verdict, f"{name}: one pattern with {len(one.step_rad)} phases "
+                    f"leaves {100 * one.unexplained:.0f} % of the modulation unexplained: wrong "
+                    "frame order, number of phases, or beads that move or bleach"))  # fmt: skip
     steps = np.angle(np.exp(1j * (one.step_rad - _equal(one.step_rad.size))))
     steps = steps - steps.mean()
     if beads > 1 and np.abs(steps).max() > STEP_WEAK_RAD:

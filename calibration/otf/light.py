@@ -160,9 +160,7 @@ def _spline(mean: np.ndarray, distance_um: np.ndarray) -> AxialProfiles:
     beyond = np.arange(1, _FADE_PLANES + 1)
     fade = np.cos(0.5 * np.pi * beyond / _FADE_PLANES) ** 2
     z = np.concatenate([z[0] - step * beyond[::-1], z, z[-1] + step * beyond])
-    values = np.concatenate(
-        [values[:, :1] * fade[::-1], values, values[:, -1:] * fade], axis=1
-    )
+    values = np.concatenate([values[:, :1] * fade[::-1], values, values[:, -1:] * fade], axis=1)
     fine = np.arange(np.ceil(z[0] / _STEP_UM), np.floor(z[-1] / _STEP_UM) + 1) * _STEP_UM
     found = CubicSpline(z, values.real, axis=1)(fine) + 1j * CubicSpline(z, values.imag, axis=1)(
         fine

@@ -29,11 +29,12 @@ from simrecon.checks import saturation
 from simrecon.errors import InputError
 from simrecon.model.camera import Camera
 from simrecon.model.pattern import Verdict
-from simrecon.model.psf import AnyOTF, AxialProfiles
+from simrecon.model.psf import AnyOTF, AxialProfiles, GridOTF, RadialOTF
 from simrecon.physics.bead_image import Camera3D, sphere_otf
 from simrecon.physics.measured import otf_from_psf
 from simrecon.physics.measured_volume import grid_volume_otf, radial_table
-from simrecon.physics.pupil_volume import order_psfs, psf_volume
+from simrecon.physics.otf import evaluate_otf
+from simrecon.physics.pupil_volume import light_reach, order_psfs, psf_volume
 from simrecon.physics.theory_volume import axial_shift_per_um
 
 _LOW_FREQUENCY_PER_UM = 0.3
@@ -87,6 +88,11 @@ class OtfMeasurement:
     verdict: Verdict
     notes: tuple[str, ...]
 
+    @property
+    def light_per_um(self) -> list[float]:
+        """How far the light of every order reaches along kz, cycles/µm."""
+        return [0.0] if self.light is None else light_reach(self.light.profiles)
+
     def otf(self) -> AnyOTF:
         """The OTF for :func:`simrecon.reconstruct`: the mean of all directions."""
         optics, source = self.setup.optics, f"beads, {self.model}"
@@ -97,10 +103,25 @@ class OtfMeasurement:
             return radial_otf(self.table, self.setup, source)
         assert self.setup.dz_um is not None
         if self.psfs is not None:
-            return grid_volume_otf(self.psfs.mean(axis=0), self.setup.dz_um, self.setup.pixel_um,
-                                   optics, source=source)  # fmt: skip
+            return grid_volume_otf(
+                self.psfs.mean(axis=0), self.setup.dz_um, self.setup.pixel_um, optics,
+                light_per_um=self.light_per_um, source=source,
+            )  # fmt: skip
         return radial_table(self.table.values, self.table.kr_step_per_um,
                             self.table.kz_step_per_um, optics=optics, source=source)  # fmt: skip
+
+    def plane_psf(self) -> np.ndarray:
+        """The PSF of a plane, (Y, X) float32, sum 1: that of the radial OTF, or as measured."""
+        otf = self.otf()
+        assert isinstance(otf, RadialOTF | GridOTF)
+        if isinstance(otf, GridOTF):
+            return otf.psf.astype(np.float32)
+        side = 2 * int(np.ceil(_FULL_HALF_UM / self.setup.pixel_um)) + 1
+        k = np.fft.fftfreq(2 * side, self.setup.pixel_um)
+        picture = np.fft.fftshift(np.real(np.fft.ifft2(evaluate_otf(otf, k[:, None], k[None]))))
+        middle, half = side, side // 2
+        cut = picture[middle - half : middle + half + 1, middle - half : middle + half + 1]
+        return np.asarray(cut / cut.sum(), dtype=np.float32)
 
 
 def measure_otf(
@@ -259,8 +280,11 @@ def _contrast(
         else:
             seen = light.contrast[a]
         if carrier is not None:
-            orders = np.arange(1, len(one.orders))
-            seen = seen / sphere_otf(orders * carrier.size_per_um, setup.bead_um)
+            lateral = np.arange(1, len(one.orders)) * carrier.size_per_um
+            axial = np.zeros(lateral.size)
+            if light is not None and light.shift_per_um is not None:
+                axial[0] = light.shift_per_um
+            seen = seen / sphere_otf(np.hypot(lateral, axial), setup.bead_um)
         found.append(seen)
     return np.array(found)
 
@@ -342,7 +366,8 @@ def _measured_volume(
     for one, carrier in zip(parts["separations"], parts["carriers"], strict=True):
         p = (0.0, 0.0) if carrier is None else carrier.frequency_per_um
         each.append([without_bead(h, m, p, setup)[planes] for m, h in enumerate(one.orders)])
-    psfs = np.array(each) / np.real(np.sum(np.array(each)[:, 0], axis=(1, 2, 3)))[
-        :, None, None, None, None
-    ]
+    psfs = (
+        np.array(each)
+        / np.real(np.sum(np.array(each)[:, 0], axis=(1, 2, 3)))[:, None, None, None, None]
+    )
     return volume_table(psfs.mean(axis=0), setup), psfs if settings.full else None

@@ -43,7 +43,7 @@ def facts(found: PsfMeasurement) -> dict[str, Any]:
         "beads_used": len(found.used),
         "scatter_over_noise": found.aligned.scatter,
         "field": {name: asdict(trend) for name, trend in found.trends.items()},
-        "beads": _beads(found),
+        "beads": bead_facts(found),
     }  # fmt: skip
     if found.fit is not None:
         fit = found.fit
@@ -59,7 +59,7 @@ def _widths(widths: Widths, sd: Sequence[float] = (np.nan, np.nan, np.nan)) -> d
             for i, axis in enumerate(_AXES) if np.isfinite(widths.gaussian[i])}  # fmt: skip
 
 
-def _beads(found: PsfMeasurement) -> list[dict[str, Any]]:
+def bead_facts(found: PsfMeasurement) -> list[dict[str, Any]]:
     """One entry per spot: where, how bright, used or why not; used ones with what was measured."""
     out, used = [], 0
     for bead in found.beads:
@@ -130,15 +130,7 @@ def to_record(
 
 def to_text(found: PsfMeasurement) -> str:
     """What people read on the terminal."""
-    rejected = [b for b in found.beads if b.kind not in ("", "halo")]
-    halo = sum(b.kind == "halo" for b in found.beads)
-    lines = [f"beads: {len(found.used)} used, {len(rejected)} rejected, {halo} weak spots in the "
-             "halo of brighter beads left out"]  # fmt: skip
-    for bead in rejected[:20]:
-        z, y, x = bead.spot.position_px
-        lines.append(f"  rejected at z {z:.1f} y {y:.1f} x {x:.1f}: {bead.kind}: {bead.reason}")
-    if len(rejected) > 20:
-        lines.append(f"  … and {len(rejected) - 20} more, all in the JSON file")
+    lines = rejected_lines(found)
     rows = [("mean bead", found.widths, found.width_sd_um),
             ("corrected for the bead size", found.compensated_widths, None)]  # fmt: skip
     if found.fit_widths is not None:
@@ -161,6 +153,20 @@ def to_text(found: PsfMeasurement) -> str:
     lines += [f"field: {text}" for text in field_texts(found)]
     lines.append(f"verdict: {found.verdict}")
     return "\n".join(lines)
+
+
+def rejected_lines(found: PsfMeasurement) -> list[str]:
+    """How many beads were used, and why the others were not."""
+    rejected = [b for b in found.beads if b.kind not in ("", "halo")]
+    halo = sum(b.kind == "halo" for b in found.beads)
+    lines = [f"beads: {len(found.used)} used, {len(rejected)} rejected, {halo} weak spots in the "
+             "halo of brighter beads left out"]  # fmt: skip
+    for bead in rejected[:20]:
+        z, y, x = bead.spot.position_px
+        lines.append(f"  rejected at z {z:.1f} y {y:.1f} x {x:.1f}: {bead.kind}: {bead.reason}")
+    if len(rejected) > 20:
+        lines.append(f"  … and {len(rejected) - 20} more, all in the JSON file")
+    return lines
 
 
 def _width_text(widths: Widths, sd: Sequence[float] | None) -> str:
@@ -209,7 +215,7 @@ def sections(found: PsfMeasurement, stack: np.ndarray) -> list[Section]:
     table = [
         (b["stack"], *(f"{p:.2f}" for p in b["position_px"]), f"{b['snr']:.0f}",
          "used" if b["used"] else f"{b['kind']}: {b['reason']}")
-        for b in _beads(found)
+        for b in bead_facts(found)
     ]  # fmt: skip
     header = ("stack", "plane", "row", "column", "signal / noise", "what became of it")
     out.append(Section("Beads", header=header, rows=[tuple(map(str, r)) for r in table]))

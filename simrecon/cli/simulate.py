@@ -15,12 +15,20 @@ from simrecon.cli.simulate_beads import aberrations_of, simulate_bead_stack
 from simrecon.cli.simulate_camera import simulate_camera_stack
 from simrecon.cli.simulate_channels import ChannelOptions, simulate_channels
 from simrecon.cli.simulate_light import LightOptions
-from simrecon.cli.simulate_volume import VolumeOptions, given, refuse_planar, simulate_volume_stack
+from simrecon.cli.simulate_sim_beads import simulate_sim_bead_stack
+from simrecon.cli.simulate_volume import (
+    VolumeOptions,
+    given,
+    refuse_planar,
+    simulate_volume_stack,
+    volume_optics,
+)
 from simrecon.errors import UsageError
 from simrecon.io import write_image, write_pattern, write_raw
 from simrecon.model.camera import Camera
 from simrecon.model.mode import steps_of
 from simrecon.model.optics import Optics
+from simrecon.physics.pupil_volume import pupil_planar_otf
 from simrecon.physics.simulate import simulate as simulate_stack
 from simrecon.provenance import record
 from simrecon.shell import Reporter, command_line
@@ -44,6 +52,7 @@ def simulate(
         "flat",
         "bead-stack",
         "bead-channels",
+        "sim-beads",
     ] = "mixed",
     mode: Literal["2d", "tirf", "slice3", "nonlinear", "hex", "3d", "lls"] = "2d",
     volume: VolumeOptions | None = None,
@@ -87,14 +96,15 @@ def simulate(
 
     With --kind bead-stack: a z-stack of beads to measure a PSF with; writes OUT and OUT.truth.json.
     With --kind bead-channels: one plane of beads in two colours, for 'simcal registration'.
+    With --kind sim-beads and --mode 2d, 3d or lls: SIM frames of beads, for 'simcal otf'.
 
     Parameters
     ----------
     output
         Raw frames to write, .ome.tif.
     kind
-        Object (slide: an even fluorescent sheet); or dark or flat frames, a bead-stack, or
-        bead-channels. Volumes know mixed, filaments, shells, tubes, beads and constant.
+        Object (slide: an even fluorescent sheet); or dark or flat frames, a bead-stack,
+        bead-channels or sim-beads. Volumes know mixed, filaments, shells, tubes, beads, constant.
     mode
         One plane: 2d, tirf, slice3 (three beams), nonlinear or hex (three carriers in the same
         frames). Volumes: 3d (three beams) or lls (lattice light sheet).
@@ -102,11 +112,11 @@ def simulate(
         Number of dark or flat frames.
     planes, dz_um
         Planes and their distance in µm, of beads or a volume [default: 17 and 0.2; 3d 24 and
-        0.125; lls 48 and 0.15].
+        0.125; lls 48 and 0.15; sim-beads of 3d 25, of lls 33].
     bead_nm
         Diameter of beads, nm.
     aberration
-        Of a bead stack: Noll index and rms wavefront in nm, e.g. --aberration 11=30; repeat it.
+        Of the objective: Noll index and rms wavefront in nm, e.g. --aberration 11=30; repeat it.
     channels
         Options of bead-channels.
     index
@@ -164,6 +174,23 @@ def simulate(
             flicker=intensity_jitter, camera=camera, seed=seed,
         )  # fmt: skip
         return
+    waves = aberrations_of(aberration)
+    if kind == "sim-beads":
+        optics, lattice = volume_optics(
+            volume or VolumeOptions(), mode, na=na, index=index, emission_nm=emission_nm,
+            excitation_nm=excitation_nm, period_um=period_um,
+        )  # fmt: skip
+        refuse_planar(haze=haze, phase_bend_rad=phase_bend_rad, contrast_loss=contrast_loss,
+                      drift_um=drift_um, bleaching=bleaching)  # fmt: skip
+        simulate_sim_bead_stack(
+            report, device, output, mode=mode, size=size, planes=planes,  # type: ignore[arg-type]
+            pixel_um=pixel_um, dz_um=dz_um, optics=optics, lattice=lattice, period_um=period_um,
+            angles=angles, phases=phases, modulation=modulation,
+            phase_jitter_rad=phase_jitter_rad, intensity_jitter=intensity_jitter,
+            bead_um=1e-3 * bead_nm, peak_e=peak_e, background_e=background_e,
+            aberrations_nm=waves, camera=camera, seed=seed,
+        )  # fmt: skip
+        return
     if mode in ("3d", "lls"):
         if light is not None and light != LightOptions():
             raise UsageError("Options of one plane's light do not go with volumes.", got=mode)
@@ -175,7 +202,7 @@ def simulate(
             directions=angles, phases=phases, modulation=modulation, peak_e=peak_e,
             background_e=background_e, phase_jitter_rad=phase_jitter_rad,
             intensity_jitter=intensity_jitter, bleaching=bleaching, drift_um=drift_um,
-            camera=camera, seed=seed,
+            aberrations_nm=waves, camera=camera, seed=seed,
         )  # fmt: skip
         return
     if volume is not None and volume != VolumeOptions():
@@ -196,7 +223,7 @@ def simulate(
             dz_um=given(dz_um, 0.2),
             optics=Optics(na=na, emission_nm=emission_nm, immersion_index=index),
             bead_um=1e-3 * bead_nm, peak_e=peak_e, background_e=background_e,
-            aberrations_nm=aberrations_of(aberration), camera=camera, seed=seed,
+            aberrations_nm=waves, camera=camera, seed=seed,
         )  # fmt: skip
         return
     if kind == "bead-channels":
@@ -239,11 +266,15 @@ def simulate(
     optics = Optics(
         na=na, emission_nm=emission_nm, immersion_index=index, excitation_nm=excitation_nm
     )
-    stack, truth = simulate_stack(optics=optics, camera=camera, drift_um=drift, **arguments)
+    otf = pupil_planar_otf(optics, pixel_um=pixel_um, aberrations_nm=waves) if waves else None
+    stack, truth = simulate_stack(
+        optics=optics, camera=camera, drift_um=drift, otf=otf, **arguments
+    )
     made = record(
         settings={
             **arguments,
             "drift_um": drift_um,
+            "aberrations_nm": waves,
             "optics": asdict(optics),
             "camera": asdict(camera),
         },

@@ -11,11 +11,13 @@ from cyclopts import Parameter
 
 from simrecon.backend import Device
 from simrecon.cli.outputs import check_output, split_output, staging
+from simrecon.cli.simulate_sim_beads import aberrated_otf
 from simrecon.errors import UsageError
 from simrecon.io import write_camera_record, write_image, write_pattern, write_raw
 from simrecon.model.camera import Camera
 from simrecon.model.optics import Optics
-from simrecon.physics.lattice import LatticeKind
+from simrecon.model.psf import AnyOTF
+from simrecon.physics.lattice import Lattice, LatticeKind
 from simrecon.physics.simulate_camera import sensor
 from simrecon.physics.simulate_volume import (
     LATTICE,
@@ -29,6 +31,7 @@ from simrecon.provenance import record
 from simrecon.shell import Reporter, command_line
 
 _T = TypeVar("_T")
+_PSF_DZ_UM = 0.125
 _PLANES = {"3d": 24, "lls": 48}
 
 
@@ -103,6 +106,7 @@ def simulate_volume_stack(
     phases: int | None,
     background_e: float,
     drift_um: float,
+    aberrations_nm: dict[int, float],
     camera: Camera,
     seed: int,
     **known: Any,
@@ -112,12 +116,8 @@ def simulate_volume_stack(
     stem, suffix = split_output(output)
     if not suffix.startswith(".ome"):
         raise UsageError("Raw frames need their metadata.", expected=".ome.tif", got=suffix)
-    usual = OPTICS_3D if mode == "3d" else OPTICS_LLS
-    optics = replace(
-        usual, na=given(na, usual.na), immersion_index=given(index, usual.immersion_index),
-        emission_nm=emission_nm, excitation_nm=excitation_nm,
-    )  # fmt: skip
-    optics, light = _light(options, mode, optics, period_um)
+    optics, light = _light(options, mode, _detection(mode, na, index, emission_nm, excitation_nm),
+                           period_um)  # fmt: skip
     count = (given(directions, 3 if mode == "3d" else 1), given(phases, 5))
     shape = (given(planes, _PLANES[mode]), given(options.rows, size), size)
     if not np.isfinite(drift_um):
@@ -131,10 +131,14 @@ def simulate_volume_stack(
         "background": background_e, "order": options.acquisition, "seed": seed,
     }  # fmt: skip
     taken = _uneven(camera, shape[1:]) if options.scmos else camera
-    stack, truth = simulate_volume(optics=optics, camera=taken, drift_um=drift, **arguments)
+    otf = _aberrated(mode, optics, arguments, aberrations_nm) if aberrations_nm else None
+    stack, truth = simulate_volume(
+        optics=optics, camera=taken, drift_um=drift, otf=otf, **arguments
+    )
     facts = {
         **arguments,
         "drift_um": drift_um,
+        "aberrations_nm": aberrations_nm,
         "scmos": options.scmos,
         "optics": asdict(optics),
         "camera": asdict(camera),
@@ -161,6 +165,46 @@ def simulate_volume_stack(
     files = [str(output.parent / name) for name in names]
     lines = [f"note: {text}" for text in stack.notes] + [f"wrote {f}" for f in files]
     report.finish({"files": files, "notes": stack.notes}, "\n".join(lines))
+
+
+def volume_optics(
+    options: VolumeOptions,
+    mode: str,
+    *,
+    na: float | None,
+    index: float | None,
+    emission_nm: float,
+    excitation_nm: float,
+    period_um: float | None,
+) -> tuple[Optics, Lattice]:
+    """Optics of a mode, and the lattice that its light is of (that of lls)."""
+    if mode not in ("3d", "lls"):
+        return Optics(given(na, 1.49), emission_nm, given(index, 1.515),
+                      excitation_nm=excitation_nm), LATTICE  # fmt: skip
+    detection = _detection(mode, na, index, emission_nm, excitation_nm)
+    optics, light = _light(options, mode, detection, period_um)
+    return optics, light.get("lattice", LATTICE)
+
+
+def _detection(
+    mode: str, na: float | None, index: float | None, emission_nm: float, excitation_nm: float
+) -> Optics:
+    usual = OPTICS_3D if mode == "3d" else OPTICS_LLS
+    return replace(
+        usual, na=given(na, usual.na), immersion_index=given(index, usual.immersion_index),
+        emission_nm=emission_nm, excitation_nm=excitation_nm,
+    )  # fmt: skip
+
+
+def _aberrated(
+    mode: str, optics: Optics, arguments: dict[str, Any], aberrations_nm: dict[int, float]
+) -> AnyOTF:
+    usual_px, usual_dz = (0.08, 0.125) if mode == "3d" else (0.104, 0.15)
+    return aberrated_otf(
+        mode, optics, given(arguments.get("pixel_um"), usual_px),
+        min(given(arguments.get("dz_um"), usual_dz), _PSF_DZ_UM), aberrations_nm,
+        arguments.get("lattice", LATTICE), arguments.get("sheet_offset_um", 0.0),
+    )  # fmt: skip
 
 
 def _uneven(camera: Camera, shape: tuple[int, int]) -> Camera:

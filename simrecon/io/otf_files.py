@@ -9,6 +9,8 @@ radial OTF, Priism MRC (n, 1, 1)       real part against k = i·dk; :class:`Radi
 (kz, kr, orders), 3-D SIM              (a sum over kz is the value at z = 0); :class:`RadialOTF`
 fairSIM ``<otf2d>`` XML                band 0; :class:`RadialOTF`
 OTF TIFF of makeotf                    refused: it carries no frequency scale
+calibration record (.h5)               of ``simcal otf`` as the radial MRC tables, or its PSFs; of
+                                       ``simcal psf`` the plane with the highest peak
 =====================================  =====================================================
 
 Every OTF is normalised to H(0) = 1. Measured tables often have a spoiled origin (background and
@@ -29,6 +31,7 @@ import numpy as np
 
 from simrecon.errors import InputError, MetadataError
 from simrecon.io.mrc_dv import DV_SUFFIXES, MrcHeader, read_header, read_samples
+from simrecon.io.otf_record import is_record, read_otf_record
 from simrecon.io.tiff import read_tiff
 from simrecon.model.optics import Optics
 from simrecon.model.psf import DetectionOTF, RadialOTF
@@ -78,9 +81,11 @@ def read_otf(
         return _cut(*_read_fairsim(path), path, optics)
     if suffix in (".tif", ".tiff"):
         return _read_psf(path, optics, pixel_um)
+    if is_record(path):
+        return _read_record(path, optics)
     raise InputError(
         "Unknown kind of OTF file.",
-        expected="a PSF .tif, an OTF .mrc/.dv/.otf, or a fairSIM .xml",
+        expected="a PSF .tif, an OTF .mrc/.dv/.otf, a fairSIM .xml, or a record .h5",
         got=suffix or "no suffix",
         where=str(path),
     )
@@ -170,6 +175,25 @@ def _read_psf(path: Path, optics: Optics | None, pixel_um: float | None) -> Dete
     otf = otf_from_psf(planes[plane], pixel, cutoff_per_um=optics.cutoff_per_um, source=source)
     check_otf(otf, optics)
     return otf
+
+
+def _read_record(path: Path, optics: Optics | None) -> DetectionOTF:
+    """The plane in focus of a calibration record."""
+    found = read_otf_record(path)
+    planar_psfs = found.psfs is not None and not found.is_volume
+    if planar_psfs or found.table is None:
+        assert found.psfs is not None
+        if optics is None:
+            raise MetadataError("The PSFs of a record need the optics.",
+                                expected="--na, --emission-nm", where=str(path))  # fmt: skip
+        planes = np.real(found.psfs[:, 0].mean(axis=0))
+        plane = planes[int(np.argmax(planes.max(axis=(1, 2))))]
+        otf = otf_from_psf(plane, found.pixel_um, cutoff_per_um=optics.cutoff_per_um,
+                           source=found.source)  # fmt: skip
+        check_otf(otf, optics)
+        return otf
+    values = found.table[0].sum(axis=1).real
+    return _cut(values, found.kr_step_per_um, found.source, path, optics)
 
 
 def repair_origin(values: np.ndarray) -> tuple[np.ndarray, bool]:

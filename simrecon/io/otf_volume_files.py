@@ -9,6 +9,8 @@ float32                                the file: pixel and plane distance of its
                                        be given
 NumPy ``.npz``                         ``psf`` or ``otf`` of shape (orders, Z, Y, X), or
                                        (directions, orders, Z, Y, X); ``pixel_um``, ``dz_um``
+calibration record ``.h5``             of ``simcal otf``: its PSFs (mean of the directions), else
+                                       its radial means
 =====================================  =====================================================
 
 In all tables kz is in FFT order. A table that holds one set of orders for each direction gives one
@@ -26,6 +28,7 @@ import numpy as np
 
 from simrecon.errors import InputError, MetadataError, UsageError
 from simrecon.io.mrc_dv import DV_SUFFIXES, read_header, read_samples
+from simrecon.io.otf_record import is_record, read_otf_record
 from simrecon.io.tiff import read_tiff
 from simrecon.model.optics import Optics
 from simrecon.model.psf import RadialVolumeOTF, VolumeOTF
@@ -82,10 +85,12 @@ def read_volume_otf(
         table, steps = _from_tiff(path, pixel_um, dz_um)
     elif suffix == ".npz":
         return _from_numpy(path, optics)
+    elif is_record(path):
+        return (_from_record(path, optics),)
     else:
         raise InputError(
             "Unknown kind of 3-D OTF file.",
-            expected="an OTF .mrc/.dv/.otf, a makeotf .tif, or an .npz",
+            expected="an OTF .mrc/.dv/.otf, a makeotf .tif, an .npz, or a record .h5",
             got=suffix or "no suffix",
             where=str(path),
         )
@@ -113,7 +118,7 @@ def holds_volume_otf(path: str | os.PathLike[str]) -> bool:
         return min(read_header(path).shape[1:]) > 1
     if suffix in (".tif", ".tiff"):
         return _is_table(np.asarray(read_tiff(path).frames))
-    return suffix == ".npz"
+    return suffix == ".npz" or (is_record(path) and read_otf_record(path).is_volume)
 
 
 def _is_table(frames: np.ndarray) -> bool:
@@ -200,6 +205,28 @@ def _from_tiff(
     values = table[..., 0::2] + 1j * table[..., 1::2]
     radii, heights = values.shape[1:]
     return values, (1.0 / (2.0 * pixel_um * (radii - 1)), 1.0 / (dz_um * heights))
+
+
+def _from_record(path: Path, optics: Optics | None) -> VolumeOTF:
+    found = read_otf_record(path)
+    if not found.is_volume:
+        raise InputError(
+            "The record holds the OTF of a plane.", expected="beads measured with --mode 3d or lls",
+            got=f"a record of kind {found.record.kind}", where=str(path),
+        )  # fmt: skip
+    otf: VolumeOTF
+    if found.psfs is not None and optics is not None and found.dz_um is not None:
+        otf = grid_volume_otf(found.psfs.mean(axis=0), found.dz_um, found.pixel_um, optics,
+                              light_per_um=found.light_per_um, source=found.source)  # fmt: skip
+        sheet = 2.0 * optics.immersion_index / ((optics.excitation_nm or optics.emission_nm) * 1e-3)
+        check_volume_otf(otf, optics, orders=1, sheet_per_um=sheet)
+        return otf
+    assert found.table is not None
+    otf = radial_table(found.table, found.kr_step_per_um, found.kz_step_per_um, optics=optics,
+                       source=found.source)  # fmt: skip
+    if optics is not None:
+        check_volume_otf(otf, optics, orders=1, sheet_per_um=_sheet_allowance(otf, optics))
+    return otf
 
 
 def _from_numpy(path: Path, optics: Optics | None) -> tuple[VolumeOTF, ...]:

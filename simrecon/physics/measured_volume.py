@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from simrecon.errors import InputError
@@ -177,6 +179,7 @@ def grid_volume_otf(
     pixel_um: float,
     optics: Optics,
     *,
+    light_per_um: Sequence[float] | None = None,
     source: str = "measured PSFs",
 ) -> GridVolumeOTF:
     """An OTF from the PSFs of all orders on a grid.
@@ -190,7 +193,9 @@ def grid_volume_otf(
     optics
         Gives the cut-offs: 2·NA/λ, and along kz that of the rays, plus kz1 for order 1 of three
         orders whose light is not a sheet, plus twice the resolution of the stack; for a sheet
-        what its light can add, 2·n/λ_ex.
+        what its light can add, 2·n/λ_ex. Never more than what planes so far apart can show.
+    light_per_um
+        How far the light widens every order along kz, where that is known.
     source
         For messages and provenance.
 
@@ -226,7 +231,9 @@ def grid_volume_otf(
     flux = np.abs(psf[0].sum(axis=(1, 2)))
     edge = max(flux[0], flux[-1])
     light = np.zeros(len(psf))
-    if edge < _SHEET_NEIGHBOUR * flux.max():
+    if light_per_um is not None:
+        light[:] = light_per_um
+    elif edge < _SHEET_NEIGHBOUR * flux.max():
         wavelength = (optics.excitation_nm or optics.emission_nm) * 1e-3
         light[:] = 2.0 * optics.immersion_index / wavelength
     elif len(psf) == 3:
@@ -236,6 +243,6 @@ def grid_volume_otf(
         dz_um=float(dz_um),
         pixel_um=float(pixel_um),
         cutoff_per_um=optics.cutoff_per_um,
-        axial_cutoff_per_um=tuple(float(passed + v) for v in light),
+        axial_cutoff_per_um=tuple(min(float(passed + v), 0.5 / float(dz_um)) for v in light),
         source=source,
     )

@@ -14,16 +14,17 @@ from scipy.ndimage import map_coordinates
 from scipy.signal.windows import tukey
 
 from simrecon.model.optics import Optics
-from simrecon.model.psf import AxialProfiles, GridVolumeOTF
+from simrecon.model.psf import AxialProfiles, GridOTF, GridVolumeOTF
 from simrecon.physics.bead_image import Camera3D
 from simrecon.physics.measured_volume import grid_volume_otf
 from simrecon.physics.pupil import PupilModel
 from simrecon.physics.sampled_pupil import cone_radius_um
-from simrecon.physics.theory_volume import EXTENT_UM, axial_shift_per_um
+from simrecon.physics.theory_volume import EXTENT_UM, axial_bandwidth, axial_shift_per_um
 
 _FLAT = 0.5
 _PAD = 3
 _ANGLES = 32
+_PLANE_UM = 16.0
 
 
 def three_beam_profiles(optics: Optics, extent_um: float = EXTENT_UM) -> AxialProfiles:
@@ -87,6 +88,16 @@ def order_psfs(psf: np.ndarray, dz_um: float, light: AxialProfiles) -> np.ndarra
     return np.asarray(light.at(-z)[:, :, None, None] * psf)
 
 
+def pupil_planar_otf(
+    optics: Optics, *, pixel_um: float, aberrations_nm: Mapping[int, float] | None = None
+) -> GridOTF:
+    """OTF of the focal plane of an aberrated objective."""
+    half = int(np.ceil(0.5 * _PLANE_UM / pixel_um))
+    camera = Camera3D((2 * half + 1,) * 2, pixel_um, (0.0,), optics.pixel_integration)
+    psf = camera.image(optics, aberrations_nm=aberrations_nm)[0]
+    return GridOTF(psf / psf.sum(), pixel_um, optics.cutoff_per_um, "pupil with aberrations")
+
+
 def pupil_volume_otf(
     optics: Optics,
     light: AxialProfiles,
@@ -108,7 +119,14 @@ def pupil_volume_otf(
     psf = psf_volume(optics, pixel_um=pixel_um, dz_um=dz_um, extent_um=extent_um,
                      aberrations_nm=aberrations_nm)  # fmt: skip
     return grid_volume_otf(order_psfs(psf, dz_um, light), dz_um, pixel_um, optics,
+                           light_per_um=light_reach(light),
                            source="pupil with aberrations, " + light.source)  # fmt: skip
+
+
+def light_reach(light: AxialProfiles) -> list[float]:
+    """How far the light of every order reaches along kz, cycles/µm; tapered, as the PSFs are."""
+    taper = np.hanning(light.z_um.size)
+    return [axial_bandwidth(light.z_um, taper * g) for g in light.values]
 
 
 def radial_orders(

@@ -70,7 +70,8 @@ def simulate_sim_beads(
     volume = isinstance(otf, RadialVolumeOTF | GridVolumeOTF)
     if volume != (shape[0] > 1) or (volume and dz_um is None):
         raise UsageError("Planes and OTF do not belong together.", got=f"{shape[0]} planes",
-                         expected="one plane with a planar OTF, or planes with a volume's")  # fmt: skip
+                         expected="one plane with a planar OTF, or planes with one of a volume",
+                         )  # fmt: skip
     phases = len(directions[0].phase_rad)
     expected = np.full((len(directions), phases, *shape), float(background_e))
     k = np.fft.fftfreq(window_px, pixel_um)

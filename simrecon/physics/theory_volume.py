@@ -33,7 +33,12 @@ from simrecon.physics.pupil import (
     resolve_model,
 )
 
-__all__ = ["axial_shift_per_um", "detection_axial_cutoff_per_um", "theoretical_volume_otf"]
+__all__ = [
+    "axial_bandwidth",
+    "axial_shift_per_um",
+    "detection_axial_cutoff_per_um",
+    "theoretical_volume_otf",
+]
 
 EXTENT_UM = 8.0
 """Length of the tapered PSF along z; its middle half is not tapered."""
@@ -118,7 +123,7 @@ def theoretical_volume_otf(
         raise UsageError("extent_um must be positive.", got=str(extent_um))
     if isinstance(illumination, AxialProfiles):
         name, profiles = illumination.source or "given axial profiles", illumination
-        reach = [_bandwidth(profiles.z_um, g) for g in profiles.values]
+        reach = [axial_bandwidth(profiles.z_um, g) for g in profiles.values]
     elif illumination == "three-beam":
         kz1 = axial_shift_per_um(optics)
         name, reach = f"three beams, kz1 {kz1:.4f} per µm", [0.0, kz1, 0.0]
@@ -175,7 +180,7 @@ def _taper(z_um: np.ndarray, extent_um: float) -> np.ndarray:
     return np.asarray(np.interp(z_um, nodes, tukey(nodes.size, 0.5), left=0.0, right=0.0))
 
 
-def _bandwidth(z_um: np.ndarray, profile: np.ndarray) -> float:
+def axial_bandwidth(z_um: np.ndarray, profile: np.ndarray) -> float:
     """Axial frequency below which 99.9 % of a profile's power lies, cycles/µm."""
     power = np.abs(np.fft.fft(profile, 8 * profile.size)) ** 2
     k = np.abs(np.fft.fftfreq(power.size, float(z_um[1] - z_um[0])))
