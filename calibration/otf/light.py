@@ -103,6 +103,8 @@ def light_along_z(
     near = power > NEAR_FOCUS * power.max()
     zero = np.real(each[:, 0])
     flux = np.average(zero, axis=1, weights=power * near)
+    if sheet:
+        flux = zero[:, near].max(axis=1)
     each = each / flux[:, None, None]
     contrast = np.abs(each[:, 1:, near]).max(axis=2)
     mean = each.mean(axis=0)

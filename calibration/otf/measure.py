@@ -35,7 +35,7 @@ from simrecon.physics.measured import otf_from_psf
 from simrecon.physics.measured_volume import grid_volume_otf, radial_table
 from simrecon.physics.otf import evaluate_otf
 from simrecon.physics.pupil_volume import light_reach, order_psfs, psf_volume
-from simrecon.physics.theory_volume import axial_shift_per_um
+from simrecon.physics.theory_volume import EXTENT_UM, axial_shift_per_um
 
 _LOW_FREQUENCY_PER_UM = 0.3
 _RING = 0.15
@@ -221,6 +221,8 @@ def _find_beads(
         camera = replace(camera, offset=np.asarray(camera.offset) * count,
                          read_noise_e=np.asarray(camera.read_noise_e) * np.sqrt(count))  # fmt: skip
     chosen = replace(settings.psf, terms=(), saturation=tops[0])
+    if settings.mode == "lls" and chosen.depth_um is None:
+        chosen = replace(chosen, depth_um=EXTENT_UM)  # the sheet's side lobes reach far
     if sums[0].shape[0] < 5 and sums[0].shape[0] > 1:
         raise InputError("Too few planes for a stack.", expected="1, or 5 and more",
                          got=f"{sums[0].shape[0]} planes")  # fmt: skip

@@ -56,13 +56,16 @@ def lateral_half(setup: BeadSetup, settings: PsfSettings, expected: Expected) ->
     return max(5, int(np.ceil(half / setup.pixel_um)))
 
 
-def axial_half(data: np.ndarray, setup: BeadSetup, expected: Expected, spots: list[Spot]) -> int:
-    """Half depth of the window in planes: two axial FWHM, or what the least central bead has."""
+def axial_half(
+    data: np.ndarray, setup: BeadSetup, settings: PsfSettings, expected: Expected, spots: list[Spot]
+) -> int:
+    """Half depth of the window in planes: as set, or two axial FWHM; what all beads have."""
     if data.shape[0] == 1 or setup.dz_um is None or not spots:
         return 0
     room: int = min(min(round(s.position_px[0]), data.shape[0] - 1 - round(s.position_px[0]))
                for s in spots)  # fmt: skip
-    wanted = int(2.0 * expected.axial_um / setup.dz_um) + 1
+    deep = 2.0 * expected.axial_um if settings.depth_um is None else 0.5 * settings.depth_um
+    wanted = int(deep / setup.dz_um) + 1
     return max(1, min(room - 1, wanted))
 
 

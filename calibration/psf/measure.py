@@ -145,7 +145,7 @@ def measure_psf(
     half = lateral_half(setup, settings, expected)
     judged = screen(data, spots, setup, settings, expected, half, _saturation(data, settings))
     check_scale(judged, setup, expected)
-    judged, crops = _cut(data, judged, setup, expected, half)
+    judged, crops = _cut(data, judged, setup, settings, expected, half)
     noise = _noise(crops, setup, camera)
     if noise.gain == 0 and len(crops) > 1:
         first = align(crops, noise)
@@ -187,10 +187,15 @@ def _saturation(data: list[np.ndarray], settings: PsfSettings) -> float | None:
 
 
 def _cut(
-    data: list[np.ndarray], judged: list[Judged], setup: BeadSetup, expected: Expected, half: int
+    data: list[np.ndarray],
+    judged: list[Judged],
+    setup: BeadSetup,
+    settings: PsfSettings,
+    expected: Expected,
+    half: int,
 ) -> tuple[list[Judged], list[Crop]]:
     good = [b.spot for b in judged if not b.kind]
-    window = Window(axial_half(data[0], setup, expected, good), half)
+    window = Window(axial_half(data[0], setup, settings, expected, good), half)
     out, crops = [], []
     for bead in judged:
         crop = None if bead.kind else cut(data[bead.spot.stack], bead.spot, window)

@@ -59,6 +59,8 @@ class PsfSettings:
     ----------
     window_um : float or None
         Side of the square cut out around each bead; None: from the optics.
+    depth_um : float or None
+        Depth cut out around each bead; None: from the optics.
     min_snr : float
         Beads whose matched-filter response is below this many noise sd are too dim.
     terms : tuple of int
@@ -78,3 +80,4 @@ class PsfSettings:
     fit_depth: bool = False
     model: PupilModel = "auto"
     saturation: float | None = None
+    depth_um: float | None = None
