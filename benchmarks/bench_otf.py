@@ -3,8 +3,8 @@
     python benchmarks/bench_otf.py [--modes 2d 3d lls] [--seeds 1 2]
 
 An aberrated objective (which theory does not know) takes SIM frames of beads and of an object.
-The beads are measured; the object is reconstructed, with its true pattern, with each OTF. Errors are
-against the object: nrmse after the best gain and offset, and after the best gain per Fourier ring
+The beads are measured; the object is reconstructed, with its true pattern, with each OTF. Errors
+are against the object: nrmse after the best gain and offset, and the best gain per Fourier ring
 ("equalised", which filters' choices cancel in), of the inner planes. Asked: measured / true ≤ 1.3.
 """
 

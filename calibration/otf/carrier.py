@@ -10,9 +10,13 @@ from scipy.special import gammaln
 
 FALSE_ALARM = 1e-3
 """Chance that phases without any order show a frequency as clear as the one that is taken."""
-LEAST_BEADS = 4
+LEAST_BEADS = 6
+"""Three numbers are fitted: fewer beads agree with some frequency or other."""
+RIVAL = 4.0
+"""Another frequency whose phases scatter less than twice as much makes both doubtful."""
 _STEPS_PER_LENGTH = 4.0
 _BLOCK = 20_000
+_CANDIDATES = 8
 
 
 @dataclass(frozen=True)
@@ -94,10 +98,18 @@ def find_carrier(
 
     values = np.concatenate([agreement(found[i : i + _BLOCK])
                              for i in range(0, len(found), _BLOCK)])  # fmt: skip
-    start = found[int(np.argmax(values))]
-    best = minimize(lambda p: -agreement(p[None])[0], start, method="Nelder-Mead",
-                    options={"initial_simplex": start + 0.3 * step * np.array(
-                        [[0, 0], [1, 0], [0, 1]]), "xatol": 1e-5, "fatol": 1e-9})  # fmt: skip
+    starts = _separate_tops(found, values, 2.0 * step)
+    corners = 0.3 * step * np.array([[0, 0], [1, 0], [0, 1]])
+    tries = [
+        minimize(lambda p: -agreement(p[None])[0], start, method="Nelder-Mead",
+                 options={"initial_simplex": start + corners, "xatol": 1e-5, "fatol": 1e-9})
+        for start in starts
+    ]  # fmt: skip
+    tries.sort(key=lambda one: float(one.fun))
+    best = tries[0]
+    others = [t for t in tries[1:] if np.hypot(*(t.x - best.x)) > step]
+    if others and 1.0 + others[0].fun < RIVAL * (1.0 + best.fun):
+        return None
     p, clear = best.x, float(-best.fun)
     area = float(np.ptp(place[:, 0]) * np.ptp(place[:, 1]))
     trials = np.pi * (high**2 - low**2) * max(area, 1.0 / high**2)
@@ -113,3 +125,14 @@ def find_carrier(
     sd = scatter / (2.0 * np.pi * np.sqrt(np.maximum(np.sum(place**2, axis=0), 1e-12)))
     return Carrier((float(p[0]), float(p[1])), (float(sd[0]), float(sd[1])),
                    np.angle(np.exp(1j * back)), scatter)  # fmt: skip
+
+
+def _separate_tops(places: np.ndarray, values: np.ndarray, apart: float) -> list[np.ndarray]:
+    """The highest places that are not neighbours: beads on a lattice have near repeats."""
+    tops: list[np.ndarray] = []
+    for place in places[np.argsort(-values)]:
+        if all(np.hypot(*(place - other)) > apart for other in tops):
+            tops.append(place)
+        if len(tops) == _CANDIDATES:
+            break
+    return tops

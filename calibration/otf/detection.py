@@ -51,7 +51,7 @@ def fit_detection(
     if not sheet:
         fit = fit_pupil(mean, error, setup, settings)
         return Detection(fit, fit.model, _distance(fit, setup))
-    camera = Camera3D(mean.shape[1:], setup.pixel_um,  # type: ignore[arg-type]
+    camera = Camera3D(mean.shape[1:], setup.pixel_um,
                       tuple(-z for z in planes_um(mean.shape[0], setup)),
                       setup.optics.pixel_integration, setup.bead_um)  # fmt: skip
     picture = camera.image(setup.optics)

@@ -19,7 +19,7 @@ from simrecon.physics.theory_volume import axial_shift_per_um
 
 CONTRAST_WEAK, CONTRAST_FAILED = 0.15, 0.04
 UNEXPLAINED_WEAK, UNEXPLAINED_FAILED = 0.1, 0.4
-STEP_WEAK_RAD = 0.35
+STEP_WEAK_RAD, STEP_FAILED_RAD = 0.35, 0.7
 LIGHT_WEAK, LIGHT_FAILED = 0.97, 0.7
 SHIFT_WEAK = 0.1
 ENDS_WEAK = 0.15
@@ -76,9 +76,11 @@ def _direction(
                     "frame order, number of phases, or beads that move or bleach"))  # fmt: skip
     steps = np.angle(np.exp(1j * (one.step_rad - _equal(one.step_rad.size))))
     steps = steps - steps.mean()
-    if beads > 1 and np.abs(steps).max() > STEP_WEAK_RAD:
-        out.append(("weak", f"{name}: phase steps are off equal ones by up to "
-                    f"{np.degrees(np.abs(steps).max()):.0f}°"))  # fmt: skip
+    off = float(np.abs(steps).max())
+    if beads > 1 and off > STEP_WEAK_RAD:
+        verdict = "failed" if off > STEP_FAILED_RAD else "weak"
+        out.append((verdict, f"{name}: phase steps are off equal ones by up to "
+                    f"{np.degrees(off):.0f}°: is the frame order right?"))  # fmt: skip
     return out
 
 

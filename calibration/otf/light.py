@@ -112,8 +112,8 @@ def light_along_z(
         profiles = _spline(mean, distance_um)
         ends = float(np.abs(mean[0, [0, -1]]).max() / np.abs(mean[0]).max())
         return Light(profiles, each, distance_um, contrast, None, None, 1.0, ends)
-    z = np.arange(-round(0.5 * EXTENT_UM / _STEP_UM), round(0.5 * EXTENT_UM / _STEP_UM) + 1)
-    z = z * _STEP_UM
+    half = round(0.5 * EXTENT_UM / _STEP_UM)
+    z = _STEP_UM * np.arange(-half, half + 1)
     shift, waves, explained = _two_waves(mean[1], power, distance_um, expected_shift_per_um)
     values = [np.ones(z.size, complex), _basis(z, shift) @ waves]
     for order in mean[2:]:

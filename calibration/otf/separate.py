@@ -88,7 +88,7 @@ class _Numbers:
         for m in range(1, orders):
             columns += [np.cos(m * angle), -np.sin(m * angle)]
         bright = self.amplitude[:, None] * self.intensity[None, :]
-        return np.stack(columns, axis=-1) * bright[..., None]
+        return np.asarray(np.stack(columns, axis=-1) * bright[..., None])
 
     def flat(self) -> np.ndarray:
         """As one vector for least squares."""
@@ -235,4 +235,4 @@ def _unexplained(
     left = float(np.mean((data - model) ** 2)) - noise
     about = data - data.mean(axis=1, keepdims=True)
     moved = float(np.mean(about**2)) * data.shape[1] / (data.shape[1] - 1) - noise
-    return max(left, 0.0) / max(moved, noise * 1e-3)
+    return float(max(left, 0.0) / max(moved, noise * 1e-3))

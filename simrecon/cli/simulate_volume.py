@@ -16,7 +16,7 @@ from simrecon.errors import UsageError
 from simrecon.io import write_camera_record, write_image, write_pattern, write_raw
 from simrecon.model.camera import Camera
 from simrecon.model.optics import Optics
-from simrecon.model.psf import AnyOTF
+from simrecon.model.psf import GridVolumeOTF, VolumeOTF
 from simrecon.physics.lattice import Lattice, LatticeKind
 from simrecon.physics.simulate_camera import sensor
 from simrecon.physics.simulate_volume import (
@@ -198,13 +198,15 @@ def _detection(
 
 def _aberrated(
     mode: str, optics: Optics, arguments: dict[str, Any], aberrations_nm: dict[int, float]
-) -> AnyOTF:
+) -> VolumeOTF:
     usual_px, usual_dz = (0.08, 0.125) if mode == "3d" else (0.104, 0.15)
-    return aberrated_otf(
+    found = aberrated_otf(
         mode, optics, given(arguments.get("pixel_um"), usual_px),
         min(given(arguments.get("dz_um"), usual_dz), _PSF_DZ_UM), aberrations_nm,
         arguments.get("lattice", LATTICE), arguments.get("sheet_offset_um", 0.0),
     )  # fmt: skip
+    assert isinstance(found, GridVolumeOTF)
+    return found
 
 
 def _uneven(camera: Camera, shape: tuple[int, int]) -> Camera:

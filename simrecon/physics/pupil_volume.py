@@ -8,6 +8,7 @@ The PSF is computed plane by plane (:mod:`simrecon.physics.bead_image`), tapered
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from scipy.ndimage import map_coordinates
@@ -118,9 +119,10 @@ def pupil_volume_otf(
     """
     psf = psf_volume(optics, pixel_um=pixel_um, dz_um=dz_um, extent_um=extent_um,
                      aberrations_nm=aberrations_nm)  # fmt: skip
-    return grid_volume_otf(order_psfs(psf, dz_um, light), dz_um, pixel_um, optics,
-                           light_per_um=light_reach(light),
-                           source="pupil with aberrations, " + light.source)  # fmt: skip
+    orders = order_psfs(psf, dz_um, light)
+    otf = grid_volume_otf(orders, dz_um, pixel_um, optics, light_per_um=light_reach(light),
+                          source="pupil with aberrations, " + light.source)  # fmt: skip
+    return replace(otf, psf=orders / orders[0].sum().real)  # the light says how strong they are
 
 
 def light_reach(light: AxialProfiles) -> list[float]:

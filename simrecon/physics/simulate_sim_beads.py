@@ -114,7 +114,7 @@ class _Window:
         count = 1 + len(direction.modulation)
         if dz_um is None:
             self._kz = np.zeros(1)
-            plain = np.asarray(evaluate_otf(otf, ky, kx), complex)  # type: ignore[arg-type]
+            plain = evaluate_otf(otf, ky, kx).astype(np.complex128)  # type: ignore[arg-type]
             self._spectra = [plain[None]] * count
             self._weight = 1.0
         else:
