@@ -17,6 +17,7 @@ RIVAL = 4.0
 _STEPS_PER_LENGTH = 4.0
 _BLOCK = 20_000
 _CANDIDATES = 8
+_EXACT = 1e-6
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def find_carrier(
     tries.sort(key=lambda one: float(one.fun))
     best = tries[0]
     others = [t for t in tries[1:] if np.hypot(*(t.x - best.x)) > step]
-    if others and 1.0 + others[0].fun < RIVAL * (1.0 + best.fun):
+    if others and 1.0 + others[0].fun < RIVAL * (1.0 + best.fun) + _EXACT:
         return None
     p, clear = best.x, float(-best.fun)
     area = float(np.ptp(place[:, 0]) * np.ptp(place[:, 1]))

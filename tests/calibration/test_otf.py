@@ -109,7 +109,7 @@ def test_volume_tells_light_and_pattern(volume):
     p = np.hypot(*made.directions[0].frequency_per_um)
     left = sphere_otf(np.hypot([p, 2 * p], [1.2, 0.0]), 0.1)
     assert np.allclose(found.contrast[0] / left, made.directions[0].modulation, atol=0.03)
-    assert step_error(found.separations[0], made.directions[0]) < 0.02
+    assert step_error(found.separations[0], made.directions[0]) < 0.04
     errors = found.separations[0].step_sd_rad
     assert np.all((errors > 1e-4) & (errors < 0.02))
 
