@@ -25,7 +25,7 @@ from simrecon.model.camera import Camera
 from simrecon.model.noise import FrameNoise
 from simrecon.model.optics import Optics
 from simrecon.model.pattern import PatternFit
-from simrecon.model.psf import AnyOTF, DetectionOTF, GridVolumeOTF, RadialVolumeOTF
+from simrecon.model.psf import AnyOTF, DetectionOTF, GridOTF, RadialOTF
 from simrecon.model.stack import SimStack
 from simrecon.otf_choice import of_channel
 from simrecon.physics.otf import check_otf, theoretical_otf
@@ -142,7 +142,7 @@ def prepare_channel(
         chosen: DetectionOTF = theoretical_otf(optics, pixel_um=pixel_um, model=model)
     else:
         given = of_channel(otf, stack, channel)
-        if isinstance(given, RadialVolumeOTF | GridVolumeOTF):
+        if not isinstance(given, RadialOTF | GridOTF):
             raise UsageError(
                 "This OTF belongs to a volume.",
                 expected="the OTF of a plane (or --mode 3d)",

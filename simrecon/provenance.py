@@ -17,7 +17,7 @@ import numpy as np
 
 from simrecon import __version__
 from simrecon.errors import InputError
-from simrecon.model.psf import AnyOTF, RadialOTF, RadialVolumeOTF
+from simrecon.model.psf import AnyOTF, DirectionalVolumeOTF, RadialOTF, RadialVolumeOTF
 
 SCHEMA = "simrecon/provenance/1"
 _PACKAGES = ("numpy", "scipy", "tifffile", "h5py", "pydantic")
@@ -60,6 +60,8 @@ def sha256_array(array: np.ndarray) -> str:
 
 def describe_otf(otf: AnyOTF) -> dict[str, Any]:
     """Source, kind, cut-off and content hash of an OTF."""
+    if isinstance(otf, DirectionalVolumeOTF):
+        return {"kind": type(otf).__name__, "directions": [describe_otf(o) for o in otf.directions]}
     values = otf.values if isinstance(otf, RadialOTF | RadialVolumeOTF) else otf.psf
     return {
         "kind": type(otf).__name__,

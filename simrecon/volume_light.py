@@ -8,7 +8,15 @@ from dataclasses import replace
 from simrecon.config import Settings
 from simrecon.errors import MetadataError, UsageError
 from simrecon.model.optics import Optics
-from simrecon.model.psf import AnyOTF, GridVolumeOTF, RadialVolumeOTF, VolumeOTF
+from simrecon.model.psf import (
+    AnyOTF,
+    AnyVolumeOTF,
+    DirectionalVolumeOTF,
+    GridOTF,
+    RadialOTF,
+    VolumeOTF,
+    of_direction,
+)
 from simrecon.model.stack import SimStack
 from simrecon.otf_choice import of_channel
 from simrecon.physics.lattice import Lattice
@@ -24,7 +32,7 @@ def volume_otf(
     channel: int,
     settings: Settings,
     given: AnyOTF | Sequence[AnyOTF] | None,
-) -> tuple[VolumeOTF, list[str]]:
+) -> tuple[AnyVolumeOTF, list[str]]:
     """OTFs of all orders for a channel, checked against its optics, and notes.
 
     `given`: None for theory, one, or one per channel.
@@ -51,7 +59,7 @@ def volume_otf(
         told = "otf_model ideal has no depth: the scalar model was used for the volume"
         return chosen, [told] if model == "ideal" else []
     one = of_channel(given, stack, channel)
-    if not isinstance(one, RadialVolumeOTF | GridVolumeOTF):
+    if isinstance(one, RadialOTF | GridOTF):
         raise UsageError(
             "A volume needs the OTFs of all orders.",
             expected="a three-order OTF file, or none (theory)",
@@ -62,7 +70,20 @@ def volume_otf(
     if sheet:  # light from the whole aperture could make the sheet at most so thin
         wave_um = (optics.excitation_nm or optics.emission_nm) * 1e-3
         thickness = 2.0 * optics.immersion_index / wave_um
-    return one, check_volume_otf(one, optics, orders=ORDERS, sheet_per_um=thickness)
+    directions = int(stack.data.shape[2])
+    if isinstance(one, DirectionalVolumeOTF) and len(one.directions) != directions:
+        raise UsageError(
+            "There must be one OTF for all directions, or one for each.",
+            expected=f"1 or {directions}",
+            got=str(len(one.directions)),
+            where="--otf",
+        )
+    notes = []
+    for d in range(directions if isinstance(one, DirectionalVolumeOTF) else 1):
+        own = of_direction(one, d)
+        found = check_volume_otf(own, optics, orders=ORDERS, sheet_per_um=thickness)
+        notes += [note for note in found if note not in notes]
+    return one, notes
 
 
 def lattice_of(optics: Optics, settings: Settings) -> Lattice:

@@ -19,7 +19,7 @@ from simrecon.estimate.volume import estimate_volume_pattern
 from simrecon.given_pattern import as_given, taken_from, with_given_errors
 from simrecon.model.grid import VolumeGrid
 from simrecon.model.pattern import PatternFit
-from simrecon.model.psf import AnyOTF, VolumeOTF
+from simrecon.model.psf import AnyOTF, AnyVolumeOTF
 from simrecon.model.stack import SimStack
 from simrecon.preparation import Acquisition, Channel, check_pattern, gate_pattern
 from simrecon.qc import gates as qc_gates
@@ -37,7 +37,7 @@ def volume_channel(
     run: Run,
     channel: Channel,
     given: PatternFit | None,
-    otf: VolumeOTF,
+    otf: AnyVolumeOTF,
     arrays: Arrays,
 ) -> ChannelResult:
     """All times of one channel."""
@@ -110,7 +110,7 @@ def fit_volume(
     settings: Settings,
     channel: Channel,
     grid: VolumeGrid,
-    otf: VolumeOTF,
+    otf: AnyVolumeOTF,
     data: Acquisition,
     given: PatternFit | None,
 ) -> PatternFit:
@@ -152,7 +152,7 @@ def _pattern(
     run: Run,
     channel: Channel,
     grid: VolumeGrid,
-    otf: VolumeOTF,
+    otf: AnyVolumeOTF,
     data: Acquisition,
     given: PatternFit | None,
     where: str,
@@ -175,7 +175,7 @@ def _pattern(
 
 
 def _operator(
-    run: Run, pattern: PatternFit, grid: VolumeGrid, otf: VolumeOTF, data: Acquisition
+    run: Run, pattern: PatternFit, grid: VolumeGrid, otf: AnyVolumeOTF, data: Acquisition
 ) -> Reconstructor | TiledReconstructor:
     """The linear operator of one volume, in tiles where the memory is limited."""
     start = clock.perf_counter()

@@ -13,9 +13,10 @@ from simrecon.inspection import inspect as inspect_frames
 from simrecon.io import read, read_otf, read_raw
 from simrecon.io.otf_volume_files import read_volume_otf
 from simrecon.model.mode import VOLUME_MODES
-from simrecon.model.psf import AnyOTF
+from simrecon.model.optics import Optics
+from simrecon.model.psf import AnyOTF, AnyVolumeOTF, DirectionalVolumeOTF, VolumeOTF
 from simrecon.model.stack import SimStack
-from simrecon.otf_choice import per_channel
+from simrecon.otf_choice import per_channel, per_channel_and_direction
 
 
 def load_stack(files: list[str], settings: Settings) -> SimStack:
@@ -56,25 +57,34 @@ def _with_order(
 def load_otfs(paths: list[Path] | None, stack: SimStack, settings: Settings) -> list[AnyOTF] | None:
     """OTF files as one OTF per channel, checked against the optics.
 
+    Of a volume a file may hold a set of orders for each direction, or there may be a file for each.
+
     Raises
     ------
     UsageError
-        When there is neither one file nor one per channel.
+        For another number of files or of sets of orders.
     """
     if not paths:
         return None
-    chosen = per_channel(paths, len(stack.optics))
     if settings.reconstruction.mode not in VOLUME_MODES:
+        chosen = per_channel(paths, len(stack.optics))
         return [read_otf(p, o) for p, o in zip(chosen, stack.optics, strict=True)]
-    found: list[AnyOTF] = []
-    for path, optics in zip(chosen, stack.optics, strict=True):
-        sets = read_volume_otf(path, optics, pixel_um=stack.pixel_um, dz_um=stack.dz_um)
-        if len(sets) > 1:
+    directions = int(stack.data.shape[2])
+    grouped = per_channel_and_direction(paths, len(stack.optics), directions)
+    return [_volume_otf(own, o, stack) for own, o in zip(grouped, stack.optics, strict=True)]
+
+
+def _volume_otf(paths: list[Path], optics: Optics, stack: SimStack) -> AnyVolumeOTF:
+    """The OTFs of one channel, from one file or one for each direction."""
+    sets: list[VolumeOTF] = []
+    for path in paths:
+        own = read_volume_otf(path, optics, pixel_um=stack.pixel_um, dz_um=stack.dz_um)
+        if len(paths) > 1 and len(own) > 1:
             raise UsageError(
-                "One OTF per direction is not used in this version.",
-                expected="a file with one set of orders",
-                got=f"{len(sets)} sets",
+                "One of several OTF files holds OTFs of several directions.",
+                expected="one file with all directions, or a file for each",
+                got=f"{len(own)} sets of orders",
                 where=str(path),
             )
-        found.append(sets[0])
-    return found
+        sets += own
+    return sets[0] if len(sets) == 1 else DirectionalVolumeOTF(tuple(sets))

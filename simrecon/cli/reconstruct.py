@@ -55,7 +55,8 @@ def reconstruct(
     output
         Picture to write: .ome.tif, or .tif for ImageJ. Float32 photo-electrons.
     otf
-        Measured OTF or PSF file, one or one per channel; for 3d with the OTFs of three orders
+        Measured OTF or PSF file, one or one per channel; for 3d with the OTFs of three orders,
+        for all directions, or one per direction
         [default: theoretical].
     pattern
         Pattern file of 'simrecon estimate', one with frequencies only, or a record of 'simcal

@@ -14,8 +14,8 @@ calibration record ``.h5``             of ``simcal otf``: its PSFs (mean of the 
 =====================================  =====================================================
 
 In all tables kz is in FFT order. A table that holds one set of orders for each direction gives one
-OTF for each direction. ``otf`` arrays of NumPy files are ``numpy.fft.fftn`` over the last three
-axes of PSFs whose focus is on voxel 0.
+OTF for each direction; more than five sections are sets of three. ``otf`` arrays of NumPy files are
+``numpy.fft.fftn`` over the last three axes of PSFs whose focus is on voxel 0.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from simrecon.model.psf import RadialVolumeOTF, VolumeOTF
 from simrecon.physics.measured_volume import grid_volume_otf, lit_as_sheet, radial_table
 from simrecon.physics.otf_volume_checks import check_volume_otf
 
-MAX_ORDERS = 5
+MAX_ORDERS, USUAL_ORDERS = 5, 3
 WAVELENGTH_TOLERANCE = 0.1
 """Relative difference of the emission wavelengths of an OTF file and of the data: 528 and 609 nm of
 one microscope's dyes are told apart, 520 and 528 nm for one dye are not."""
@@ -61,7 +61,8 @@ def read_volume_otf(
     pixel_um, dz_um
         Pitches of the bead stack from which a TIFF table was made, µm.
     orders
-        Orders per direction, 0 included; None: all that the file holds are one set.
+        Orders per direction, 0 included; None: all that the file holds are one set, or sets of
+        three where there are more than five.
 
     Returns
     -------
@@ -130,7 +131,7 @@ def _split(table: np.ndarray, orders: int | None, path: Path) -> np.ndarray:
     """Sets of orders, shape (directions, orders, kr, kz)."""
     if orders is not None and orders < 1:
         raise UsageError("An OTF has at least order 0.", got=f"orders = {orders}")
-    per_set = len(table) if orders is None else orders
+    per_set = orders or (len(table) if len(table) <= MAX_ORDERS else USUAL_ORDERS)
     if per_set > MAX_ORDERS or len(table) % per_set:
         raise InputError(
             "The sections of the OTF file are not sets of orders.",

@@ -137,7 +137,58 @@ class GridVolumeOTF:
 
 
 VolumeOTF = RadialVolumeOTF | GridVolumeOTF
-AnyOTF = DetectionOTF | VolumeOTF
+
+
+@dataclass(frozen=True)
+class DirectionalVolumeOTF:
+    """An OTF of its own for every direction of the pattern, as bead scans of each give them.
+
+    Attributes
+    ----------
+    directions : tuple of VolumeOTF
+        In the order of the pattern's directions; all with the same orders.
+    """
+
+    directions: tuple[VolumeOTF, ...]
+
+    def __post_init__(self) -> None:
+        orders = {one.orders for one in self.directions}
+        if len(orders) != 1:
+            raise UsageError(
+                "The OTFs of the directions need the same orders.",
+                expected="one OTF or more, of equal orders",
+                got=", ".join(str(one.orders) for one in self.directions) or "none",
+            )
+
+    @property
+    def orders(self) -> int:
+        """Number of orders, 0 included."""
+        return self.directions[0].orders
+
+    @property
+    def cutoff_per_um(self) -> float:
+        """The largest lateral cut-off."""
+        return max(one.cutoff_per_um for one in self.directions)
+
+    @property
+    def axial_cutoff_per_um(self) -> tuple[float, ...]:
+        """The largest axial cut-off of every order."""
+        orders = zip(*(one.axial_cutoff_per_um for one in self.directions), strict=True)
+        return tuple(max(one) for one in orders)
+
+    @property
+    def source(self) -> str:
+        """How they were made."""
+        return " | ".join(one.source for one in self.directions)
+
+
+AnyVolumeOTF = VolumeOTF | DirectionalVolumeOTF
+AnyOTF = DetectionOTF | AnyVolumeOTF
+
+
+def of_direction(otf: AnyVolumeOTF, direction: int) -> VolumeOTF:
+    """The OTF that belongs to one direction of the pattern."""
+    return otf.directions[direction] if isinstance(otf, DirectionalVolumeOTF) else otf
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,13 @@ from dataclasses import replace
 import numpy as np
 
 from simrecon.errors import UsageError
-from simrecon.model.psf import GridVolumeOTF, RadialVolumeOTF, VolumeOTF
+from simrecon.model.psf import (
+    AnyVolumeOTF,
+    DirectionalVolumeOTF,
+    GridVolumeOTF,
+    RadialVolumeOTF,
+    VolumeOTF,
+)
 
 
 def evaluate_volume_otf(
@@ -63,8 +69,14 @@ def evaluate_volume_otf(
     return np.asarray(_planes(otf, order, kz, ky, kx, (1, ky.size))[0].reshape(shape))
 
 
-def mirrored_in_z(otf: VolumeOTF) -> VolumeOTF:
+def mirrored_in_z(otf: AnyVolumeOTF) -> AnyVolumeOTF:
     """The OTF of a microscope that counts its planes in the other direction."""
+    if isinstance(otf, DirectionalVolumeOTF):
+        return DirectionalVolumeOTF(tuple(_mirrored(one) for one in otf.directions))
+    return _mirrored(otf)
+
+
+def _mirrored(otf: VolumeOTF) -> VolumeOTF:
     if isinstance(otf, RadialVolumeOTF):
         return replace(otf, kz_per_um=-otf.kz_per_um[::-1], values=otf.values[:, :, ::-1])
     planes = otf.psf.shape[1]

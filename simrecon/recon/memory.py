@@ -10,7 +10,7 @@ import numpy as np
 from simrecon.errors import UsageError
 from simrecon.model.grid import VolumeGrid, resized
 from simrecon.model.pattern import PatternFit
-from simrecon.model.psf import AnyOTF, GridOTF, RadialOTF, VolumeOTF
+from simrecon.model.psf import AnyOTF, AnyVolumeOTF, GridOTF, RadialOTF
 from simrecon.recon.operator import DEFAULT_MARGIN_UM
 from simrecon.recon.padding import MirrorPadding
 from simrecon.recon.propagate import KEPT_BYTES, TRIMMED_SHARE
@@ -44,7 +44,12 @@ class VolumeMemory:
 
 
 def operator_memory(
-    pattern: PatternFit, otf: VolumeOTF, grid: VolumeGrid, *, zoom: int = 2, variance: bool = False
+    pattern: PatternFit,
+    otf: AnyVolumeOTF,
+    grid: VolumeGrid,
+    *,
+    zoom: int = 2,
+    variance: bool = False,
 ) -> VolumeMemory:
     """Predicted memory of building and applying a Reconstructor, with or without variance.
 
@@ -72,7 +77,7 @@ def operator_memory(
 
 
 def _block(
-    otf: VolumeOTF, grid: VolumeGrid, padding: MirrorPadding, order: int, twice: int = 1
+    otf: AnyVolumeOTF, grid: VolumeGrid, padding: MirrorPadding, order: int, twice: int = 1
 ) -> float:
     """Samples of the box round an order's filter, or with `twice` = 2 round a kernel product."""
     planes, ny, nx = padding.padded
@@ -84,7 +89,7 @@ def _block(
 
 
 def _moment_bytes(
-    otf: VolumeOTF, grid: VolumeGrid, padding: MirrorPadding, zoom: int, orders: list[int]
+    otf: AnyVolumeOTF, grid: VolumeGrid, padding: MirrorPadding, zoom: int, orders: list[int]
 ) -> float:
     """Memory of the filters of the variance."""
     total = 0.0

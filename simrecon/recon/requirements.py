@@ -9,7 +9,7 @@ import numpy as np
 from simrecon.errors import InputError
 from simrecon.model.grid import AnyGrid, VolumeGrid
 from simrecon.model.pattern import PatternFit
-from simrecon.model.psf import AnyOTF, GridOTF, RadialOTF
+from simrecon.model.psf import AnyOTF, DirectionalVolumeOTF, GridOTF, RadialOTF
 
 
 def check_parts(pattern: PatternFit, otf: AnyOTF, grid: AnyGrid) -> int:
@@ -30,6 +30,13 @@ def check_parts(pattern: PatternFit, otf: AnyOTF, grid: AnyGrid) -> int:
     phases = {len(d.phase_rad) for d in pattern.directions}
     if len(phases) != 1:
         raise InputError("All directions need the same number of phases.", got=str(phases))
+    if isinstance(otf, DirectionalVolumeOTF) and len(otf.directions) != len(pattern.directions):
+        raise InputError(
+            "There must be one OTF for all directions of the pattern, or one for each.",
+            expected=f"1 or {len(pattern.directions)}",
+            got=str(len(otf.directions)),
+            where="--otf",
+        )
     _check_otf(grid, otf, max(len(d.modulation) for d in pattern.directions))
     return phases.pop()
 

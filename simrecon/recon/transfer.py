@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from simrecon.model.grid import AnyGrid, VolumeGrid
-from simrecon.model.psf import AnyOTF, GridOTF, RadialOTF
+from simrecon.model.psf import AnyOTF, GridOTF, RadialOTF, of_direction
 from simrecon.physics.otf import evaluate_otf
 from simrecon.physics.otf_volume import evaluate_volume_otf
 from simrecon.recon.bands import Band
@@ -33,6 +33,8 @@ def band_transfer(
     values : ndarray, shape `block.shape`
         float64 for a radial OTF of a plane, otherwise complex128.
     """
+    if not isinstance(otf, RadialOTF | GridOTF):
+        otf = of_direction(otf, band.direction)
     frequencies = [np.ravel(k) for k in grid.frequencies_per_um()]
     qy, qx = band.carrier_per_um
     rows = _open_range(frequencies[-2] + qy, otf.cutoff_per_um)

@@ -28,7 +28,7 @@ from simrecon.estimate.window import phase_at_origin, wrap
 from simrecon.model.axes import parse_order
 from simrecon.model.grid import VolumeGrid
 from simrecon.model.pattern import DirectionPattern, PatternFit, Verdict, worst
-from simrecon.model.psf import VolumeOTF
+from simrecon.model.psf import AnyVolumeOTF, DirectionalVolumeOTF, VolumeOTF, of_direction
 from simrecon.recon.part import brightest, shifted
 
 MOST_PLANES, MOST_SIDE_PX = 16, 256
@@ -40,7 +40,7 @@ UNKNOWN_PHASE_SD_RAD = float(np.pi / np.sqrt(3.0))
 
 @dataclass(frozen=True)
 class _Task:
-    """What the steps of one fit share."""
+    """What the steps of the fit of one direction share."""
 
     field: VolumeField
     projected: VolumeField
@@ -53,7 +53,7 @@ class _Task:
 def estimate_volume_pattern(
     frames_e: np.ndarray,
     grid: VolumeGrid,
-    otf: VolumeOTF,
+    otf: AnyVolumeOTF,
     *,
     variance_e2: np.ndarray | float | None = None,
     expected_frequency_per_um: float | None = None,
@@ -72,7 +72,7 @@ def estimate_volume_pattern(
         Photo-electrons, offset removed; at least 2M + 1 phases for the M orders of the OTF.
     grid : VolumeGrid
         Of one acquisition, skewed for a stage scan.
-    otf : VolumeOTF
+    otf : VolumeOTF or DirectionalVolumeOTF
         With orders 0…M.
     variance_e2 : ndarray (A, P, Z, Y, X), number or None
         Noise variance of the voxels, e². None: photon noise, the frames themselves (only sums over
@@ -106,18 +106,15 @@ def estimate_volume_pattern(
     frames = np.ascontiguousarray(frames[part])
     sizes = frames.shape[2:]
     grid = replace(grid, shape=(sizes[0], sizes[1], sizes[2]))
-    task = _Task(
-        VolumeField.on(grid, otf),
-        VolumeField.on(grid, otf, projected=True),
-        otf,
-        otf.orders - 1,
-        coverage(frames.sum(axis=2), variance.sum(axis=2), grid.pixel_um, otf.cutoff_per_um),
-    )
+    field, projected = (VolumeField.on(grid, otf, projected=p) for p in (False, True))
+    orders = otf.orders - 1
+    seen = coverage(frames.sum(axis=2), variance.sum(axis=2), grid.pixel_um, otf.cutoff_per_um)
+    tasks = [_Task(field, projected, of_direction(otf, d), orders, seen) for d in range(directions)]
     expected = Expectation(expected_frequency_per_um, angles)
-    patterns, notes = _directions(task, frames, variance, expected, fixed_frequencies_per_um)
+    patterns, notes = _directions(tasks, frames, variance, expected, fixed_frequencies_per_um)
     lost = _failed(patterns)
     if lost and expected.given and fixed_frequencies_per_um is None:
-        free = _directions(task, frames, variance, expected.none, None)
+        free = _directions(tasks, frames, variance, expected.none, None)
         if _failed(free[0]) < lost:
             patterns, notes = free
     if fixed_frequencies_per_um is None:
@@ -125,13 +122,13 @@ def estimate_volume_pattern(
             d: np.array(p.frequency_per_um) for d, p in enumerate(patterns) if p.verdict != "failed"
         }
         notes = [*expected.corrections(good), *notes]
-    patterns = _relative(patterns, frames, task.field)
+    patterns = _relative(patterns, frames, field)
     verdict: Verdict = worst([p.verdict for p in patterns])
     pairs = coinciding([np.array(p.frequency_per_um) for p in patterns])
     if pairs and fixed_frequencies_per_um is None:
         notes.insert(0, coincidence_note(pairs, directions))
         verdict = "failed"
-    notes.insert(0, _spacings(patterns, task.orders))
+    notes.insert(0, _spacings(patterns, orders))
     fit = PatternFit(
         pixel_um=grid.pixel_um,
         shape=(grid.shape[1], grid.shape[2]),
@@ -155,12 +152,19 @@ def _part(frames: np.ndarray) -> tuple[slice, slice, slice, slice, slice]:
     return every, every, slice(first, first + count), rows, columns
 
 
-def _checked(frames_e: np.ndarray, grid: VolumeGrid, otf: VolumeOTF) -> np.ndarray:
+def _checked(frames_e: np.ndarray, grid: VolumeGrid, otf: AnyVolumeOTF) -> np.ndarray:
     if frames_e.ndim != 5 or tuple(frames_e.shape[2:]) != grid.shape:
         raise InputError(
             "The frames are not volumes on their grid.",
             expected=f"(A, P, *{grid.shape})",
             got=str(tuple(frames_e.shape)),
+        )
+    if isinstance(otf, DirectionalVolumeOTF) and len(otf.directions) != len(frames_e):
+        raise InputError(
+            "There must be one OTF for all directions, or one for each.",
+            expected=f"1 or {len(frames_e)}",
+            got=str(len(otf.directions)),
+            where="--otf",
         )
     if otf.orders < 2:
         raise InputError(
@@ -191,7 +195,7 @@ def _variance(frames: np.ndarray, variance_e2: np.ndarray | float | None) -> np.
 
 
 def _directions(
-    task: _Task,
+    tasks: Sequence[_Task],
     frames: np.ndarray,
     variance: np.ndarray,
     expected: Expectation,
@@ -202,7 +206,12 @@ def _directions(
     for d, angle in enumerate(expected.angles_rad):
         fixed = None if fixed_per_um is None else fixed_per_um[d]
         one, reasons = _direction(
-            task, frames[d], variance[d], expected.frequency_per_um, angle, fixed
+            tasks[d],
+            frames[d],
+            variance[d],
+            expected.frequency_per_um,
+            angle,
+            fixed,
         )
         patterns.append(one)
         if reasons:

@@ -10,7 +10,7 @@ import scipy.fft
 from simrecon.backend import usable_cores
 from simrecon.estimate.window import FieldWindow
 from simrecon.model.grid import VolumeGrid
-from simrecon.model.psf import VolumeOTF
+from simrecon.model.psf import AnyVolumeOTF
 
 TAPER = 0.08
 """Flank of the lateral window, fraction of the field, at least"""
@@ -44,7 +44,7 @@ class VolumeField:
     mirrored: np.ndarray
 
     @classmethod
-    def on(cls, grid: VolumeGrid, otf: VolumeOTF, *, projected: bool = False) -> VolumeField:
+    def on(cls, grid: VolumeGrid, otf: AnyVolumeOTF, *, projected: bool = False) -> VolumeField:
         """Field of frames on `grid`, or of their sums over all planes."""
         taper = min(max(TAPER, TAPER_PX / min(grid.shape[1:])), 0.25)
         window = FieldWindow.on((grid.shape[1], grid.shape[2]), grid.pixel_um, taper)

@@ -104,8 +104,10 @@ def test_one_set_of_orders_for_each_direction(tmp_path, table):
     three = np.concatenate([table] * 3)
     path = mrc(tmp_path, three)
     assert len(read_volume_otf(path, OPTICS, orders=3)) == 3
+    assert len(read_volume_otf(path, OPTICS)) == 3
     with pytest.raises(InputError, match="sets of orders"):
-        read_volume_otf(path, OPTICS)
+        read_volume_otf(mrc(tmp_path, np.concatenate([three, table[:1]])), OPTICS)
+    path = mrc(tmp_path, three)
     with pytest.raises(InputError, match="sets of orders"):
         read_volume_otf(path, OPTICS, orders=4)
     with pytest.raises(UsageError, match="order 0"):

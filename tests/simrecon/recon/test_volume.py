@@ -18,6 +18,8 @@ from simrecon.backend import to_numpy
 from simrecon.errors import InputError, UsageError
 from simrecon.model.grid import Grid, VolumeGrid
 from simrecon.model.local_field import LocalField
+from simrecon.model.psf import DirectionalVolumeOTF
+from simrecon.physics.otf_volume import mirrored_in_z
 from simrecon.physics.simulate_volume import simulate_volume
 from simrecon.recon.attenuation import DISTANT_LIGHT, Attenuation
 from simrecon.recon.operator import Reconstructor, Regularization
@@ -162,6 +164,32 @@ def test_adjoint(shape, to_library):
         right = np.vdot(to_numpy(frames).astype(float), two)
         assert abs(left - right) < 1e-5 * np.linalg.norm(one) * np.linalg.norm(to_numpy(image))
         assert np.linalg.norm(two) > 0
+
+
+def test_an_otf_for_each_direction():
+    """Frames of a direction follow its own OTF, and L inverts them with it."""
+    grid = VolumeGrid((12, 30, 32), 0.1, 0.25)
+    narrow = volume_otf()
+    wide = replace(narrow, values=narrow.values * np.array([1.0, 0.5, 0.8])[:, None, None])
+    otf = DirectionalVolumeOTF((narrow, wide, narrow))
+    pattern = make_volume_pattern(grid)
+    options = {"frame_variance_e2": 100.0, "regularization": Regularization(wiener_constant=0.1)}
+    op, one, other = (Reconstructor(pattern, h, grid, **options) for h in (otf, narrow, wide))
+    image = np.random.default_rng(5).gamma(1.0, 9.0, op.sr_grid.shape).astype(np.float32)
+    frames = op.forward(image)
+    for d, single in enumerate((one, other, one)):
+        assert np.allclose(frames[d], single.forward(image)[d], rtol=1e-5, atol=1e-3)
+    assert not np.allclose(frames[1], one.forward(image)[1], rtol=1e-2)
+    back = op.adjoint(image)
+    assert np.vdot(op.reconstruct(frames), image) == pytest.approx(np.vdot(frames, back), rel=1e-4)
+    assert op.otf.orders == 3
+    turned = mirrored_in_z(otf)
+    assert isinstance(turned, DirectionalVolumeOTF)
+    assert np.array_equal(turned.directions[1].values, wide.values[:, :, ::-1])
+    with pytest.raises(InputError, match="one OTF for all directions"):
+        Reconstructor(pattern, DirectionalVolumeOTF((narrow, wide)), grid, **options)
+    with pytest.raises(UsageError, match="same orders"):
+        DirectionalVolumeOTF((narrow, volume_otf(2)))
 
 
 def test_otf_must_fit_the_frames():

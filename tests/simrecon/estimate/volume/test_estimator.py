@@ -10,6 +10,7 @@ import pytest
 from simrecon.errors import InputError
 from simrecon.estimate.volume import estimate_volume_pattern
 from simrecon.model.pattern import PatternFit, line_distance_rad
+from simrecon.model.psf import DirectionalVolumeOTF
 from simrecon.physics.simulate_volume import simulate_volume
 from tests.simrecon.estimate.volume.scene import Scene, make_scene
 
@@ -70,6 +71,20 @@ def test_finds_the_fundamental_and_all_orders_of_every_direction(
     assert all(len(d.modulation) == 2 and len(d.correlation) == 2 for d in bright.directions)
     assert min(d.correlation[1] for d in bright.directions) > 0.9
     assert "finest spacing (order 2)" in bright.notes[0]
+
+
+def test_every_direction_is_fitted_with_its_own_otf(scene: Scene, bright: PatternFit) -> None:
+    """Half the order-1 transfer for one direction: twice the contrast there, nothing elsewhere."""
+    half = replace(scene.otf, values=scene.otf.values * np.array([1.0, 0.5, 1.0])[:, None, None])
+    directions = len(scene.frames)
+    otf = DirectionalVolumeOTF((half, *[scene.otf] * (directions - 1)))
+    fit = estimate_volume_pattern(noisy(scene, 1000.0, 1), scene.grid, otf)
+    for d, (one, plain) in enumerate(zip(fit.directions, bright.directions, strict=True)):
+        times = one.modulation[0] / plain.modulation[0]
+        assert times == pytest.approx(2.0 if d == 0 else 1.0, rel=0.05)
+    few = DirectionalVolumeOTF((half,) * (directions + 1))
+    with pytest.raises(InputError, match="one for each"):
+        estimate_volume_pattern(scene.frames, scene.grid, few)
 
 
 def test_light_from_beyond_the_stack_leaves_the_modulation_right() -> None:
