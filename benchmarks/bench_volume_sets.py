@@ -115,7 +115,9 @@ def variance_over_draws(draws: int) -> float:
     return float(np.median(ratio[:, MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX]))
 
 
-def measure(edge: int, planes: int, peak_e: float, seed: int, picture: str | None) -> dict[str, Any]:
+def measure(
+    edge: int, planes: int, peak_e: float, seed: int, picture: str | None
+) -> dict[str, Any]:
     """One stack."""
     stack, truth = simulate_volume(
         mode="3d",
@@ -153,7 +155,7 @@ def measure(edge: int, planes: int, peak_e: float, seed: int, picture: str | Non
         "axial_gain": axial / wide_axial if wide_axial > 0 else None,
         "lateral_per_um": lateral,
         "axial_per_um": axial,
-        "negative": ours.qc["pictures"][0]["negative_fraction"],
+        "negative": ours.qc["acquisitions"][0]["negative_fraction"],
         "off_expected": distance_from_expected(best.operators[0][0], truth),
         "seconds": ours.qc["timings_s"],
     }

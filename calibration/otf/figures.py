@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from calibration.otf.measure import OtfMeasurement
-from simrecon.model.psf import GridOTF, RadialOTF
+from simrecon.model.psf import DirectionalVolumeOTF, GridOTF, RadialOTF
 from simrecon.physics.otf import evaluate_otf, theoretical_otf
 from simrecon.qc.figures import new_figure
 from simrecon.qc.otf_figure import draw_volume_otf
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 def otf_figure(found: OtfMeasurement) -> Figure:
     """Every order over (kr, kz); of a plane the curve beside theory's."""
     otf = found.otf()
+    if isinstance(otf, DirectionalVolumeOTF):
+        return draw_volume_otf(otf.directions)
     if not isinstance(otf, RadialOTF | GridOTF):
         return draw_volume_otf([otf])
     figure = new_figure(6, 4)
