@@ -11,8 +11,8 @@ with D the orthonormal cosine transform (no jump at the border) of the picture w
 structures and its wide surroundings, P_n(k) the power on
 the lines *beside* ky = 0 (sample and noise, which do not end at that line), and P_c the power of
 the pattern, white because neighbouring columns have their own amplifiers. It is found where the
-optics pass nothing, from the median of |D(0, k)|²/P_n(k) of the whole picture; where the sample itself has more on the
-line than the pattern (the second term of the maximum), it is kept.
+optics pass nothing, from the median of |D(0, k)|²/P_n(k) of the whole picture; where the sample has
+more on the line than the pattern (the second term of the maximum), it is kept.
 """
 
 from __future__ import annotations

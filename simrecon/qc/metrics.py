@@ -7,23 +7,29 @@ import numpy as np
 from simrecon.errors import InputError
 from simrecon.qc._rings import Rings, checked_plane
 from simrecon.qc.decorrelation import Decorrelation, decorrelation_resolution
+from simrecon.qc.filaments import FilamentWidth, filament_width
 from simrecon.qc.frc import FrcResult, frc
 from simrecon.qc.mcnr import Mcnr, mcnr
 from simrecon.qc.peaks import ResidualPeak, residual_peaks
+from simrecon.qc.similarity import flux_slope, structural_similarity
 
 __all__ = [
     "Decorrelation",
+    "FilamentWidth",
     "FrcResult",
     "Mcnr",
     "ResidualPeak",
     "decorrelation_resolution",
     "equalised_psnr",
+    "filament_width",
+    "flux_slope",
     "frc",
     "linear_fit",
     "mcnr",
     "nrmse",
     "psnr",
     "residual_peaks",
+    "ssim",
 ]
 
 PEAK_PERCENTILE = 99.99
@@ -77,6 +83,16 @@ def psnr(image: np.ndarray, reference: np.ndarray, *, margin_px: int = 0) -> flo
     x, y = _pair(image, reference, margin_px)
     gain, offset = linear_fit(x, y)
     return _decibel(_range(y), gain * x + offset - y)
+
+
+def ssim(image: np.ndarray, reference: np.ndarray, *, margin_px: int = 0) -> float:
+    """Mean structural similarity after the least-squares gain and offset of `image`.
+
+    Parameters and range as for :func:`psnr`; 1 for a perfect image.
+    """
+    x, y = _pair(image, reference, margin_px)
+    gain, offset = linear_fit(x, y)
+    return structural_similarity(gain * x + offset, y, _range(y))
 
 
 def nrmse(image: np.ndarray, reference: np.ndarray, *, margin_px: int = 0) -> float:
