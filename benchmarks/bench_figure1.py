@@ -16,7 +16,7 @@ rl         the same with the stop of ``zsdeconv deconvolve``, without the truth
 sparse     sparse deconvolution with its defaults, without the truth
 sparse_best  its strength chosen by the truth
 original   network, losses and pairs of the paper (``paper_training.py``), schedule scaled
-ours       ``zsdeconv.enhance`` with its defaults on the same picture
+ours       ``zsdeconv.enhance`` with its defaults on the same picture (`deconvolved`, as shown)
 
 The reference is the object through an ideal microscope of 1.5 times the cut-off, on the camera's
 pixels. PSNR in dB after the linear fit; FRC resolution in nm: where the correlation with the
@@ -32,6 +32,7 @@ import argparse
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +49,13 @@ from simrecon.physics.otf import ideal_otf, theoretical_otf
 from simrecon.physics.phantoms import make_phantom
 from simrecon.qc.figures import new_figure
 from simrecon.qc.metrics import decorrelation_resolution, frc, psnr
-from zsdeconv import ZsSettings, enhance
+from zsdeconv import Measurement, ZsSettings, enhance
 from zsdeconv.baselines.blur import Blur
 from zsdeconv.baselines.deconvolution import richardson_lucy, sparse_deconvolution
 from zsdeconv.baselines.lucy import lucy_steps
 from zsdeconv.baselines.stop import best_iteration
+from zsdeconv.pairs_image import camera_measurement
+from zsdeconv.pairs_sim import ideal_psf
 
 KINDS, LEVELS = ("filaments", "rings", "blobs"), (5.0, 10.0, 25.0, 100.0)
 METHODS = ("noisy", "gaussian", "rl_best", "rl", "sparse", "sparse_best", "original", "ours")
@@ -88,6 +91,14 @@ def scene(kind: Any, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 def psf() -> np.ndarray:
     """PSF on the camera's pixels."""
     return Camera3D((33, 33), PIXEL_UM, (0.0,)).image(OPTICS)[0]
+
+
+def measurement(counts: np.ndarray) -> Measurement:
+    """The picture as ``zsdeconv image`` takes it: shown at 1.5 times its cut-off."""
+    kernel, cutoff = psf(), OPTICS.cutoff_per_um * PIXEL_UM
+    shown = ideal_psf(min(1.5 * cutoff, 0.5), len(kernel))
+    made = camera_measurement(counts, kernel, PIXEL_UM, CAMERA)
+    return replace(made, image_cutoff_px=cutoff, shown_psf=shown)
 
 
 def classical(electrons: np.ndarray, reference: np.ndarray) -> dict[str, np.ndarray]:
@@ -139,12 +150,12 @@ def made(group: str, counts: np.ndarray, reference: np.ndarray, a: argparse.Name
         pictures, facts = {"original": picture}, {"original_steps": a.original_steps}
     else:
         settings = ZsSettings(iterations=a.iterations, uncertainty_draws=0, patch=min(192, a.size))
-        done = enhance(counts, settings, psf=psf(), pixel_um=PIXEL_UM, camera=CAMERA)
-        pictures = {"ours": done.deconvolved}
-        facts = {
-            "ours_steps": a.iterations, "verdict": done.verdicts["overall"],
-            "chi2": done.qc["enhancement"]["chi2"],
-        }  # fmt: skip
+        done = enhance(measurement(counts), settings)
+        found = done.qc["enhancement"]
+        pictures = {"ours": done.deconvolved, "ours_denoised": done.denoised}
+        keep = ("chi2", "flux_ratio", "held_out_gain", "held_out_gain_sd")
+        facts = {"ours_steps": a.iterations, "verdict": done.verdicts["overall"]}
+        facts |= {key: found[key] for key in keep}
     facts[f"{group}_s"] = round(time.perf_counter() - started, 1)
     return pictures, facts
 
