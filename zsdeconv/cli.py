@@ -9,9 +9,11 @@ from zsdeconv.commands.config import config
 from zsdeconv.commands.demo import demo
 from zsdeconv.commands.info import info
 from zsdeconv.commands.sim import sim
+from zsdeconv.commands.volume import volume
 
 app = make_app("zsdeconv", "Zero-shot denoising and deconvolution, trained on the data themselves.")
 app.command(sim)
+app.command(volume)
 app.command(demo)
 app.command(info)
 app.command(config)

@@ -70,6 +70,8 @@ class Enhanced:
         What is needed to use them.
     reconstruction : Result or None
         The engine's result when raw SIM frames were given.
+    dz_um : float or None
+        Distance of the planes of a volume; all pictures then have a Z before Y.
     """
 
     image: np.ndarray
@@ -87,6 +89,7 @@ class Enhanced:
     model: Mapping[str, torch.Tensor]
     model_facts: Mapping[str, Any]
     reconstruction: Result | None = None
+    dz_um: float | None = None
 
     @property
     def passed(self) -> bool:
@@ -275,6 +278,7 @@ def _assemble(
         "stacking": None if run.stacking is None else run.stacking.weights.tolist(),
         "start_iterations": run.bank.classical.iterations,
         "pixel_um": m.pixel_um / m.zoom,
+        "dz_um": m.dz_um,
         "iterations": run.iteration,
         "training_s": run.elapsed_s,
         "parameters": made["parameters"],
@@ -297,6 +301,7 @@ def _assemble(
         model={k: v.detach().cpu() for k, v in run.mean.state_dict().items()},
         model_facts=facts,
         reconstruction=result,
+        dz_um=m.dz_um,
     )
 
 

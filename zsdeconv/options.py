@@ -23,7 +23,13 @@ from simrecon.config import (
 from simrecon.config import build_settings as build_engine_settings
 from simrecon.errors import UsageError
 from simrecon.shell_options import FileOptions
-from zsdeconv.config import ZsSettings, build_settings, parse_duration_s
+from zsdeconv.config import (
+    PlaneNetwork,
+    VolumeNetwork,
+    ZsSettings,
+    build_settings,
+    parse_duration_s,
+)
 
 SECTION = "zsdeconv"
 
@@ -42,7 +48,9 @@ class TrainOptions:
     seed
         Seed of every random draw [default: 0].
     network
-        compact (0.5 M parameters) or unet_paper (13.1 M) [default: compact].
+        compact (0.5 M parameters), unet_paper (13.1 M), dfcan (3.7 M) or rln (0.06 M); of
+        volumes compact3d (0.2 M), rcan3d (2.0 M), unet3d (39 M) or rln3d (0.2 M) [default: compact,
+        compact3d].
     loss
         raw, whitened, variance or l2 [default: raw].
     device
@@ -52,7 +60,7 @@ class TrainOptions:
     budget: str | None = None
     iterations: int | None = None
     seed: int | None = None
-    network: Literal["compact", "unet_paper"] | None = None
+    network: PlaneNetwork | VolumeNetwork | None = None
     loss: Literal["raw", "whitened", "variance", "l2"] | None = None
     device: str | None = None
 
@@ -64,9 +72,11 @@ class TrainOptions:
 
 
 def both_settings(
-    file: FileOptions | None, train: TrainOptions | None
+    file: FileOptions | None,
+    train: TrainOptions | None,
+    defaults: Mapping[str, Any] | None = None,
 ) -> tuple[ZsSettings, Settings]:
-    """Settings of the training and of the engine; file < options < ``--set``.
+    """Settings of the training and of the engine; defaults < file < options < ``--set``.
 
     The engine computes where the training does, unless its own ``reconstruction.device`` is set.
 
@@ -81,7 +91,7 @@ def both_settings(
     if not isinstance(table, Mapping):
         raise UsageError(f"[{SECTION}] must be a table.", got=repr(table), where=str(file.config))
     ours, theirs = _split(parse_assignments(file.set or ()))
-    settings = build_settings(**{**table, **given, **ours})
+    settings = build_settings(**{**(defaults or {}), **table, **given, **ours})
     engine = build_engine_settings(
         ("zsdeconv", {"device": settings.device}),
         (str(file.config), stored),

@@ -16,9 +16,11 @@ from simrecon.io import write_image, write_json, write_pattern
 from zsdeconv.checkpoint import FACTS_FILE, MODEL_FILE, STATE_FILE
 from zsdeconv.enhancement import Enhanced, save_model
 from zsdeconv.figures import overview
+from zsdeconv.figures_volume import volume_overview
 
 MODEL_FOLDER = "model"
-PICTURES = ("sim", "variance", "denoised", "deconvolved", "uncertainty", "consistency")
+PICTURES = ("sim", "image", "variance", "denoised", "deconvolved", "uncertainty", "consistency")
+ISOTROPIC = "isotropic.ome.tif"
 OVERVIEW, PATTERN, QC = "overview.png", "pattern.json", "qc.json"
 
 
@@ -50,7 +52,7 @@ def output_paths(folder: Path) -> list[Path]:
     """Every file that an enhancement may write into its folder."""
     names = [f"{name}.ome.tif" for name in PICTURES]
     model = [f"{MODEL_FOLDER}/{name}" for name in (MODEL_FILE, STATE_FILE, FACTS_FILE)]
-    return [folder / name for name in (*names, OVERVIEW, PATTERN, QC, *model)]
+    return [folder / name for name in (*names, ISOTROPIC, OVERVIEW, PATTERN, QC, *model)]
 
 
 def write_enhanced(
@@ -63,10 +65,12 @@ def write_enhanced(
     check_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=".part-", dir=folder))
+    plain = enhanced.reconstruction is None
+    name, words = ("image", "image") if plain else ("sim", "SIM image")
     pictures: dict[str, tuple[np.ndarray | None, float, str]] = {
-        "sim": (enhanced.image, enhanced.pixel_um, "SIM image, e per raw pixel area"),
-        "variance": (enhanced.image_variance, enhanced.pixel_um, "variance of the SIM image, e²"),
-        "denoised": (enhanced.denoised, enhanced.pixel_um, "denoised SIM image, e"),
+        name: (enhanced.image, enhanced.pixel_um, f"{words}, e per raw pixel area"),
+        "variance": (enhanced.image_variance, enhanced.pixel_um, f"variance of the {words}, e²"),
+        "denoised": (enhanced.denoised, enhanced.pixel_um, f"denoised {words}, e"),
         "deconvolved": (enhanced.deconvolved, enhanced.pixel_um, "object as it is shown, e"),
         "uncertainty": (enhanced.uncertainty, enhanced.pixel_um, "standard error of it, e"),
         "consistency": (enhanced.consistency, enhanced.raw_pixel_um, "χ² of the raw frames"),
@@ -75,8 +79,12 @@ def write_enhanced(
         for name, (image, pixel_um, quantity) in pictures.items():
             if image is not None:
                 facts = {**provenance, "quantity": quantity}
-                write_image(staging / f"{name}.ome.tif", image, pixel_um=pixel_um, provenance=facts)
-        overview(enhanced, staging / OVERVIEW, title=title)
+                write_image(
+                    staging / f"{name}.ome.tif", image, pixel_um=pixel_um, dz_um=enhanced.dz_um,
+                    provenance=facts,
+                )  # fmt: skip
+        draw = overview if enhanced.dz_um is None else volume_overview
+        draw(enhanced, staging / OVERVIEW, title=title)
         write_json(staging / QC, {**enhanced.qc, "provenance": dict(provenance)})
         if enhanced.reconstruction is not None:
             write_pattern(staging / PATTERN, enhanced.reconstruction.pattern)
