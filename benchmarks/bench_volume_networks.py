@@ -53,6 +53,11 @@ READ_NOISE_E, BACKGROUND_E = 1.0, 1.0
 SCENES = {
     f"{kind}, {peak} e": (kind, peak) for peak in (20, 100) for kind in ("confocal", "widefield")
 }
+ROWS: dict[str, dict[str, object]] = {
+    "re-corrupted": {"pairs": "recorrupted"},
+    "interleaved": {"pairs": "interleaved"},
+    "interleaved, gap 0.3": {"pairs": "interleaved", "gap_weight": 0.3},
+}
 VARIANTS = {
     "factorised 24": lambda: CompactNet3D(width=24),
     "factorised 16": lambda: CompactNet3D(width=16),
@@ -244,7 +249,7 @@ def trained(
     }, {"denoised": denoised, "objects": objects}
 
 
-def measure(name: str, seed: int, steps: int, kept: dict, folder: Path, gap: bool) -> None:
+def measure(name: str, seed: int, steps: int, kept: dict, folder: Path, wanted: list[str]) -> None:
     """All rows of one scene that are not there yet."""
     scene = make_scene(*SCENES[name], seed)
     rows = kept.setdefault(f"{name}, seed {seed}, {steps} steps", {})
@@ -261,14 +266,10 @@ def measure(name: str, seed: int, steps: int, kept: dict, folder: Path, gap: boo
     if "Richardson-Lucy, best" not in rows:
         rows["Richardson-Lucy, best"], best = best_richardson_lucy(scene)
         volumes["Richardson-Lucy"] = scene.measurement.shown(best)
-    for row, more in (
-        ("re-corrupted", {"pairs": "recorrupted"}),
-        ("interleaved", {"pairs": "interleaved"}),
-        ("interleaved, gap 0.3", {"pairs": "interleaved", "gap_weight": 0.3}),
-    ):
-        if row in rows or ("gap" in row and not gap):
+    for row in wanted:
+        if row in rows:
             continue
-        rows[row], made = trained(scene, steps, **more)
+        rows[row], made = trained(scene, steps, **ROWS[row])
         volumes[row] = scene.measurement.shown(made["objects"])
         common.save(NAME, kept)
         keep_volumes(folder, name, volumes)
@@ -326,25 +327,25 @@ def stored() -> dict:
 
 
 def picture(folder: Path, path: Path) -> None:
-    """Planes and xz sections of every method, both light levels of both microscopes."""
+    """Planes and xz sections of every method, for the scenes whose volumes are there."""
     from simrecon.qc.figures import new_figure
 
-    names = ("noisy", "Richardson-Lucy", "interleaved", "re-corrupted", "truth")
-    figure = new_figure(13.0, 3.7 * len(SCENES))
-    axes = figure.subplots(len(SCENES), len(names))
-    for row, scene in enumerate(SCENES):
-        volumes = np.load(folder / f"{scene}.npz")
-        high = float(np.percentile(volumes["truth"], 99.7))
-        for ax, name in zip(axes[row], names, strict=True):
+    scenes = {n: np.load(folder / f"{n}.npz") for n in SCENES if (folder / f"{n}.npz").exists()}
+    scenes = {n: v for n, v in scenes.items() if "re-corrupted" in v}
+    names = [n for n in ("noisy", "Richardson-Lucy", "interleaved", "re-corrupted", "truth")
+             if all(n in v for v in scenes.values())]  # fmt: skip
+    figure = new_figure(2.9 * len(names), 4.3 * len(scenes))
+    axes = np.atleast_2d(figure.subplots(len(scenes), len(names)))
+    for row, (scene, volumes) in zip(axes, scenes.items(), strict=True):
+        for ax, name in zip(row, names, strict=True):
             volume = volumes[name]
-            plane = volume[SHAPE[0] // 2 - 1 : SHAPE[0] // 2 + 2].max(axis=0)
-            section = np.repeat(volume[:, 38:43].max(axis=1), round(DZ_UM / PIXEL_UM), axis=0)
-            scale = 1.0
-            if name != "truth":
-                top = float(np.percentile(volume, 99.7))
-                scale = high / top
-            shown = np.vstack((plane, np.full((2, plane.shape[1]), np.nan), section)) * scale
-            ax.imshow(shown, cmap="inferno", vmin=0, vmax=high, interpolation="nearest")
+            middle = SHAPE[0] // 2
+            plane = volume[middle - 1 : middle + 2].max(axis=0)
+            thick = round(DZ_UM / PIXEL_UM)
+            section = np.repeat(volume[:, 38:43].max(axis=1), thick, axis=0)
+            gap = np.full((2, plane.shape[1]), np.nan)
+            shown = np.vstack((plane, gap, section))
+            ax.imshow(shown, cmap="inferno", vmin=0, vmax=np.nanpercentile(shown, 99.7))
             ax.set_title(f"{scene}: {name}", fontsize=9)
             ax.set_xticks([])
             ax.set_yticks([])
@@ -358,7 +359,7 @@ def main() -> None:
     parser.add_argument("--scenes", nargs="*", default=list(SCENES), choices=list(SCENES))
     parser.add_argument("--seed", type=int, default=5)
     parser.add_argument("--steps", type=int, default=150)
-    parser.add_argument("--gap", action="store_true", help="also with the gap's amendment")
+    parser.add_argument("--rows", nargs="*", default=list(ROWS)[:2], choices=list(ROWS))
     parser.add_argument("--ablation", action="store_true")
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument(
@@ -372,7 +373,7 @@ def main() -> None:
         ablation(given.seed, given.seconds, kept)
         return
     for name in given.scenes:
-        measure(name, given.seed, given.steps, kept, given.volumes, given.gap)
+        measure(name, given.seed, given.steps, kept, given.volumes, given.rows)
     if given.picture is not None:
         picture(given.volumes, given.picture)
 

@@ -12,19 +12,25 @@ _LAZY = {
     "Enhanced": "zsdeconv.enhancement",
     "Measurement": "zsdeconv.measurement",
     "ZsSettings": "zsdeconv.config",
+    "camera_volume": "zsdeconv.pairs_volume",
     "enhance": "zsdeconv.enhancement",
     "image_measurement": "zsdeconv.pairs_image",
+    "isotropic": "zsdeconv.axial",
     "sim_measurement": "zsdeconv.pairs_sim",
+    "volume_measurement": "zsdeconv.pairs_volume",
 }
 __all__ = [*_LAZY]
 
 if TYPE_CHECKING:
+    from zsdeconv.axial import isotropic as isotropic
     from zsdeconv.config import ZsSettings as ZsSettings
     from zsdeconv.enhancement import Enhanced as Enhanced
     from zsdeconv.enhancement import enhance as enhance
     from zsdeconv.measurement import Measurement as Measurement
     from zsdeconv.pairs_image import image_measurement as image_measurement
     from zsdeconv.pairs_sim import sim_measurement as sim_measurement
+    from zsdeconv.pairs_volume import camera_volume as camera_volume
+    from zsdeconv.pairs_volume import volume_measurement as volume_measurement
 
 
 def __getattr__(name: str) -> Any:

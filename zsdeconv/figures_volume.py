@@ -75,6 +75,11 @@ def volume_overview(enhanced: Enhanced, path: Path, *, title: str = "") -> None:
 
 
 def _busiest(volume: np.ndarray) -> tuple[int, int]:
-    """Plane and row that hold most structure (squared deviation from a broad mean)."""
+    """Plane and row that hold most structure (squared deviation from a broad mean), not an end."""
     detail = (volume - gaussian_filter(volume, (1.0, 6.0, 6.0))) ** 2
-    return int(np.argmax(detail.sum(axis=(1, 2)))), int(np.argmax(detail.sum(axis=(0, 2))))
+    places = []
+    for axis, others in ((0, (1, 2)), (1, (0, 2))):
+        found = detail.sum(axis=others)
+        edge = volume.shape[axis] // 6
+        places.append(edge + int(np.argmax(found[edge : len(found) - edge])))
+    return places[0], places[1]
