@@ -19,8 +19,8 @@ from common import save
 from calibration.camera import calibrate_camera
 from calibration.camera_results import read_noise_adu
 from calibration.moments import measure
-from calibration.single_image import camera_from_images
 from simrecon import simulate
+from simrecon.estimate.image_noise import camera_from_images
 from simrecon.model.camera import Camera
 from simrecon.physics.simulate_camera import sensor
 

@@ -11,9 +11,9 @@ import numpy as np
 from calibration.flat_levels import Frames, iterate, stack_files
 from calibration.record import check_record
 from calibration.report import Section
-from calibration.single_image import MAX_FRAMES, ImageCamera, camera_from_images
 from simrecon.checks import counts_evidence
 from simrecon.errors import QualityError
+from simrecon.estimate.image_noise import MAX_FRAMES, ImageCamera, camera_from_images
 from simrecon.io import CalibrationRecord, Quantity
 from simrecon.provenance import describe_files, versions
 from simrecon.qc.figures import new_figure
@@ -37,7 +37,7 @@ def estimate_camera(
     frames
         File, folder, glob, list of files, or an array (N, Y, X).
     cutoff_per_px, offset, read_noise_e
-        See :func:`calibration.single_image.camera_from_images`.
+        See :func:`simrecon.estimate.image_noise.camera_from_images`.
     instrument, conditions, valid_days, command
         See :func:`calibration.camera.calibrate_camera`.
 

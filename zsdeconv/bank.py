@@ -15,7 +15,7 @@ from scipy.ndimage import gaussian_filter
 from simrecon.result import Progress, no_progress
 from zsdeconv.bridge import to_tensor
 from zsdeconv.measurement import Measurement, Padding
-from zsdeconv.recorrupt import draw_noise, recorrupt
+from zsdeconv.recorrupt import recorrupt
 from zsdeconv.start import ClassicalStart
 
 _VARIANCE_SMOOTHING = 4.0
@@ -85,15 +85,19 @@ def make_bank(
     rng: np.random.Generator,
     device: torch.device,
     progress: Progress = no_progress,
+    start_iterations: int | None = None,
 ) -> Bank:
-    """Draw and lift the noise of `measurement`, and pad everything."""
+    """Draw and lift the noise of `measurement`, and pad everything.
+
+    `start_iterations` of the classical start; None: as many as the data want.
+    """
     noise, raw, starts = [], [], []
     alphas = np.exp(np.linspace(np.log(alpha[0]), np.log(alpha[1]), draws))
-    z = draw_noise(measurement.variance_e2, rng)
+    z = measurement.draw_noise(rng)
     progress("noise bank", 0, draws)
-    classical = ClassicalStart(measurement, padding, z)
+    classical = ClassicalStart(measurement, padding, z, start_iterations)
     for k in range(draws):
-        z = draw_noise(measurement.variance_e2, rng)
+        z = measurement.draw_noise(rng)
         noise.append(padding.image(measurement.lift(z)))
         raw.append(padding.frames(z))
         pair = (recorrupt(measurement.frames_e, z, float(alphas[k]), sign)[0] for sign in (1, -1))

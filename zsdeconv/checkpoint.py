@@ -6,6 +6,7 @@ complete one.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -17,7 +18,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from simrecon.errors import InputError
-from simrecon.io import atomic_path, write_json
+from simrecon.io import atomic_path, read_json, write_json
+from zsdeconv.bridge import to_host
 
 MODEL_FILE, STATE_FILE, FACTS_FILE = "model.safetensors", "training.safetensors", "model.json"
 SCHEMA = "zsdeconv/model/1"
@@ -87,10 +89,44 @@ def write_model(
 ) -> None:
     """Write the weights for inference and, beside them, the same facts for people."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_tensors(folder / MODEL_FILE, weights, facts)
-    write_json(folder / FACTS_FILE, {"schema": SCHEMA, **facts})
+    sealed = {**facts, "content_sha256": content_hash(weights, facts)}
+    write_tensors(folder / MODEL_FILE, weights, sealed)
+    write_json(folder / FACTS_FILE, {"schema": SCHEMA, **sealed})
 
 
 def read_model(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Weights and facts of a model folder."""
-    return read_tensors(folder / MODEL_FILE)
+    """Weights and facts of a model folder.
+
+    Raises
+    ------
+    InputError
+        Missing or damaged; or weights and facts are not those that were written.
+    """
+    tensors, facts = read_tensors(folder / MODEL_FILE)
+    own = {k: v for k, v in facts.items() if k not in ("schema", "content_sha256")}
+    if content_hash(tensors, own) != facts.get("content_sha256"):
+        raise InputError(
+            "The model was changed after it was written.",
+            expected=f"content with SHA-256 {str(facts.get('content_sha256'))[:16]}…",
+            got=f"{content_hash(tensors, own)[:16]}…",
+            where=str(folder / MODEL_FILE),
+            hint="take the original model, or train again",
+        )
+    card = folder / FACTS_FILE
+    if card.is_file() and read_json(card).get("content_sha256") != facts["content_sha256"]:
+        raise InputError(
+            "The card does not belong to the model.",
+            expected=f"the {FACTS_FILE} that was written with it",
+            where=str(card),
+        )
+    return tensors, facts
+
+
+def content_hash(tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any]) -> str:
+    """SHA-256 of tensors (names, types, shapes, bytes) and facts."""
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    for name in sorted(tensors):
+        array = to_host(tensors[name].contiguous())
+        digest.update(f"{name}{array.dtype.str}{array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()

@@ -5,15 +5,23 @@ from __future__ import annotations
 import sys
 
 from simrecon.shell import execute, make_app
+from zsdeconv.commands.adapt import adapt
 from zsdeconv.commands.config import config
 from zsdeconv.commands.demo import demo
+from zsdeconv.commands.image import image
 from zsdeconv.commands.info import info
+from zsdeconv.commands.predict import predict
 from zsdeconv.commands.sim import sim
+from zsdeconv.commands.train import train
 from zsdeconv.commands.volume import volume
 
 app = make_app("zsdeconv", "Zero-shot denoising and deconvolution, trained on the data themselves.")
 app.command(sim)
+app.command(image)
 app.command(volume)
+app.command(train)
+app.command(predict)
+app.command(adapt)
 app.command(demo)
 app.command(info)
 app.command(config)

@@ -12,7 +12,6 @@ from zsdeconv import symmetry
 from zsdeconv.bank import Bank
 from zsdeconv.bridge import to_host, to_tensor
 from zsdeconv.measurement import Measurement
-from zsdeconv.recorrupt import draw_noise
 
 
 @dataclass(frozen=True)
@@ -64,8 +63,8 @@ class PatchSampler:
 
     Parameters
     ----------
-    bank
-        Fields to cut from.
+    bank, others
+        Fields to cut from; with several pictures, places are as likely in all of them.
     patch, batch
         Patch size in image pixels (multiples of the zoom; one number: along all axes) and patches
         per batch.
@@ -82,15 +81,25 @@ class PatchSampler:
         batch: int,
         operations: Sequence[int],
         rng: np.random.Generator,
+        others: Sequence[Bank] = (),
     ) -> None:
         axes = len(bank.padding.shape)
-        self.bank, self.batch, self.rng = bank, batch, rng
+        self.bank, self.banks, self.batch, self.rng = bank, (bank, *others), batch, rng
         self.patch = (patch,) * axes if isinstance(patch, int) else tuple(patch)
         self.operations = tuple(operations)
+        sizes = np.array([float(np.prod(b.padding.image_shape)) for b in self.banks])
+        self._share = sizes / sizes.sum()
 
-    def _place(self) -> tuple[int, ...]:
-        zoom = self.bank.padding.zoom
-        sizes = zip(self.bank.padding.image_shape, self.patch, strict=True)
+    def _picture(self) -> Bank:
+        """One of the pictures, by their size."""
+        several = len(self.banks) > 1
+        return self.banks[int(self.rng.choice(len(self.banks), p=self._share)) if several else 0]
+
+    def _place(self, shape: Sequence[int] | None = None) -> tuple[int, ...]:
+        """A patch in a padded field of this shape (None: that of `bank`)."""
+        padding = self.bank.padding
+        sizes = zip(shape or padding.image_shape, self.patch, strict=True)
+        zoom = padding.zoom
         return tuple(int(self.rng.integers(0, (n - p) // zoom + 1)) * zoom for n, p in sizes)
 
     def _crop(self, field: torch.Tensor, place: tuple[int, ...], zoom: int = 1) -> torch.Tensor:
@@ -108,12 +117,16 @@ class PatchSampler:
         What the network does to the copies ``x ± α n`` is alike, so the noise ``∓ n/α`` of their
         targets largely cancels in the gradient: what is left is what depends on the draw.
         """
-        bank, zoom = self.bank, self.bank.padding.zoom
+        zoom = self.bank.padding.zoom
         inputs, starts, targets, raws, weights, variances = [], [], [], [], [], []
         origins, inflation, turns = [], [], []
         for index in range(self.batch):
             if index % 2 == 0:
-                place, k = self._place(), int(self.rng.integers(bank.draws))
+                bank = self._picture()
+                place, k = (
+                    self._place(bank.padding.image_shape),
+                    int(self.rng.integers(bank.draws)),
+                )
                 turn, mirrored = int(self.rng.choice(self.operations)), int(self.rng.integers(2))
             else:
                 mirrored = 1 - mirrored
@@ -157,7 +170,8 @@ class PatchSampler:
         """Patches (image, start, truth) of shape (B, 1, Y, X) from re-simulated fields."""
         images, starts, truths = [], [], []
         for _ in range(self.batch):
-            field, place = fields[int(self.rng.integers(len(fields)))], self._place()
+            field = fields[int(self.rng.integers(len(fields)))]
+            place = self._place(field.image.shape)
             images.append(self._crop(field.image, place))
             starts.append(self._crop(field.start, place))
             truths.append(self._crop(field.truth, place))
@@ -184,7 +198,7 @@ def resimulate(
     expected = measurement.predict(truth)
     alpha = bank.alphas[int(rng.integers(bank.draws))]
     variance = (1.0 + alpha**2) * measurement.expected_variance(expected)
-    frames = (expected + draw_noise(variance, rng)).astype(np.float32)
+    frames = (expected + measurement.draw_noise(rng, variance)).astype(np.float32)
     device, padding = bank.image.device, bank.padding
     return Resimulation(
         image=to_tensor(padding.image(measurement.lift(frames)), device),

@@ -25,14 +25,15 @@ from zsdeconv.bridge import select_device, torch_device
 from zsdeconv.config import ZsSettings
 from zsdeconv.consistency import flux_factor, raw_consistency
 from zsdeconv.held_out import HeldOut, Restore, compare
+from zsdeconv.image_psf import check_psf
 from zsdeconv.measurement import Measurement
 from zsdeconv.models import parameter_count
-from zsdeconv.pairs_image import camera_measurement
+from zsdeconv.pairs_image import camera_measurement, checked
 from zsdeconv.pairs_sim import sim_measurement
 from zsdeconv.restore import by_network, by_start, restored, stack
 from zsdeconv.selection import select_acquisition
 from zsdeconv.train import fit
-from zsdeconv.training import Training, prepare
+from zsdeconv.training import General, Training, prepare
 from zsdeconv.training_state import restore_state
 from zsdeconv.uncertainty import estimated_uncertainty
 
@@ -110,6 +111,8 @@ def enhance(
     psf: np.ndarray | None = None,
     pixel_um: float | None = None,
     camera: Camera | None = None,
+    others: Sequence[Measurement] = (),
+    general: General | None = None,
     folder: Path | None = None,
     resume: bool = False,
     progress: Progress | None = None,
@@ -130,6 +133,10 @@ def enhance(
     psf, pixel_um, camera
         For a plain picture, all needed: its PSF on its own grid (centred on n//2), pixel in µm,
         and :class:`simrecon.model.camera.Camera` (gain, offset, read noise).
+    others
+        For a measurement of a plain picture: more pictures of the same kind, to train on too.
+    general
+        Model to start from, instead of a fresh network.
     folder : Path, optional
         Where training states are kept; None: nowhere.
     resume : bool
@@ -180,7 +187,7 @@ def enhance(
         measurement = data
     else:
         measurement = _image(data, psf, pixel_um, camera)
-    run = prepare(measurement, settings, place, say)
+    run = prepare(measurement, settings, place, say, others=others, general=general)
     if resume and folder is not None:
         restore_state(run, folder)
     fit(run, folder, say)
@@ -215,7 +222,7 @@ def _image(
             got=f"no {', no '.join(missing)}",
             hint="for an image in photo-electrons: camera=Camera(); raw SIM frames: a SimStack",
         )
-    return camera_measurement(np.asarray(image), psf, pixel_um, camera)
+    return camera_measurement(checked(np.asarray(image)), check_psf(psf), pixel_um, camera)
 
 
 def _better_method(run: Training, rng: np.random.Generator) -> tuple[Restore, HeldOut | None]:
@@ -256,7 +263,7 @@ def _assemble(
             m, objects, lambda frames: factor * method(frames), s.uncertainty_draws, rng, progress
         )
     consistency = raw_consistency(m, objects)
-    verdicts = qc.judge(consistency, 1.0 / factor, held_out)
+    verdicts = qc.judge(consistency, 1.0 / factor, held_out, m.doubts, m.fitted)
     found = qc.numbers(consistency, 1.0 / factor, objects, uncertainty, held_out)
     report: dict[str, Any] = {"enhancement": found, "history": run.history[-200:]}
     if result is not None:
@@ -267,11 +274,17 @@ def _assemble(
         "plan": run.plan.to_dict(),
         "schema": "zsdeconv/qc/1",
         "verdicts": verdicts,
-        "reasons": qc.sentences(found, verdicts, () if result is None else result.qc["reasons"]),
+        "reasons": [
+            *m.doubts,
+            *qc.sentences(found, verdicts, () if result is None else result.qc["reasons"]),
+        ],
         "total_s": round(clock.perf_counter() - started, 2),
         "peak_memory_gb": round(peak_memory_gb(), 3),
     }
     facts = {
+        "kind": m.source,
+        "operations": list(run.sampler.operations),
+        "pictures": 1 + len(run.others),
         "settings": s.model_dump(mode="json"),
         "scale": run.bank.scale,
         "flux_factor": factor,

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from zsdeconv.measurement import Measurement
-from zsdeconv.recorrupt import draw_noise, recorrupt
+from zsdeconv.recorrupt import recorrupt
 
 _ALPHA = 0.5
 
@@ -62,7 +62,7 @@ def compare(
     y, variance = measurement.frames_e, measurement.variance_e2
     gains = []
     for _ in range(draws):
-        noise = draw_noise(variance, rng)
+        noise = measurement.draw_noise(rng)
         total = 0.0
         for sign in (1, -1):
             copy, partner = recorrupt(y, noise, _ALPHA, sign)

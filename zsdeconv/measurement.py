@@ -20,6 +20,7 @@ from simrecon.errors import InputError
 from simrecon.model.noise import FrameNoise
 from zsdeconv.bridge import to_host, to_tensor
 from zsdeconv.psf_layer import PsfLayer
+from zsdeconv.recorrupt import draw_noise
 
 RAW_MARGIN = 24
 """Raw pixels by which the field is extended on every side (mirror image, zero weight)."""
@@ -97,6 +98,10 @@ class Measurement:
         Cut-off of the linear picture, cycles per image pixel (of a volume: per axis).
     shown_psf : ndarray or None, shape (n, m)
         PSF at which an object is shown, centred on n//2, sum 1; None: the object as it is.
+    noise_kernel : ndarray or None, shape (n, m), odd
+        Filter that makes white noise as correlated as that of the frames; None: it is white.
+    doubts : tuple of str
+        What is wrong with the data themselves: the verdict can only be weak.
     source : str
         One word for provenance: ``sim``, ``image`` or ``volume``.
     dz_um : float or None
@@ -118,6 +123,8 @@ class Measurement:
     shot_noise: bool = False
     image_cutoff_px: float | tuple[float, ...] = 0.5
     shown_psf: np.ndarray | None = None
+    noise_kernel: np.ndarray | None = None
+    doubts: tuple[str, ...] = ()
     source: str = "image"
     dz_um: float | None = None
     margins: tuple[int, ...] | None = None
@@ -137,6 +144,13 @@ class Measurement:
     def image(self) -> np.ndarray:
         """The image that the network sees: ``lift(frames_e)``."""
         return np.asarray(self.lift(self.frames_e), dtype=np.float32)
+
+    def draw_noise(
+        self, rng: np.random.Generator, variance_e2: np.ndarray | None = None
+    ) -> np.ndarray:
+        """One draw of the frames' noise, or of that with another variance; e, float32."""
+        variance = self.variance_e2 if variance_e2 is None else variance_e2
+        return draw_noise(variance, rng, self.noise_kernel)
 
     def expected_variance(self, expected_e: np.ndarray) -> np.ndarray:
         """Noise variance of frames with this expectation, e², floored at 2 % of its mean."""
@@ -182,6 +196,17 @@ class Measurement:
         if self.dz_um is None:
             return (1.0, 1.0)
         return (self.dz_um / self.pixel_um * self.zoom, 1.0, 1.0)
+
+    @property
+    def fitted(self) -> float:
+        """Share of the raw values that an object within the optics' support can follow.
+
+        0 for SIM frames, of which there are several for every value of the object, and for
+        volumes, whose support is thin.
+        """
+        if self.source != "image" or isinstance(self.image_cutoff_px, tuple):
+            return 0.0
+        return min(1.0, np.pi * self.image_cutoff_px**2)
 
     @property
     def image_shape(self) -> tuple[int, ...]:

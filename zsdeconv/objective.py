@@ -57,10 +57,13 @@ def batch_loss(run: Training) -> tuple[torch.Tensor, float, float]:
 
 def _refresh(run: Training) -> None:
     """Replace the oldest re-simulation by one of the present estimate."""
-    s, bank = run.settings, run.bank
+    s = run.settings
+    pictures = ((run.measurement, run.bank), *run.others)
+    chosen = int(run.sampler.rng.integers(len(pictures))) if run.others else 0
+    measurement, bank = pictures[chosen]
     objects = apply_network(run.mean, bank.image, bank.start, bank.scale, tile_shape(s))[1]
     estimate = bank.padding.crop_image(to_host(at_image_grid(objects, s)))
-    new = resimulate(run.measurement, bank, estimate, run.sampler.rng)
+    new = resimulate(measurement, bank, estimate, run.sampler.rng)
     run.resimulations = [*run.resimulations[1 - _KEPT_RESIMULATIONS :], new]
 
 

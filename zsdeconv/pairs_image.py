@@ -7,10 +7,13 @@ from dataclasses import replace
 import numpy as np
 from scipy.signal import fftconvolve
 
-from simrecon.errors import UsageError
+from simrecon.errors import InputError, UsageError
 from simrecon.model.camera import Camera
 from simrecon.model.noise import FrameNoise
 from zsdeconv.measurement import Measurement, PsfForward
+
+SMALLEST_PX = 32
+"""Least side of a picture: below it, the padding is all that the network would see."""
 
 
 def image_measurement(
@@ -34,9 +37,9 @@ def image_measurement(
     total = float(psf.sum())
     if not total > 0:
         raise UsageError("The PSF must have a positive sum.", got=str(total))
+    unit = np.asarray(psf, dtype=np.float64) / total
     frames = image_e.astype(np.float32)[None]
     variance = np.broadcast_to(np.asarray(variance_e2, np.float32), frames.shape).copy()
-    unit = np.asarray(psf, dtype=np.float64) / total
     return Measurement(
         frames_e=frames,
         variance_e2=variance,
@@ -82,3 +85,36 @@ def camera_measurement(
         image_variance=variance,
         shot_noise=True,
     )
+
+
+def checked(counts: np.ndarray) -> np.ndarray:
+    """A picture that can be worked on, float64.
+
+    Raises
+    ------
+    InputError
+    """
+    picture = np.asarray(counts)
+    if picture.ndim != 2 or picture.dtype.kind not in "uif":
+        raise InputError(
+            "This is not a picture.", expected="real values of shape (Y, X)",
+            got=f"{picture.dtype.name} of shape {picture.shape}",
+        )  # fmt: skip
+    if not np.isfinite(picture).all():
+        raise InputError(
+            "The picture holds NaN or infinite values.",
+            expected="finite counts",
+            got=f"{int(np.count_nonzero(~np.isfinite(picture)))} such pixels",
+            hint="export the raw camera picture again, unprocessed",
+        )
+    if min(picture.shape) < SMALLEST_PX:
+        raise InputError(
+            "The picture is too small.",
+            expected=f"at least {SMALLEST_PX} × {SMALLEST_PX} pixels",
+            got=" × ".join(map(str, picture.shape)),
+        )
+    if picture.min() == picture.max():
+        raise InputError(
+            "The picture is constant: it holds nothing.", got=f"every pixel is {picture.min():g}"
+        )
+    return picture.astype(np.float64)

@@ -18,22 +18,31 @@ BLANK_SIGMAS = 4.0
 
 
 def judge(
-    consistency: Consistency, flux_ratio: float, held_out: HeldOut | None = None
+    consistency: Consistency,
+    flux_ratio: float,
+    held_out: HeldOut | None = None,
+    doubts: Sequence[str] = (),
+    fitted: float = 0.0,
 ) -> dict[str, Verdict]:
     """Gate name → verdict for one enhancement, with ``"overall"``.
 
-    `flux_ratio` is out/in before the object was scaled to the flux of the frames.
+    `flux_ratio` is out/in before the object was scaled to the flux of the frames; `doubts` about
+    the data themselves make them weak. `fitted` is the share of the raw values that an object
+    can follow: one picture has as many values as its object, so that a good χ² lies below 1.
     """
     chi2 = consistency.chi2
-    if CHI2_RANGE[0] <= chi2 <= CHI2_RANGE[1]:
-        gate: Verdict = "ok"
-    else:
-        gate = "weak" if CHI2_WEAK[0] <= chi2 <= CHI2_WEAK[1] else "failed"
+    gate: Verdict = "failed"
+    if CHI2_RANGE[0] - 0.5 * fitted <= chi2 <= CHI2_RANGE[1]:
+        gate = "ok"
+    elif CHI2_WEAK[0] - fitted <= chi2 <= CHI2_WEAK[1]:
+        gate = "weak"
     off = abs(flux_ratio - 1.0)
     flux: Verdict = "ok" if off <= FLUX_OK else ("weak" if off <= FLUX_WEAK else "failed")
     verdicts: dict[str, Verdict] = {"raw_consistency": gate, "flux": flux}
     if held_out is not None:
         verdicts["training"] = "weak" if held_out.worse else "ok"
+    if doubts:
+        verdicts["data"] = "weak"
     verdicts["overall"] = worst(list(verdicts.values()))
     return verdicts
 

@@ -9,11 +9,24 @@ to y can be done to z instead, so a bank of noise draws serves all copies.
 from __future__ import annotations
 
 import numpy as np
+from scipy.signal import oaconvolve
 
 
-def draw_noise(variance: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """One draw z ~ N(0, diag(variance)), float32, of the variance's shape (unit: its root)."""
-    z = rng.standard_normal(variance.shape, dtype=np.float32)
+def draw_noise(
+    variance: np.ndarray, rng: np.random.Generator, kernel: np.ndarray | None = None
+) -> np.ndarray:
+    """One draw of noise, float32, of the variance's shape (…, Y, X) (unit: its root).
+
+    Without `kernel`, z ~ N(0, diag(variance)). With one (odd sides, sum of squares 1), white noise
+    is filtered by it before it gets the variance: noise that neighbouring pixels share.
+    """
+    if kernel is None:
+        z = rng.standard_normal(variance.shape, dtype=np.float32)
+    else:
+        wider = [n + k - 1 for n, k in zip(variance.shape[-2:], kernel.shape, strict=True)]
+        white = rng.standard_normal((*variance.shape[:-2], *wider), dtype=np.float32)
+        filters = kernel.astype(np.float32).reshape((1,) * (variance.ndim - 2) + kernel.shape)
+        z = oaconvolve(white, filters, "valid", axes=(-2, -1)).astype(np.float32)
     z *= np.sqrt(variance, dtype=np.float32)
     return z
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 
 from zsdeconv import symmetry
 from zsdeconv.bridge import to_host
+from zsdeconv.config import ZsSettings
 from zsdeconv.infer import apply_network, tile_shape
+from zsdeconv.measurement import Padding
+from zsdeconv.models import Network
 from zsdeconv.objective import at_image_grid
-from zsdeconv.recorrupt import draw_noise, recorrupt
+from zsdeconv.recorrupt import recorrupt
 from zsdeconv.stacking import Copy, Stacking
 from zsdeconv.training import Training
 
@@ -21,7 +27,7 @@ def stack(run: Training, rng: np.random.Generator) -> None:
     m = run.measurement
     copies = []
     for _ in range(run.settings.stacking_draws):
-        noise = draw_noise(m.variance_e2, rng)
+        noise = m.draw_noise(rng)
         for sign in (1, -1):
             copy, partner = recorrupt(m.frames_e, noise, _STACKING_ALPHA, sign)
             pictures = network_pictures(run, copy)
@@ -38,23 +44,54 @@ def by_network(run: Training, frames_e: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def network_pictures(run: Training, frames_e: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Denoised image and object of frames (F, Y, X), cropped to the field; e.
+    """Denoised image and object of frames (F, Y, X), cropped to the field; e."""
+    views = Views(run.mean, run.settings, run.bank.scale, run.sampler.operations)
+    return views(run.sampler.inputs(run.measurement, frames_e), run.bank.padding)
 
-    The mean over the turned and mirrored fields that the noise spectrum allows (those that the
-    network was trained on): their errors differ, the truth does not.
+
+@dataclass(frozen=True)
+class Views:
+    """A network and how it is applied.
+
+    Attributes
+    ----------
+    network
+        On the device that computes.
+    settings
+    scale : float
+        Its intensity scale, e.
+    operations : tuple of int
+        The turned and mirrored fields that the noise spectrum allows (those that the network was
+        trained on). The result is the mean over them: their errors differ, the truth does not.
     """
-    padding, s = run.bank.padding, run.settings
-    operations = run.sampler.operations if s.self_ensemble else (0,)
-    total1, total2 = torch.zeros_like(run.bank.image), torch.zeros_like(run.bank.image)
-    inputs = run.sampler.inputs(run.measurement, frames_e)
-    for image, start in inputs:
-        for op in operations:
-            seen, begun = symmetry.apply(image, op), symmetry.apply(start, op)
-            made = apply_network(run.mean, seen, begun, run.bank.scale, tile_shape(s))
-            total1 += symmetry.undo(made[0], op)
-            total2 += symmetry.undo(at_image_grid(made[1], s), op)
-    first, second = (to_host(t / (len(operations) * len(inputs))) for t in (total1, total2))
-    return padding.crop_image(first), padding.crop_image(second)
+
+    network: Network
+    settings: ZsSettings
+    scale: float
+    operations: tuple[int, ...]
+
+    def __call__(
+        self, inputs: Sequence[tuple[torch.Tensor, torch.Tensor]], padding: Padding
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Denoised image and object, cropped to the field; e.
+
+        Parameters
+        ----------
+        inputs
+            Padded images and their classical starts, e, on the network's device: one pair, or
+            one for every half of an interleaved volume.
+        """
+        s = self.settings
+        operations = self.operations if s.self_ensemble else (0,)
+        total1, total2 = (torch.zeros_like(inputs[0][0]) for _ in range(2))
+        for image, start in inputs:
+            for op in operations:
+                seen, begun = symmetry.apply(image, op), symmetry.apply(start, op)
+                made = apply_network(self.network, seen, begun, self.scale, tile_shape(s))
+                total1 += symmetry.undo(made[0], op)
+                total2 += symmetry.undo(at_image_grid(made[1], s), op)
+        first, second = (to_host(t / (len(operations) * len(inputs))) for t in (total1, total2))
+        return padding.crop_image(first), padding.crop_image(second)
 
 
 def by_start(run: Training, frames_e: np.ndarray) -> np.ndarray:
@@ -69,7 +106,7 @@ def restored(run: Training, rng: np.random.Generator) -> tuple[np.ndarray, np.nd
         return by_network(run, m.frames_e)
     total1, total2 = np.zeros(m.image_shape), np.zeros(m.image_shape)
     for _ in range(s.draws):
-        noise = draw_noise(m.variance_e2, rng)
+        noise = m.draw_noise(rng)
         first, second = by_network(run, m.frames_e + np.float32(s.alpha_inference) * noise)
         total1 += first / s.draws
         total2 += second / s.draws

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import get_args
 
 import numpy as np
@@ -28,6 +29,24 @@ from zsdeconv.psf_layer import PsfLayer
 from zsdeconv.stacking import Stacking
 
 
+@dataclass(frozen=True)
+class General:
+    """A trained model from which another training starts.
+
+    Attributes
+    ----------
+    weights : mapping of str to tensor
+    scale : float
+        Its intensity scale, e.
+    start_iterations : int
+        Of its classical start.
+    """
+
+    weights: Mapping[str, torch.Tensor]
+    scale: float
+    start_iterations: int
+
+
 @dataclass
 class Training:
     """A run: network, its running mean, optimiser, generator and counters.
@@ -36,8 +55,10 @@ class Training:
     ----------
     network, mean
         The trained network and the exponential mean of its weights (the one that is used).
-    bank
-        Data.
+    measurement, bank
+        Data; of several pictures, the one that the rest is judged by.
+    others
+        The other pictures of a set.
     precision
         In which the networks compute while training; weights and results are float32.
     iteration, elapsed_s
@@ -66,6 +87,7 @@ class Training:
     elapsed_s: float = 0.0
     history: list[tuple[int, float, float]] = field(default_factory=list)
     resimulations: list[Resimulation] = field(default_factory=list)
+    others: tuple[tuple[Measurement, Bank], ...] = ()
     stacking: Stacking | None = None
 
     @property
@@ -97,10 +119,23 @@ def prepare(
     settings: ZsSettings,
     device: torch.device,
     progress: Progress = no_progress,
+    *,
+    others: Sequence[Measurement] = (),
+    general: General | None = None,
 ) -> Training:
-    """Build network, noise bank and optimiser; everything random follows from the seed."""
+    """Build network, noise banks and optimiser; everything random follows from the seed.
+
+    Parameters
+    ----------
+    measurement, others
+        The picture, or the pictures of a set: they share one network and one intensity scale.
+    general
+        Model to start from; None: a fresh network.
+    """
     torch.manual_seed(settings.seed)
     network = build_network(settings).to(device)
+    if general is not None:
+        network.load_state_dict(dict(general.weights))
     for p in network.parameters():  # the layout that convolutions are fastest at
         if p.ndim == 4:
             p.data = p.data.contiguous(memory_format=torch.channels_last)
@@ -119,17 +154,26 @@ def prepare(
     )
     measurement.forward.prepare(padding.origin, padding.image_shape)
     sampler: PatchSampler
+    rest: list[Bank] = []
     if settings.pairs == "interleaved":
         halves = make_halves(measurement, padding, device)
         bank, operations = halves.bank, symmetry.allowed(measurement.effective_psf)
         sampler = InterleavedSampler(halves, patch, settings.batch, operations, patch_rng)
     else:
         draws = bank_size(settings, measurement)
-        bank = make_bank(measurement, padding, draws, settings.alpha, noise_rng, device, progress)
+        fixed = None if general is None else general.start_iterations
+        bank = make_bank(measurement, padding, draws, settings.alpha, noise_rng, device, progress,
+                         fixed)  # fmt: skip
+        for one in others:
+            around = Padding.around(one.frames_e.shape[1:], one.zoom, units, lateral, one.margins)
+            rest.append(make_bank(one, around, max(2, draws // 2), settings.alpha, noise_rng,
+                                  device, progress, bank.classical.iterations))  # fmt: skip
+        scale = max(b.scale for b in (bank, *rest)) if general is None else general.scale
+        bank, *rest = (replace(b, scale=scale) for b in (bank, *rest))
         of_volume = len(frame_shape) == 3
         reference = measurement.effective_psf if of_volume else noise_spectrum(bank)
         operations = symmetry.allowed(reference)
-        sampler = PatchSampler(bank, patch, settings.batch, operations, patch_rng)
+        sampler = PatchSampler(bank, patch, settings.batch, operations, patch_rng, rest)
     psf = PsfLayer(measurement.effective_psf)
     return Training(
         settings=settings,
@@ -142,8 +186,9 @@ def prepare(
         sampler=sampler,
         term=_data_term(measurement, settings, bank, psf),
         psf=psf,
-        fingerprint=sha256_array(measurement.frames_e),
+        fingerprint=_fingerprint(measurement, others),
         plan=planned(settings, len(measurement.frames_e), frame_shape, measurement.zoom),
+        others=tuple(zip(others, rest, strict=True)),
     )
 
 
@@ -166,6 +211,15 @@ def require_axes(settings: ZsSettings, axes: int) -> None:
         raise UsageError(
             "Interleaved halves need a volume.", got="a picture of one plane", where="pairs"
         )
+
+
+def _fingerprint(measurement: Measurement, others: Sequence[Measurement]) -> str:
+    """SHA-256 of the frames, of a set that of its pictures' hashes."""
+    own = sha256_array(measurement.frames_e)
+    if not others:
+        return own
+    hashes = [own, *(sha256_array(m.frames_e) for m in others)]
+    return hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
 def noise_spectrum(bank: Bank, size: int = 63) -> np.ndarray:

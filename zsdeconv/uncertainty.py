@@ -22,7 +22,6 @@ from scipy.ndimage import gaussian_filter
 
 from simrecon.result import Progress, no_progress
 from zsdeconv.measurement import Measurement
-from zsdeconv.recorrupt import draw_noise
 
 SMOOTHING_PX = 1.0
 EXTRAPOLATION_FACTOR = 2.0
@@ -87,4 +86,4 @@ def _simulated(
     expected = measurement.predict(truth)
     variance = measurement.expected_variance(expected)
     for _ in range(repeats):
-        yield enhance((expected + draw_noise(variance, rng)).astype(np.float32))
+        yield enhance((expected + measurement.draw_noise(rng, variance)).astype(np.float32))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from simrecon.io.atomic import atomic_path, read_json, write_json
 from simrecon.io.calibration_record import CalibrationRecord, Quantity, read_record, write_record
 from simrecon.io.camera_record import CameraRecord, read_camera_record, write_camera_record
+from simrecon.io.movie import movie_writer
 from simrecon.io.ome_tiff import read_provenance, write_image, write_raw
 from simrecon.io.otf_files import read_otf
 from simrecon.io.otf_record import OtfRecord, otf_doubts, read_otf_record
@@ -26,6 +27,7 @@ __all__ = [
     "atomic_path",
     "check_overwrite",
     "holds_volume_otf",
+    "movie_writer",
     "otf_doubts",
     "read",
     "read_camera_record",

@@ -72,7 +72,7 @@ def write_image(
             got=str(len(channel_names)),
         )  # fmt: skip
     if name.endswith((".ome.tif", ".ome.tiff")):
-        metadata = _ome_metadata(pixel_um, dz_um, {PROVENANCE_SCHEMA: dict(provenance)})
+        metadata = ome_metadata(pixel_um, dz_um, {PROVENANCE_SCHEMA: dict(provenance)})
         if channel_names is not None:
             metadata["Channel"] = {"Name": list(channel_names)}
         _write_ome(target, image, metadata, pixel_um)
@@ -85,9 +85,10 @@ def write_image(
         )  # fmt: skip
 
 
-def _ome_metadata(
+def ome_metadata(
     pixel_um: float, dz_um: float | None, annotations: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
+    """What tifffile must be told about pictures with axes TCZYX; annotations by namespace."""
     metadata: dict[str, Any] = {
         "axes": "TCZYX",
         "PhysicalSizeX": float(pixel_um),
@@ -165,7 +166,7 @@ def write_raw(
     times, channels, angles, phases, planes, rows, columns = data.shape
     frames = data.transpose(0, 2, 3, 1, 4, 5, 6)
     frames = frames.reshape(times * angles * phases, channels, planes, rows, columns)
-    metadata = _ome_metadata(
+    metadata = ome_metadata(
         stack.pixel_um, stack.dz_um,
         {RAW_SCHEMA: _raw_facts(stack), PROVENANCE_SCHEMA: dict(provenance)},
     )  # fmt: skip

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from calibration.cli import app
-from calibration.single_image import (
+from simrecon import simulate
+from simrecon.errors import InputError, QualityError
+from simrecon.estimate.image_noise import (
     block_noise,
     camera_from_images,
     gain_of_known_camera,
     line_of_least_absolutes,
 )
-from simrecon import simulate
-from simrecon.errors import InputError, QualityError
 from simrecon.io import read_camera_record, read_record, write_raw
 from simrecon.model.camera import Camera
 from simrecon.recon.noise_floor import estimate_gain

@@ -49,3 +49,13 @@ def test_kernel_wider_than_the_patch_wraps_with_its_sum():
 def test_psf_needs_two_axes():
     with pytest.raises(UsageError):
         PsfLayer(np.ones(5))
+
+
+def test_what_was_first_used_for_inference_can_be_trained_through():
+    layer = PsfLayer(np.ones((3, 3)))
+    with torch.inference_mode():
+        layer(torch.ones(8, 8))
+    picture = torch.ones(8, 8, requires_grad=True)
+    layer(picture).sum().backward()
+    assert picture.grad is not None
+    np.testing.assert_allclose(picture.grad, 9.0, rtol=1e-5)

@@ -30,5 +30,19 @@ def info(model: Path, /, *, json: bool = False) -> int:
         f"output pixel: {facts['pixel_um'] * 1000:.2f} nm, scale {facts['scale']:.4g} e",
         f"data: sha256 {facts['data'][:16]}…",
     ]
+    imaging = facts.get("imaging")
+    if imaging is not None:
+        camera = imaging["camera"]
+        lines += [
+            f"pictures: {facts['pictures']}, {imaging['microscope']}, NA {imaging['na']:g}, "
+            f"{imaging['emission_nm']:g} nm, PSF {imaging['psf_source']}",
+            f"camera ({camera['source']}): gain {camera['gain']:.4g}, offset "
+            f"{camera['offset']:.4g}, read noise {camera['read_noise_e']:.3g} e",
+            imaging["noise_colour"],
+            f"limits: pictures of {facts['pixel_um'] * 1000:.2f} nm pixels and "
+            f"{imaging['emission_nm']:g} nm emission, up to about "
+            f"{facts['scale']:.4g} e per pixel",
+            *(f"doubt: {d}" for d in imaging["doubts"]),
+        ]
     Reporter(json).finish(facts, "\n".join(lines))
     return EXIT_OK

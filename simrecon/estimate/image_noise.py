@@ -17,6 +17,7 @@ from scipy.fft import dctn, idctn
 from scipy.ndimage import maximum_filter, median_filter
 
 from simrecon.errors import InputError, QualityError
+from simrecon.estimate.noise_colour import LOWEST_PER_PX, NoiseColour
 
 BLOCK_PX = 16
 MAX_FRAMES = 60
@@ -78,7 +79,9 @@ class ImageCamera:
     notes: tuple[str, ...]
 
 
-def block_noise(frames: Iterable[np.ndarray], cutoff_per_px: float) -> BlockNoise:
+def block_noise(
+    frames: Iterable[np.ndarray], cutoff_per_px: float, colour: NoiseColour | None = None
+) -> BlockNoise:
     """Mean and noise variance of every 16 × 16 block of (at most 60) frames.
 
     Parameters
@@ -87,6 +90,8 @@ def block_noise(frames: Iterable[np.ndarray], cutoff_per_px: float) -> BlockNois
         Counts, shape (Y, X).
     cutoff_per_px : float
         Radius in cycles per pixel beyond which the optics pass nothing.
+    colour
+        Spectrum of the noise; None: white.
 
     Raises
     ------
@@ -102,7 +107,8 @@ def block_noise(frames: Iterable[np.ndarray], cutoff_per_px: float) -> BlockNois
         ky, kx = (np.arange(n) / (2.0 * n) for n in counts.shape)
         radius = np.hypot(ky[:, None], kx[None, :])
         passed = np.clip((radius - cutoff_per_px) / EDGE_PER_PX, 0.0, 1.0)
-        share = float(np.mean(passed**2))
+        spectrum = 1.0 if colour is None else colour.spectrum(ky[:, None], kx[None, :])
+        share = float(np.mean(passed**2 * spectrum) / np.mean(spectrum))
         if share < MIN_SHARE:
             raise InputError(
                 "The frames are sampled too coarsely to tell noise from structure.",
@@ -193,6 +199,7 @@ def camera_from_images(
     cutoff_per_px: float | None = None,
     offset: float | None = None,
     read_noise_e: float | None = None,
+    colour: NoiseColour | None = None,
     seed: int = 0,
 ) -> ImageCamera:
     """Estimate the gain, and what is not given of offset and read noise, from pictures.
@@ -206,6 +213,8 @@ def camera_from_images(
     offset, read_noise_e
         ADU and e, when known. With one of them the other one follows from the crossing of the line;
         with neither, zero read noise is assumed, and the offset comes out too low by gain · read².
+    colour
+        Spectrum of noise that is not white (:func:`simrecon.estimate.noise_colour.noise_colour`).
     seed
         Of the bootstrap over blocks that gives the errors.
 
@@ -216,7 +225,8 @@ def camera_from_images(
     QualityError
         When the gain has an error above 30 %, or is not positive.
     """
-    blocks = block_noise(frames, 1.05 * (cutoff_per_px or BLIND_CUTOFF))
+    blind = BLIND_CUTOFF if colour is None else LOWEST_PER_PX
+    blocks = block_noise(frames, 1.05 * (cutoff_per_px or blind), colour)
     bias = (1.0 - 2.0 / (9.0 * blocks.freedom)) ** 3  # median over mean of chi-square
     mean, variance = blocks.mean, blocks.variance / bias - ROUNDING_ADU2
     rng = np.random.default_rng(seed)

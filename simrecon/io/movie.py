@@ -1,0 +1,67 @@
+"""Pictures of a movie written one by one, without holding the movie."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import tifffile
+
+from simrecon.errors import InputError
+from simrecon.io.atomic import atomic_path
+from simrecon.io.ome_tiff import ome_metadata
+from simrecon.io.tiff import PROVENANCE_SCHEMA
+
+_BIG_BYTES = 2**31
+
+
+@contextmanager
+def movie_writer(
+    path: str | os.PathLike[str],
+    shape: tuple[int, int, int],
+    *,
+    pixel_um: float,
+    provenance: Mapping[str, Any],
+) -> Iterator[np.ndarray]:
+    """Give a float32 array on disk; the file has its name when the block ends well.
+
+    Parameters
+    ----------
+    path
+        Name, ``.ome.tif``.
+    shape
+        Pictures, rows, columns.
+    pixel_um
+        Pixel pitch, µm.
+    provenance
+        See :func:`simrecon.io.ome_tiff.write_image`.
+
+    Yields
+    ------
+    ndarray, shape (T, Y, X)
+        Memory-mapped: ``array[t] = picture``.
+
+    Raises
+    ------
+    InputError
+        When the file cannot be written.
+    """
+    frames, rows, columns = shape
+    metadata = ome_metadata(pixel_um, None, {PROVENANCE_SCHEMA: dict(provenance)})
+    with atomic_path(path) as temporary:
+        try:
+            array = tifffile.memmap(
+                temporary, shape=(frames, 1, 1, rows, columns), dtype=np.float32, ome=True,
+                photometric="minisblack", metadata=metadata,
+                bigtiff=4 * int(np.prod(shape, dtype=np.int64)) > _BIG_BYTES,
+            )  # fmt: skip
+        except OSError as error:
+            raise InputError(
+                "The movie cannot be written.", got=str(error), where=str(path)
+            ) from error
+        yield array.reshape(shape)
+        array.flush()
+        del array

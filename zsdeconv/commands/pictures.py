@@ -1,0 +1,166 @@
+"""What the commands on plain pictures share; imported when one of them runs (torch)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from simrecon.config import Settings
+from simrecon.io import check_overwrite
+from simrecon.io.reader import expand_paths
+from simrecon.model.camera import Camera
+from simrecon.provenance import describe_files
+from simrecon.shell import EXIT_OK, EXIT_QUALITY, Reporter, command_line
+from zsdeconv.bridge import select_device
+from zsdeconv.checkpoint import require_state
+from zsdeconv.config import ZsSettings
+from zsdeconv.enhancement import Enhanced
+from zsdeconv.imaging import Imaging
+from zsdeconv.options import TrainOptions
+from zsdeconv.outputs import MODEL_FOLDER, check_folder, output_paths, write_enhanced
+from zsdeconv.picture_files import PictureFile, each_picture, open_pictures
+from zsdeconv.picture_model import PictureModel, Predicted, model_folder
+from zsdeconv.picture_options import PictureOptions
+from zsdeconv.picture_setup import given_camera, imaging_of, known_facts
+from zsdeconv.picture_training import adapt_picture, train_pictures
+from zsdeconv.plan import planned
+from zsdeconv.prediction import QC, Predict, predict_files, prediction_paths
+
+
+@dataclass(frozen=True)
+class PictureRun:
+    """A training on pictures, before it starts."""
+
+    files: list[PictureFile]
+    imaging: Imaging
+    settings: ZsSettings
+    facts: dict[str, Any]
+
+
+def prepare_run(
+    report: Reporter,
+    files: list[str],
+    output: Path,
+    picture: PictureOptions | None,
+    train: TrainOptions | None,
+    resume: bool,
+) -> PictureRun:
+    """Open the pictures, find optics, camera and noise, and refuse what cannot work."""
+    options = picture or PictureOptions()
+    settings, engine = options.settings(train)
+    report.device(select_device(settings.device))
+    inputs = expand_paths(files)
+    check_overwrite(output_paths(output), [*inputs, *options.side_files(engine)])
+    check_folder(output)
+    if resume:
+        require_state(output / MODEL_FOLDER)
+    return picture_run(report, files, options, settings, engine)
+
+
+def picture_run(
+    report: Reporter,
+    files: list[str],
+    options: PictureOptions,
+    settings: ZsSettings,
+    engine: Settings,
+) -> PictureRun:
+    """Open the pictures and say what is known about their optics, camera and noise."""
+    opened = open_pictures(files, channel=options.channel, plane=options.plane)
+    imaging, notes = imaging_of(opened, options, engine)
+    for note in notes:
+        report.say(note)
+    facts = {
+        "inputs": describe_files([f.path for f in opened]),
+        "imaging": imaging.card(),
+        "notes": notes,
+    }
+    return PictureRun(opened, imaging, settings, facts)
+
+
+def train_and_write(
+    report: Reporter,
+    run: PictureRun,
+    output: Path,
+    resume: bool,
+    at_most: int,
+    last: bool = True,
+) -> tuple[int, Enhanced]:
+    """Train, write the folder, say the verdict."""
+    pictures = list(each_picture(run.files, at_most))
+    shape = pictures[len(pictures) // 2].shape
+    expected = planned(run.settings, 1, (int(shape[0]), int(shape[1])), 1)
+    report.say(expected.to_text())
+    with report.progress() as progress:
+        made = train_pictures(
+            pictures, run.imaging, run.settings, folder=output / MODEL_FOLDER, resume=resume,
+            progress=progress,
+        )  # fmt: skip
+    provenance = {
+        **made.provenance, **run.facts, "command": command_line("zsdeconv"),
+        "plan": expected.to_dict(), "pictures": len(pictures),
+    }  # fmt: skip
+    title = run.files[0].path.name + (f" and {len(run.files) - 1} more" * (len(run.files) > 1))
+    written = write_enhanced(made, output, provenance=provenance, title=title)
+    if last:
+        lines = [*made.qc["reasons"], *(f"wrote {p}" for p in written)]
+        report.finish({"files": [str(p) for p in written], **made.qc}, "\n".join(lines))
+    return EXIT_OK if made.passed else EXIT_QUALITY, made
+
+
+def restore_files(
+    report: Reporter,
+    files: list[str],
+    model: Path,
+    output: Path,
+    options: PictureOptions,
+    train: TrainOptions | None,
+    how: str,
+    adapt_iterations: int | None = None,
+) -> int:
+    """Apply a model to every picture, adapted to each or as it is; write, and say the verdict."""
+    settings, engine = options.settings(train)
+    report.device(select_device(settings.device))
+    opened = open_pictures(files, channel=options.channel, plane=options.plane)
+    inputs = [f.path for f in opened]
+    outputs = [p for pair in prediction_paths(opened, output) for p in pair]
+    check_overwrite([*outputs, output / QC], [*inputs, *options.side_files(engine)])
+    check_folder(output)
+    shape = opened[0].frames.shape[-2:]
+    camera = camera_of_command(engine, (int(shape[0]), int(shape[1])))
+    learned = PictureModel.read(model, camera=camera, device=settings.device)
+    for file in opened:
+        known = known_facts(engine, file.raw)
+        learned.check_use(known["pixel_um"], known["emission_nm"], str(file.path))
+    predict: Predict = learned.predict
+    if adapt_iterations is not None:
+        steps = adapt_iterations
+
+        def predict(counts: np.ndarray) -> Predicted:
+            return adapt_picture(learned, counts, steps)
+
+    provenance = {
+        "method": how, "command": command_line("zsdeconv"), "inputs": describe_files(inputs),
+        "model": describe_files([model_folder(model) / "model.safetensors"]),
+        "camera": learned.imaging.camera.summary(), "versions": learned.facts["versions"],
+    }  # fmt: skip
+    with report.progress() as progress:
+        found, written = predict_files(
+            opened, output, predict, pixel_um=learned.imaging.pixel_um, provenance=provenance,
+            doubts=learned.imaging.doubts, fitted=learned.imaging.fitted,
+            progress=progress,
+        )  # fmt: skip
+    lines = [*found["reasons"], *(f"wrote {p}" for p in written)]
+    report.finish({**found, "files": [str(p) for p in written]}, "\n".join(lines))
+    return EXIT_OK if found["verdict"] == "ok" else EXIT_QUALITY
+
+
+def camera_of_command(engine: Settings, shape: tuple[int, int]) -> Camera | None:
+    """A camera given for pictures whose model knows one: record, maps, or numbers."""
+    given = given_camera(engine, shape)
+    c = engine.camera
+    if given is not None or c.gain is None:
+        return given
+    return Camera(c.gain, c.offset or 0.0, c.read_noise_e or 0.0)

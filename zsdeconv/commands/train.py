@@ -1,0 +1,51 @@
+"""``zsdeconv train``: one model on pictures or movies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from simrecon.errors import UsageError
+from simrecon.shell import Reporter
+from zsdeconv.options import TrainOptions
+from zsdeconv.picture_options import PictureOptions
+
+
+def train(
+    files: list[str],
+    /,
+    *,
+    output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    picture: PictureOptions | None = None,
+    train: TrainOptions | None = None,
+    pictures: int = 16,
+    resume: bool = False,
+    json: bool = False,
+) -> int:
+    """Train one model on a picture, a set of pictures or a movie of one set-up.
+
+    Writes DIR/model/ for 'zsdeconv predict' and 'zsdeconv adapt', and what it makes of the middle
+    picture as 'zsdeconv image' does: pictures, overview.png and qc.json say whether it is good.
+
+    Parameters
+    ----------
+    files
+        Pictures or movies: TIFF, OME-TIFF or MRC/DV files, folders or globs.
+    output
+        Folder to write.
+    pictures
+        At most so many pictures are trained on, evenly spread over all.
+    resume
+        Continue an interrupted training in the same folder.
+    json
+        Write one JSON document to standard output.
+    """
+    from zsdeconv.commands.pictures import prepare_run, train_and_write
+
+    if pictures < 1:
+        raise UsageError("At least one picture is needed.", got=str(pictures), where="--pictures")
+    report = Reporter(json)
+    run = prepare_run(report, files, output, picture, train, resume)
+    return train_and_write(report, run, output, resume, pictures)[0]

@@ -1,0 +1,142 @@
+"""PSFs of plain pictures: from optics or from a file, on the picture's grid, and checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+
+from simrecon.errors import InputError, MetadataError, UsageError
+from simrecon.io import read_otf
+from simrecon.model.optics import Optics
+from simrecon.model.psf import DetectionOTF
+from simrecon.physics.otf import evaluate_otf, ideal_otf, theoretical_otf
+
+Microscope = Literal["widefield", "confocal", "two-photon"]
+MICROSCOPES: tuple[str, ...] = get_args(Microscope)
+SIZE_PX = 49
+"""Side of a PSF on the picture's grid: the padding of a field is as wide as half of it."""
+CENTRE_PX = 0.75
+"""Distance of a PSF's centre of light from the middle of its grid that is refused."""
+_FINE = 4
+
+
+def psf_of_otf(otf: DetectionOTF, pixel_um: float, size: int = SIZE_PX) -> np.ndarray:
+    """PSF of an OTF on a grid, (size, size), centred on size//2, sum 1.
+
+    A grid of twice the size is evaluated, so that the tails do not wrap round.
+    """
+    n = 2 * size + 1
+    k = np.fft.fftfreq(n, pixel_um)
+    transfer = evaluate_otf(otf, k[:, None], k[None, :])
+    psf = np.fft.fftshift(np.fft.ifft2(transfer).real)
+    low = n // 2 - size // 2
+    inner = psf[low : low + size, low : low + size]
+    return np.asarray(inner / inner.sum())
+
+
+def theoretical_psf(optics: Optics, pixel_um: float, microscope: Microscope) -> np.ndarray:
+    """In-focus PSF of a perfect objective, integrated over the pixels, as :func:`psf_of_otf`.
+
+    widefield
+        The engine's theoretical OTF at the emission wavelength (also right for TIRF).
+    confocal
+        Scalar PSF at the excitation times that at the emission, the latter smoothed by a pinhole
+        of one Airy unit.
+    two-photon
+        Square of the scalar PSF at the excitation wavelength.
+
+    Raises
+    ------
+    MetadataError
+        Confocal or two-photon without an excitation wavelength.
+    """
+    if microscope == "widefield":
+        return psf_of_otf(theoretical_otf(optics, pixel_um=pixel_um), pixel_um)
+    if optics.excitation_nm is None:
+        raise MetadataError(
+            f"The PSF of a {microscope} microscope needs the excitation wavelength.",
+            expected="--excitation-nm",
+            where="--microscope",
+        )
+    excitation = 2.0 * optics.na / (optics.excitation_nm * 1e-3)
+    fine = pixel_um / _FINE
+    lit = _fine_psf(excitation, fine)
+    if microscope == "two-photon":
+        return _on_pixels(lit**2)
+    airy_um = 0.61 * optics.emission_nm * 1e-3 / optics.na
+    seen = _fine_psf(optics.cutoff_per_um, fine, pinhole_um=airy_um)
+    return _on_pixels(lit * seen)
+
+
+def _fine_psf(cutoff_per_um: float, pixel_um: float, pinhole_um: float = 0.0) -> np.ndarray:
+    """Scalar PSF on the fine grid, optionally smoothed by a disc of this radius."""
+    n = _FINE * (2 * SIZE_PX + 1)
+    k = np.fft.fftfreq(n, pixel_um)
+    transfer = ideal_otf(np.hypot(k[:, None], k[None, :]) / cutoff_per_um).astype(complex)
+    if pinhole_um > 0:
+        r = (np.arange(n) - n // 2) * pixel_um
+        disc = (np.hypot(r[:, None], r[None, :]) <= pinhole_um).astype(float)
+        transfer *= np.fft.fft2(np.fft.ifftshift(disc / disc.sum()))
+    return np.maximum(np.fft.fftshift(np.fft.ifft2(transfer).real), 0.0)
+
+
+def _on_pixels(fine: np.ndarray) -> np.ndarray:
+    """Integral over square pixels centred on the fine grid's centre, cropped, sum 1."""
+    n = len(fine)
+    box = np.sinc(np.fft.fftfreq(n) * _FINE)
+    blurred = np.asarray(np.fft.ifft2(np.fft.fft2(fine) * np.outer(box, box)).real)
+    reach = _FINE * (SIZE_PX // 2)
+    places = slice(n // 2 - reach, n // 2 + reach + 1, _FINE)
+    psf = np.maximum(blurred[places, places], 0.0)
+    return np.asarray(psf / psf.sum())
+
+
+def read_psf(
+    path: Path, optics: Optics | None, pixel_um: float, psf_pixel_um: float | None = None
+) -> tuple[np.ndarray, str]:
+    """PSF or OTF file on the picture's grid, and what it is.
+
+    A PSF picture is centred, its background removed, and it is sampled anew at the picture's
+    pixel; its width must fit the optics.
+
+    Raises
+    ------
+    InputError, MetadataError
+        See :func:`simrecon.io.read_otf`.
+    """
+    otf = read_otf(path, optics, pixel_um=psf_pixel_um)
+    return psf_of_otf(otf, pixel_um), f"{otf.source}, cut-off {otf.cutoff_per_um:.3g} per µm"
+
+
+def check_psf(psf: np.ndarray) -> np.ndarray:
+    """A PSF array as one for the picture's grid: sum 1, float64.
+
+    Raises
+    ------
+    UsageError, InputError
+        Not two axes; not finite; no positive sum; not centred on pixel n//2.
+    """
+    if psf.ndim != 2:
+        raise UsageError("A PSF needs two axes.", got=str(psf.shape), where="psf")
+    values = np.asarray(psf, dtype=np.float64)
+    if not np.isfinite(values).all():
+        raise InputError("The PSF contains NaN or infinite values.", where="psf")
+    total = float(values.sum())
+    if not total > 0:
+        raise UsageError("The PSF must have a positive sum.", got=str(total), where="psf")
+    core = np.where(values >= 0.3 * values.max(), values, 0.0)
+    offsets: list[float] = []
+    for axis, n in enumerate(values.shape):
+        place = np.arange(n) - n // 2
+        offsets.append(float(core.sum(axis=1 - axis) @ place / core.sum()))
+    if np.hypot(offsets[0], offsets[1]) > CENTRE_PX:
+        raise InputError(
+            "The PSF is not centred: every picture would be shifted.",
+            expected=f"its peak on pixel (n//2, m//2) = {tuple(n // 2 for n in values.shape)}",
+            got=f"a centre of light ({offsets[0]:+.1f}, {offsets[1]:+.1f}) pixels from there",
+            where="psf",
+            hint="PSF files (--psf) are centred by themselves",
+        )
+    return values / total

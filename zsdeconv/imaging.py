@@ -1,0 +1,166 @@
+"""How plain pictures came about: optics, camera and noise; and pictures as measurements."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.ndimage import generic_filter
+
+from simrecon.errors import InputError
+from simrecon.model.camera import Camera
+from simrecon.model.noise import FrameNoise
+from zsdeconv.bridge import to_host, to_tensor
+from zsdeconv.measurement import Measurement
+from zsdeconv.pairs_image import camera_measurement, checked, image_measurement
+from zsdeconv.pairs_sim import ideal_psf
+
+_KEYS = ("psf", "noise_kernel")
+
+
+@dataclass(frozen=True)
+class Imaging:
+    """What all pictures of a set have in common.
+
+    Attributes
+    ----------
+    pixel_um : float
+    psf : ndarray, shape (n, m)
+        On the pictures' grid, centred, sum 1.
+    cutoff_per_um : float
+        Cut-off of the pictures' optics.
+    camera : Camera
+    shot_noise : bool
+        False: noise of one size, `camera.read_noise_e`, everywhere.
+    noise_kernel : ndarray or None
+        Filter of correlated noise.
+    facts : mapping
+        JSON-ready: NA, wavelengths, kind of microscope, where PSF and camera come from.
+    doubts : tuple of str
+        Why the verdict can only be weak.
+    """
+
+    pixel_um: float
+    psf: np.ndarray
+    cutoff_per_um: float
+    camera: Camera
+    shot_noise: bool = True
+    noise_kernel: np.ndarray | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    doubts: tuple[str, ...] = ()
+
+    @property
+    def cutoff_px(self) -> float:
+        """Cut-off in cycles per pixel, at most that of the grid's sides."""
+        return min(self.cutoff_per_um * self.pixel_um, 0.5)
+
+    @property
+    def fitted(self) -> float:
+        """See :attr:`zsdeconv.measurement.Measurement.fitted`."""
+        return float(min(1.0, np.pi * self.cutoff_px**2))
+
+    def measure(self, counts: np.ndarray, shown_cutoff: float = 1.5) -> Measurement:
+        """A picture (Y, X) in counts as a measurement.
+
+        Parameters
+        ----------
+        shown_cutoff
+            Resolution of what is shown, over that of the picture; at most what its grid can
+            hold; 0: objects as they are.
+
+        Raises
+        ------
+        InputError
+            Not finite, not real, too small, constant.
+        """
+        picture = checked(counts)
+        camera = self.camera
+        if camera.map_shape is not None and camera.map_shape != picture.shape:
+            raise InputError(
+                "The camera's maps do not fit the picture.",
+                expected=f"maps of {picture.shape}",
+                got=str(camera.map_shape),
+                hint="make the record with the same camera window (ROI) and binning",
+            )
+        if camera.bad_pixels is not None:
+            picture, camera = _mended(picture, camera)
+        shown = min(shown_cutoff * self.cutoff_px, 0.5)
+        if self.shot_noise:
+            made = camera_measurement(picture, self.psf, self.pixel_um, camera)
+        else:
+            variance = float(np.mean(np.asarray(camera.read_noise_e))) ** 2
+            made = image_measurement(camera.electrons(picture), variance, self.psf, self.pixel_um)
+            made = replace(made, noise=FrameNoise(variance, 0.0))
+        return replace(
+            made,
+            image_cutoff_px=self.cutoff_px,
+            shown_psf=ideal_psf(shown, len(self.psf)) if shown_cutoff > 0 else None,
+            noise_kernel=self.noise_kernel,
+            doubts=self.doubts,
+        )
+
+    def card(self) -> dict[str, Any]:
+        """What a model must be told to be used again, JSON-ready; arrays are in `tensors`."""
+        return {
+            **self.facts,
+            "raw_pixel_um": self.pixel_um,
+            "cutoff_per_um": self.cutoff_per_um,
+            "camera": {**self.camera.summary(), "source": self.camera.source,
+                       "maps": self.camera.map_shape is not None},
+            "shot_noise": self.shot_noise,
+            "doubts": list(self.doubts),
+        }  # fmt: skip
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """PSF and noise filter for the model file."""
+        values = {"psf": self.psf, "noise_kernel": self.noise_kernel}
+        return {f"imaging.{k}": to_tensor(v) for k, v in values.items() if v is not None}
+
+    @classmethod
+    def from_card(
+        cls, facts: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], camera: Camera | None
+    ) -> Imaging:
+        """What :meth:`card` and :meth:`tensors` kept, with another camera where one is given."""
+        known = facts["camera"]
+        arrays = {k: to_host(tensors[f"imaging.{k}"]) for k in _KEYS if f"imaging.{k}" in tensors}
+        if camera is None:
+            if known["maps"]:
+                raise InputError(
+                    "The model was trained with maps of a camera; they are not in it.",
+                    expected="--camera with the same record",
+                )
+            camera = Camera(
+                known["gain"], known["offset"], known["read_noise_e"], source=known["source"]
+            )
+        return cls(
+            pixel_um=float(facts["raw_pixel_um"]),
+            cutoff_per_um=float(facts["cutoff_per_um"]),
+            camera=camera,
+            shot_noise=bool(facts["shot_noise"]),
+            doubts=tuple(facts["doubts"]),
+            psf=arrays["psf"],
+            noise_kernel=arrays.get("noise_kernel"),
+        )
+
+
+def _mended(picture: np.ndarray, camera: Camera) -> tuple[np.ndarray, Camera]:
+    """Bad pixels get the median of the good ones around them, and typical camera numbers."""
+    bad = camera.bad_pixels
+    assert bad is not None
+    counts = picture.copy()
+    counts[bad] = np.nan
+    counts[bad] = generic_filter(counts, np.nanmedian, size=5, mode="mirror")[bad]
+    typical = camera.summary()
+
+    def mended(name: str) -> np.ndarray:
+        return np.where(bad, typical[name], getattr(camera, name)).astype(np.float32)
+
+    return counts, replace(
+        camera,
+        gain=mended("gain"),
+        offset=mended("offset"),
+        read_noise_e=mended("read_noise_e"),
+    )
