@@ -20,12 +20,14 @@ from simrecon.checks import (
     counts_evidence,
     saturation,
 )
+from simrecon.errors import UsageError
 from simrecon.estimate.direction_peaks import DirectionPeak
 from simrecon.estimate.order import OrderRow, explain, none_fits
 from simrecon.grouping import Grouping, core_order, first_acquisition, group_frames
 from simrecon.handedness import handedness
 from simrecon.inspection_text import as_text
 from simrecon.model.frames import RawFrames
+from simrecon.model.mode import MODES, VOLUME_MODES, check_mode, check_steps
 from simrecon.model.stack import SimStack
 from simrecon.presets import PresetMatch, match_presets
 
@@ -153,7 +155,9 @@ class Inspection:
 
 
 def inspect(
-    stack: SimStack | RawFrames, expected_angles_rad: Sequence[float] | None = None
+    stack: SimStack | RawFrames,
+    expected_angles_rad: Sequence[float] | None = None,
+    mode: str | None = None,
 ) -> Inspection:
     """Find out what raw frames mean.
 
@@ -165,6 +169,9 @@ def inspect(
     expected_angles_rad
         Directions atan2(fy, fx) that the user expects, in sequence; None: those of the preset
         that fits best.
+    mode
+        Mode that the user expects (:data:`simrecon.model.mode.MODES`): `support` says whether these
+        can be its frames. None: `support` says what they can be.
 
     Returns
     -------
@@ -174,7 +181,11 @@ def inspect(
     ------
     InputError
         When frames hold NaN, are constant, or their number fits no acquisition.
+    UsageError
+        For a mode that is not known or not done.
     """
+    if mode is not None:
+        check_mode(mode)
     if isinstance(stack, RawFrames):
         check_finite(stack.frames)
     else:
@@ -212,7 +223,9 @@ def inspect(
         peaks=best.peaks,
         presets=presets,
         handedness=_handedness(best, presets, expected_angles_rad),
-        support="no frame order fits: sort the frames first" if none_fits(rows) else _support(best),
+        support="no frame order fits: sort the frames first"
+        if none_fits(rows)
+        else _support(best, mode),
         notes=_notes(grouping, decided),
     )
 
@@ -326,7 +339,9 @@ def _missing(
     return tuple(missing)
 
 
-def _support(best: OrderRow) -> str:
+def _support(best: OrderRow, mode: str | None) -> str:
+    if mode is not None:
+        return _support_of_mode(best, mode)
     if best.planes > 1:
         return "3-D stack: can be reconstructed as a volume (--mode 3d)"
     if best.angles == 1 and best.phases >= 7:
@@ -342,3 +357,16 @@ def _support(best: OrderRow) -> str:
             "(three beams) or nonlinear uses several"
         )
     return "2-D / TIRF SIM: can be reconstructed"
+
+
+def _support_of_mode(best: OrderRow, mode: str) -> str:
+    """Whether frames of this layout can be those of a mode."""
+    try:
+        check_steps(mode, best.angles, best.phases)
+    except UsageError as error:
+        return f"{error.message} Needed: {error.expected}; here {error.got}"
+    what = f"mode {mode} ({MODES[mode].what})"
+    if mode in VOLUME_MODES and best.planes == 1:
+        return f"{what} takes stacks of planes; here one plane per acquisition"
+    planes = ", plane by plane" if mode not in VOLUME_MODES and best.planes > 1 else ""
+    return f"{what}: {best.angles} × {best.phases} frames can be its{planes}"

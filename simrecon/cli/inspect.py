@@ -32,7 +32,8 @@ def inspect(files: list[str], /, *, file: FileOptions | None = None, json: bool 
     report = Reporter(json)
     settings = (file or FileOptions()).settings()
     report.device(select_device("cpu"))
-    found = inspect_frames(with_given(read_raw(files), settings), settings.estimate.angles_rad)
+    raw = with_given(read_raw(files), settings)
+    found = inspect_frames(raw, settings.estimate.angles_rad, None if file is None else file.mode)
     report.finish(found.to_dict(), found.to_text())
 
 

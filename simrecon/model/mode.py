@@ -76,6 +76,18 @@ def refuse_by_name(mode: object) -> None:
         )
 
 
+def check_mode(mode: str) -> None:
+    """Refuse a mode that is not known or not done.
+
+    Raises
+    ------
+    UsageError
+    """
+    refuse_by_name(mode)
+    if mode not in MODES:
+        raise UsageError("Unknown mode.", expected=", ".join(MODES), got=mode, where="--mode")
+
+
 def steps_of(mode: str, directions: int | None, phases: int | None) -> tuple[int, int]:
     """Directions and phases that were given, else those that are usual in a mode of planes.
 

@@ -114,6 +114,24 @@ def test_what_more_phases_can_be_is_said():
     assert "--mode slice3" in found.support
 
 
+@pytest.mark.parametrize(
+    ("mode", "angles_deg", "phases", "said"),
+    [
+        ("slice3", (25.0, 85.0, 145.0), 5, "3 × 5 frames can be its"),
+        ("hex", (25.0, 85.0, 145.0), 3, "cannot be those of mode hex"),
+        ("3d", (25.0, 85.0, 145.0), 5, "takes stacks of planes"),
+    ],
+)
+def test_a_mode_that_is_expected_is_compared_with_the_frames(mode, angles_deg, phases, said):
+    raw = raw_of(make_frames(angles_deg=angles_deg, phases=phases, seed=3))
+    assert said in inspect(raw, mode=mode).support
+
+
+def test_unknown_mode_is_refused():
+    with pytest.raises(UsageError, match="Unknown mode"):
+        inspect(raw_of(make_frames(seed=3)), mode="4d")
+
+
 def test_five_directions():
     angles = (0.0, 36.0, 72.0, -72.0, -36.0)
     found = inspect(raw_of(make_frames(angles_deg=angles, phases=5, seed=3, times=3)))
