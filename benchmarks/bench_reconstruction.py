@@ -6,7 +6,10 @@ and noise come from this project's simulator, which models the frames on a finer
 code with the reconstruction: period 210 nm, modulation 0.85/0.70/0.55, steps jittered by 6°,
 intensities by 3 %, read noise 1.5 e. With ``--bench2d DIR`` they come from ``gen_sim2d.py`` and
 ``simmetrics.py`` in DIR, a generator and a scorer of another hand. With napari-sim-processor
-installed it runs beside ours in the same process.
+installed it runs beside ours in the same process. What does not depend on our fit need not be
+measured again: ``--keep-peer`` takes the peer's figures from the last results, where the picture
+with the true parameters has the same PSNR as there (so the frames are the same). Sets are kept in
+``--rows ROWS.jsonl``; a run that was interrupted goes on there.
 
 "equalised PSNR" is the PSNR after the best gain per Fourier ring, so that apodizations cancel; the
 reference is the object at the ideal OTF stretched to cut-off + pattern frequency. Exits 1 when a
@@ -17,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -28,7 +32,7 @@ from typing import Any
 import numpy as np
 import peer_napari
 from bench_pattern import aligned
-from common import save, table
+from common import RESULTS, save, table
 
 from simrecon.estimate import estimate_pattern
 from simrecon.model.camera import Camera
@@ -47,6 +51,7 @@ READ_E = 1.5
 MARGIN_PX = 48
 KINDS = ("filaments", "rings", "blobs", "beads")
 LOSS_BOUND_DB = 0.2
+SAME_FRAMES_DB = 0.02
 PICTURE_PEAK, PICTURE_PX = 100, 200
 TITLES = {"true": "simrecon, true pattern", "simrecon": "simrecon, fitted pattern"}
 Pictures = dict[str, dict[str, np.ndarray]]
@@ -235,6 +240,31 @@ def compare(case: Case, peer: Any | None, pictures: Pictures | None) -> dict[str
     return entry
 
 
+def earlier_sets() -> dict[tuple[Any, ...], dict[str, Any]]:
+    """Sets of the last results by kind, object and light."""
+    last = json.loads((RESULTS / "reconstruction.json").read_text())["results"]["sets"]
+    return {label_of(r): r for r in last}
+
+
+def read_rows(path: Path | None) -> list[dict[str, Any]]:
+    """Sets of an interrupted run."""
+    if path is None or not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def label_of(entry: dict[str, Any]) -> tuple[Any, ...]:
+    return entry["kind"], entry["object"], entry["peak"]
+
+
+def with_kept_peer(entry: dict[str, Any], earlier: dict[str, Any]) -> dict[str, Any]:
+    """The peer's figures of an earlier run on the same frames."""
+    apart = abs(entry["true"]["psnr_eq"] - earlier["true"]["psnr_eq"])
+    if apart > SAME_FRAMES_DB:
+        raise SystemExit(f"{label_of(entry)}: true parameters differ by {apart:.3f} dB: not kept")
+    return {**entry, peer_napari.NAME: earlier[peer_napari.NAME]}
+
+
 def crop(image: np.ndarray) -> np.ndarray:
     """The middle of an SR picture."""
     y, x = (n // 2 - PICTURE_PX // 2 for n in image.shape)
@@ -327,19 +357,32 @@ def main() -> int:
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--seed", type=int, default=100)
     parser.add_argument("--pictures", type=Path, help="PNG with a crop of each first object")
+    parser.add_argument("--rows", type=Path, help="JSON lines, kept and continued")
+    parser.add_argument("--keep-peer", action="store_true", help="the last results' peer")
     args = parser.parse_args()
-    peer = peer_napari.processor_class()
+    peer = None if args.keep_peer else peer_napari.processor_class()
+    kept = earlier_sets() if args.keep_peer else {}
     pictures: Pictures | None = {} if args.pictures else None
     cases = (
         independent_cases(args.bench2d, args.objects, args.peaks)
         if args.bench2d
         else own_cases(args.kinds, args.objects, args.peaks, args.size, args.seed)
     )
-    results = []
+    results = read_rows(args.rows)
+    done = {label_of(r) for r in results}
     for case in cases:
-        results.append(compare(case, peer, pictures))
-        print(results[-1], flush=True)
-    names = ["true", "simrecon"] + ([peer_napari.NAME] if peer is not None else [])
+        if label_of(case.labels) in done:
+            continue
+        entry = compare(case, peer, pictures)
+        if kept:
+            entry = with_kept_peer(entry, kept[label_of(entry)])
+        results.append(entry)
+        print(entry, flush=True)
+        if args.rows:
+            with args.rows.open("a") as out:
+                out.write(json.dumps(entry) + "\n")
+    with_peer = peer is not None or args.keep_peer
+    names = ["true", "simrecon"] + ([peer_napari.NAME] if with_peer else [])
     levels = {
         f"{peak:g}": {n: summary([r for r in results if r["peak"] == peak], n) for n in names}
         for peak in args.peaks
