@@ -229,6 +229,22 @@ class SheetSettings(_Section):
     lattice_na_min: float | None = Field(
         default=None, ge=0, description="inner NA of the lattice's annulus"
     )
+    sheet_offset_um: float | Literal["auto"] = Field(
+        default="auto",
+        description="distance of the sheet from the focal plane, µm, positive deeper; auto: from "
+        "the overlap of the bands (theoretical OTF; a measured one holds its sheet where it was)",
+    )
+    sheet_orders: Literal["auto", 1, 2] = Field(
+        default="auto",
+        description="orders of the pattern in the light: auto those of the OTF (a lattice has 2, "
+        "which need 5 phases); 1: order 2 is taken to be absent, for which 3 phases do",
+    )
+    phase_step_um: float | None = Field(
+        default=None,
+        gt=0,
+        description="distance by which the pattern moves from frame to frame, µm, as a start of "
+        "the phases' fit; None: even steps, or those that the carrier shows",
+    )
 
 
 class Settings(_Section):

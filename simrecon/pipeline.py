@@ -45,7 +45,8 @@ from simrecon.steps import (
     own_pattern,
     tools_for,
 )
-from simrecon.volume_light import volume_otf
+from simrecon.volume_frames import check_sheet
+from simrecon.volume_light import volume_light
 from simrecon.volumes import volume_arrays, volume_channel, volume_pattern, volume_psf
 
 PSF_RADIUS_UM = 2.0
@@ -92,6 +93,7 @@ def reconstruct(
         When a GPU was requested that cannot be used.
     """
     settings = as_settings(settings)
+    check_sheet(settings)
     device = backend.select_device(settings.reconstruction.device)
     run = Run(stack, settings, device, progress or no_progress)
     if pattern is not None:
@@ -111,13 +113,13 @@ def reconstruct(
     arrays = volume_arrays(stack, settings) if volumes else allocate(stack, settings)
     otfs: list[AnyOTF] = [c.otf for c in channels]
     if volumes:
-        found = [volume_otf(stack, c.index, settings, otf) for c in channels]
-        otfs = [one for one, _ in found]
-        for c, (_, notes) in zip(channels, found, strict=True):
-            run.note_channel(c.index, *notes)
+        lights = [volume_light(stack, c.index, settings, otf) for c in channels]
+        otfs = [light.otf for light in lights]
+        for c, light in zip(channels, lights, strict=True):
+            run.note_channel(c.index, *light.notes)
         grids = [
-            volume_channel(run, c, given_to(pattern, stack, c.index), one, arrays)
-            for c, (one, _) in zip(channels, found, strict=True)
+            volume_channel(run, c, given_to(pattern, stack, c.index), light, arrays)
+            for c, light in zip(channels, lights, strict=True)
         ]
     else:
         known = shared_patterns(stack, settings, channels, pattern)
@@ -158,6 +160,7 @@ def estimate_pattern(
         For frames, OTF or pattern that cannot be meant.
     """
     settings = as_settings(settings)
+    check_sheet(settings)
     for name, index, axis in (("time", time, 0), ("channel", channel, 1)):
         count = int(stack.data.shape[axis])
         if not 0 <= index < count:

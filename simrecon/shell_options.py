@@ -79,6 +79,14 @@ class FileOptions:
         Outer NA of the lattice's annulus.
     lattice_na_min
         Inner NA of the lattice's annulus.
+    sheet_offset_um
+        Mode lls without --otf: distance of the sheet from the focal plane, µm, positive deeper, or
+        auto: found from the overlap of the bands [default: auto].
+    sheet_orders
+        Mode lls: orders of the pattern. 1 takes order 2 to be absent, as three phases need
+        (docs/volumes.md) [default: those of the OTF].
+    phase_step_um
+        Mode lls: distance by which the pattern moves from frame to frame, µm [default: found].
     config
         Settings file (TOML, or JSON).
     set
@@ -111,6 +119,9 @@ class FileOptions:
     lattice: Literal["square", "hexagonal", "harmonic-balanced"] | None = None
     lattice_na_max: float | None = None
     lattice_na_min: float | None = None
+    sheet_offset_um: float | Literal["auto"] | None = None
+    sheet_orders: Literal[1, 2] | None = None
+    phase_step_um: float | None = None
     config: Path | None = None
     set: Annotated[list[str] | None, Parameter(negative=())] = None
 

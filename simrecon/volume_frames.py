@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from simrecon.config import Settings
+from simrecon.config import Settings, SheetSettings
 from simrecon.errors import InputError, MetadataError, UsageError
 from simrecon.model.grid import VolumeGrid
 from simrecon.model.stack import SimStack
@@ -103,3 +103,30 @@ def check_settings(settings: Settings) -> None:
                 "for the whole field, and channels of their own.",
                 expected=expected, got=str(got), where=where, hint=hint,
             )  # fmt: skip
+
+
+def check_sheet(settings: Settings) -> None:
+    """Refuse settings of a light sheet that would have no effect.
+
+    Raises
+    ------
+    UsageError
+        Naming the first of them.
+    """
+    sheet, usual = settings.sheet, SheetSettings()
+    mode = settings.reconstruction.mode
+    given = [n for n in SheetSettings.model_fields if getattr(sheet, n) != getattr(usual, n)]
+    if mode != "lls" and given:
+        raise UsageError(
+            "Only --mode lls has a light sheet.",
+            expected="--mode lls, or no settings of a sheet",
+            got=f"--mode {mode}",
+            where="--" + given[0].replace("_", "-"),
+        )
+    if sheet.stage_angle_deg is not None and sheet.scan != "stage":
+        raise UsageError(
+            "The stage's angle has no effect on an objective scan.",
+            expected="--scan stage, or no angle",
+            got=f"--scan {sheet.scan}",
+            where="--stage-angle-deg",
+        )

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from simrecon.config import Settings
-from simrecon.errors import MetadataError, UsageError
+from simrecon.errors import InputError, MetadataError, UsageError
 from simrecon.model.optics import Optics
+from simrecon.model.pattern import PatternFit
 from simrecon.model.psf import (
     AnyOTF,
     AnyVolumeOTF,
+    AxialProfiles,
     DirectionalVolumeOTF,
     GridOTF,
     RadialOTF,
@@ -20,6 +23,7 @@ from simrecon.model.psf import (
 from simrecon.model.stack import SimStack
 from simrecon.otf_choice import of_channel
 from simrecon.physics.lattice import Lattice
+from simrecon.physics.otf_volume import first_orders
 from simrecon.physics.otf_volume_checks import check_volume_otf
 from simrecon.physics.theory_volume import theoretical_volume_otf
 
@@ -27,37 +31,53 @@ ORDERS = 3
 """Orders of three-beam light and of a lattice, 0 included."""
 
 
-def volume_otf(
+@dataclass(frozen=True)
+class VolumeLight:
+    """OTFs of all orders of one channel.
+
+    Attributes
+    ----------
+    otf : VolumeOTF or DirectionalVolumeOTF
+        With a light sheet at the distance of the settings, in the focal plane if that is "auto".
+    notes : tuple of str
+    at : callable or None
+        The OTFs with the sheet at a distance from the focal plane, µm; None: there is no sheet, or
+        it was measured where it is.
+    """
+
+    otf: AnyVolumeOTF
+    notes: tuple[str, ...] = ()
+    at: Callable[[float], VolumeOTF] | None = None
+
+    def of(self, pattern: PatternFit) -> AnyVolumeOTF:
+        """The OTFs that belong to a pattern, with the sheet where it was found."""
+        offset = pattern.directions[0].sheet_offset_um
+        return self.otf if self.at is None or offset is None else self.at(offset)
+
+
+def volume_light(
     stack: SimStack,
     channel: int,
     settings: Settings,
     given: AnyOTF | Sequence[AnyOTF] | None,
-) -> tuple[AnyVolumeOTF, list[str]]:
-    """OTFs of all orders for a channel, checked against its optics, and notes.
+) -> VolumeLight:
+    """OTFs of all orders for a channel, checked against its optics.
 
     `given`: None for theory, one, or one per channel.
 
     Raises
     ------
     UsageError
-        For a planar OTF, a wrong number of them, or when theory lacks the excitation.
+        For a planar OTF, a wrong number of them, when theory lacks the excitation, or for a
+        distance of a measured sheet.
     InputError
-        When the OTF does not belong to the optics or holds too few orders.
+        When the OTF does not belong to the optics or holds too few orders, or when the frames are
+        too few for them.
     """
     optics = stack.optics[channel]
     sheet = settings.reconstruction.mode == "lls"
     if given is None:
-        light = optics if sheet else _with_excitation(optics, settings)
-        pixel_um = stack.pixel_um if optics.pixel_integration else None
-        model = settings.reconstruction.otf_model
-        chosen: VolumeOTF = theoretical_volume_otf(
-            light,
-            illumination=lattice_of(optics, settings).profiles() if sheet else "three-beam",
-            pixel_um=pixel_um,
-            model="scalar" if model == "ideal" else model,
-        )
-        told = "otf_model ideal has no depth: the scalar model was used for the volume"
-        return chosen, [told] if model == "ideal" else []
+        return _of_theory(stack, optics, settings)
     one = of_channel(given, stack, channel)
     if isinstance(one, RadialOTF | GridOTF):
         raise UsageError(
@@ -65,6 +85,13 @@ def volume_otf(
             expected="a three-order OTF file, or none (theory)",
             got="the OTF of a plane",
             where="--otf",
+        )
+    if sheet and settings.sheet.sheet_offset_um not in ("auto", 0.0):
+        raise UsageError(
+            "A measured OTF holds the sheet where it was: it cannot be moved.",
+            expected="no --otf (theory), or no distance",
+            got=f"{settings.sheet.sheet_offset_um:g} µm",
+            where="--sheet-offset-um",
         )
     thickness = 0.0
     if sheet:  # light from the whole aperture could make the sheet at most so thin
@@ -78,12 +105,92 @@ def volume_otf(
             got=str(len(one.directions)),
             where="--otf",
         )
-    notes = []
+    least = 2 if sheet and stack.phases < 2 * ORDERS - 1 else ORDERS
+    least = min(least, _wanted(settings, ORDERS))
+    notes: list[str] = []
     for d in range(directions if isinstance(one, DirectionalVolumeOTF) else 1):
         own = of_direction(one, d)
-        found = check_volume_otf(own, optics, orders=ORDERS, sheet_per_um=thickness)
+        found = check_volume_otf(own, optics, orders=least, sheet_per_um=thickness)
         notes += [note for note in found if note not in notes]
-    return one, notes
+    if sheet and one.orders > 2 and _wanted(settings, one.orders) == 2:
+        notes.append(ORDER_2_LEFT_OUT)
+    used = first_orders(one, _wanted(settings, one.orders))
+    if sheet:
+        _check_phases(stack, used.orders, None)
+        notes.append("the sheet is taken to be where it was when the OTF was measured")
+    return VolumeLight(used, tuple(notes))
+
+
+ORDER_2_LEFT_OUT = "order 2 of the pattern is taken to be absent (sheet_orders = 1)"
+
+
+def _of_theory(stack: SimStack, optics: Optics, settings: Settings) -> VolumeLight:
+    """Of three beams, or of a lattice at any distance."""
+    sheet = settings.reconstruction.mode == "lls"
+    model = settings.reconstruction.otf_model
+    notes = ["otf_model ideal has no depth: the scalar model was used for the volume"]
+    notes = notes if model == "ideal" else []
+
+    def made(light: Optics, illumination: Literal["three-beam"] | AxialProfiles) -> VolumeOTF:
+        return theoretical_volume_otf(
+            light,
+            illumination=illumination,
+            pixel_um=stack.pixel_um if optics.pixel_integration else None,
+            model="scalar" if model == "ideal" else model,
+        )
+
+    if not sheet:
+        return VolumeLight(made(_with_excitation(optics, settings), "three-beam"), tuple(notes))
+    lattice = lattice_of(optics, settings)
+    orders = _wanted(settings, ORDERS)
+    _check_phases(stack, orders, lattice)
+    if orders < ORDERS:
+        share = lattice.contrast[1] / lattice.contrast[0]
+        notes.append(
+            f"{ORDER_2_LEFT_OUT}; a {lattice.kind} lattice has {share:.0%} of order 1's contrast "
+            "in it: where the light is such a lattice, that much is put into wrong places"
+        )
+    profiles = lattice.profiles()
+
+    def at(offset_um: float) -> VolumeOTF:
+        kept = replace(profiles, values=profiles.values[:orders]).moved(offset_um)
+        return made(optics, kept)
+
+    offset = settings.sheet.sheet_offset_um
+    return VolumeLight(at(0.0 if offset == "auto" else offset), tuple(notes), at)
+
+
+def _wanted(settings: Settings, there: int) -> int:
+    """Orders to use of those that an OTF holds, 0 included."""
+    orders = settings.sheet.sheet_orders
+    return there if orders == "auto" else min(there, orders + 1)
+
+
+def _check_phases(stack: SimStack, orders: int, lattice: Lattice | None) -> None:
+    """Refuse frames that cannot tell the orders of a sheet apart.
+
+    Raises
+    ------
+    InputError
+        Saying what three-phase sets can be.
+    """
+    least = 2 * orders - 1
+    if stack.phases >= least:
+        return
+    what = "Order 2"
+    if lattice is not None:
+        share = lattice.contrast[1] / lattice.contrast[0]
+        what = f"Order 2 of a {lattice.kind} lattice ({share:.0%} of order 1's contrast)"
+    raise InputError(
+        f"{stack.phases} phases do not separate {orders - 1} orders of a light sheet. {what} would "
+        "be taken for order 1 of the other side and put into wrong places; frames that were "
+        "dropped cannot be made up for.",
+        expected=f"{least} phases or more",
+        got=f"{stack.phases}",
+        where="--phases",
+        hint="record 5 phases (wrong --phases?); where the light was made with one order only (two "
+        "beams), or is known to have next to nothing in order 2, say --sheet-orders 1",
+    )
 
 
 def lattice_of(optics: Optics, settings: Settings) -> Lattice:

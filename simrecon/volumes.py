@@ -30,14 +30,14 @@ from simrecon.recon.operator import Reconstructor, Regularization
 from simrecon.recon.tiling import TiledReconstructor, reconstructor_within
 from simrecon.run import Arrays, ChannelResult, Run
 from simrecon.volume_frames import check_settings, mean_volume, volume_acquisition, volume_grid
-from simrecon.volume_light import lattice_of, volume_otf
+from simrecon.volume_light import VolumeLight, lattice_of, volume_light
 
 
 def volume_channel(
     run: Run,
     channel: Channel,
     given: PatternFit | None,
-    otf: AnyVolumeOTF,
+    light: VolumeLight,
     arrays: Arrays,
 ) -> ChannelResult:
     """All times of one channel."""
@@ -53,10 +53,10 @@ def volume_channel(
         data = volume_acquisition(stack, channel, t)
         if pattern is None or not shared:
             seen = mean_volume(stack, channel) if shared else data
-            pattern = _pattern(run, channel, grid, otf, seen, given, where)
+            pattern = _pattern(run, channel, grid, light, seen, given, where)
             operator = None
             if pattern.verdict != "failed":
-                operator = _operator(run, pattern, grid, otf, data)
+                operator = _operator(run, pattern, grid, light.of(pattern), data)
         _apply(run, operator, data, arrays, (t, c))
         out.patterns.append(pattern)
         out.operators.append(operator)
@@ -76,11 +76,11 @@ def volume_pattern(
 ) -> PatternFit:
     """The pattern of one time point, for :func:`simrecon.pipeline.estimate_pattern`."""
     check_settings(settings)
-    chosen, notes = volume_otf(stack, channel.index, settings, otf)
+    light = volume_light(stack, channel.index, settings, otf)
     shared = settings.estimate.share_pattern
     data = mean_volume(stack, channel) if shared else volume_acquisition(stack, channel, time)
-    fit = fit_volume(stack, settings, channel, volume_grid(stack, settings), chosen, data, given)
-    return replace(fit, notes=(*fit.notes, *notes))
+    fit = fit_volume(stack, settings, channel, volume_grid(stack, settings), light, data, given)
+    return replace(fit, notes=(*fit.notes, *light.notes))
 
 
 def volume_arrays(stack: SimStack, settings: Settings) -> Arrays:
@@ -110,7 +110,7 @@ def fit_volume(
     settings: Settings,
     channel: Channel,
     grid: VolumeGrid,
-    otf: AnyVolumeOTF,
+    light: VolumeLight,
     data: Acquisition,
     given: PatternFit | None,
 ) -> PatternFit:
@@ -119,8 +119,8 @@ def fit_volume(
     if given is not None:
         check_pattern(given, stack, channel.otf)
         if given.complete:
-            return as_given(given, settings.estimate)
-    orders = otf.orders - 1
+            return _with_sheet(as_given(given, settings.estimate), light, settings)
+    orders = light.otf.orders - 1
     period, finest = settings.estimate.period_um, optics.pattern_frequency_per_um
     expected = 1.0 / period if period is not None else None
     if expected is None and settings.reconstruction.mode == "lls":
@@ -130,16 +130,21 @@ def fit_volume(
     elif expected is None and finest is not None:
         expected = finest / orders
     fixed = None if given is None else [d.frequency_per_um for d in given.directions]
+    offset = settings.sheet.sheet_offset_um
     fit = estimate_volume_pattern(
         data.frames_e,
         grid,
-        otf,
+        light.otf,
         variance_e2=data.variance_e2,
         expected_frequency_per_um=expected,
         expected_angles_rad=settings.estimate.angles_rad,
         fixed_frequencies_per_um=fixed,
         order=stack.order,
+        otf_at=light.at,
+        sheet_offset_um=None if offset == "auto" else offset,
+        phase_step_um=settings.sheet.phase_step_um,
     )
+    fit = _with_sheet(fit, light, settings)
     mode = settings.reconstruction.mode
     notes = [*fit.notes, f"mode {mode}: drift and local changes of the pattern are not measured"]
     if given is not None:
@@ -148,17 +153,38 @@ def fit_volume(
     return replace(fit, notes=tuple(notes))
 
 
+def _with_sheet(fit: PatternFit, light: VolumeLight, settings: Settings) -> PatternFit:
+    """A pattern that says where its sheet is: as found, or as told.
+
+    A number in the settings goes before that of a given pattern; a given pattern without one means
+    a sheet in the focal plane, which a note then says.
+    """
+    if light.at is None:
+        return fit
+    told, notes = settings.sheet.sheet_offset_um, fit.notes
+    known = [d.sheet_offset_um is not None for d in fit.directions]
+    if told == "auto" and all(known):
+        return fit
+    if told == "auto":
+        notes = (*notes, "the pattern does not say where the sheet is: the focal plane is taken")
+    offset = 0.0 if told == "auto" else told
+    directions = tuple(
+        replace(d, sheet_offset_um=offset, sheet_offset_sd_um=None) for d in fit.directions
+    )
+    return replace(fit, directions=directions, notes=notes)
+
+
 def _pattern(
     run: Run,
     channel: Channel,
     grid: VolumeGrid,
-    otf: AnyVolumeOTF,
+    light: VolumeLight,
     data: Acquisition,
     given: PatternFit | None,
     where: str,
 ) -> PatternFit:
     start = clock.perf_counter()
-    pattern = fit_volume(run.stack, run.settings, channel, grid, otf, data, given)
+    pattern = fit_volume(run.stack, run.settings, channel, grid, light, data, given)
     choice = run.settings.reconstruction.on_fit_failure
     if pattern.verdict == "failed" and choice == "widefield":
         run.kind = "widefield"

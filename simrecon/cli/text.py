@@ -19,11 +19,19 @@ def direction_line(index: int, d: DirectionPattern) -> str:
     orders = len(d.modulation)
     finest = f" (finest, order {orders}: {1e3 * d.period_um / orders:.2f} nm)" if orders > 1 else ""
     peak = "" if d.peak_to_background is None else f", peak {d.peak_to_background:.1f} sigma"
+    sheet = "" if d.sheet_offset_um is None else f", {sheet_text(d)}"
     return (
         f"direction {index + 1}: period {1e3 * d.period_um:.2f} nm{finest}, angle "
         f"{np.degrees(d.angle_rad):.2f}° ({d.angle_rad:.4f} rad), steps {steps}°, modulation "
-        f"{modulation}{peak}: {d.verdict}"
+        f"{modulation}{peak}{sheet}: {d.verdict}"
     )
+
+
+def sheet_text(d: DirectionPattern) -> str:
+    """Where the light sheet of a direction is."""
+    sd = d.sheet_offset_sd_um
+    told = "(given)" if sd is None else f"± {sd:.3f}"
+    return f"sheet {d.sheet_offset_um:+.3f} {told} µm from the focal plane"
 
 
 def pattern_lines(pattern: PatternFit) -> list[str]:

@@ -43,6 +43,8 @@ _DIRECTION_KEYS = frozenset(
         "phase_step_rad",
         "phase_step_sd_rad",
         "local",
+        "sheet_offset_um",
+        "sheet_offset_sd_um",
         "period_um",
         "angle_rad",
         "verdict",
@@ -95,6 +97,9 @@ class DirectionPattern:
         common phase is then to be fitted. They stand instead of `phase_rad`.
     local : LocalField or None
         Smooth deviation of the carrier over the field; None: the same everywhere.
+    sheet_offset_um, sheet_offset_sd_um : float or None
+        Distance of the light sheet from the focal plane, positive deeper; None: no sheet, or one
+        whose OTF was measured where it is. Without standard deviation: given.
     """
 
     frequency_per_um: tuple[float, float]
@@ -150,6 +155,8 @@ class DirectionPattern:
     local: LocalField | None = None
     evidence_nats: float | None = None
     rivalry: float | None = None
+    sheet_offset_um: float | None = None
+    sheet_offset_sd_um: float | None = None
 
     @property
     def period_um(self) -> float:
@@ -254,6 +261,7 @@ class PatternFit:
                     **_drift_to_dict(d),
                     **_steps_to_dict(d),
                     **({} if d.local is None else {"local": d.local.to_dict()}),
+                    **_sheet_to_dict(d),
                 }
             )
         return {
@@ -376,6 +384,12 @@ def _steps_to_dict(d: DirectionPattern) -> dict[str, Any]:
     return {name: list(getattr(d, name)) for name in names if getattr(d, name)}
 
 
+def _sheet_to_dict(d: DirectionPattern) -> dict[str, Any]:
+    """The optional keys of a light sheet."""
+    found = {n: getattr(d, n) for n in ("sheet_offset_um", "sheet_offset_sd_um")}
+    return {name: value for name, value in found.items() if value is not None}
+
+
 def _vectors(key: str, values: Sequence[Sequence[Any]]) -> tuple[tuple[float, float], ...]:
     """One (y, x) per frame; `key` names them in what is raised."""
     found = []
@@ -432,4 +446,6 @@ def _direction(d: dict[str, Any]) -> DirectionPattern:
         phase_step_rad=floats("phase_step_rad"),
         phase_step_sd_rad=floats("phase_step_sd_rad"),
         local=LocalField.from_dict(d["local"]) if d.get("local") else None,
+        sheet_offset_um=maybe("sheet_offset_um"),
+        sheet_offset_sd_um=maybe("sheet_offset_sd_um"),
     )

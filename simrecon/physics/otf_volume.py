@@ -69,6 +69,22 @@ def evaluate_volume_otf(
     return np.asarray(_planes(otf, order, kz, ky, kx, (1, ky.size))[0].reshape(shape))
 
 
+def first_orders(otf: AnyVolumeOTF, orders: int) -> AnyVolumeOTF:
+    """An OTF without its orders from `orders` on (0 included: 2 keeps orders 0 and 1)."""
+    if orders >= otf.orders:
+        return otf
+    if isinstance(otf, DirectionalVolumeOTF):
+        return DirectionalVolumeOTF(tuple(_first_orders(one, orders) for one in otf.directions))
+    return _first_orders(otf, orders)
+
+
+def _first_orders(otf: VolumeOTF, orders: int) -> VolumeOTF:
+    axial = otf.axial_cutoff_per_um[:orders]
+    if isinstance(otf, RadialVolumeOTF):
+        return replace(otf, values=otf.values[:orders], axial_cutoff_per_um=axial)
+    return replace(otf, psf=otf.psf[:orders], axial_cutoff_per_um=axial)
+
+
 def mirrored_in_z(otf: AnyVolumeOTF) -> AnyVolumeOTF:
     """The OTF of a microscope that counts its planes in the other direction."""
     if isinstance(otf, DirectionalVolumeOTF):

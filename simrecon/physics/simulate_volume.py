@@ -239,7 +239,7 @@ def simulate_volume(
     truth = VolumeTruth(
         object_e=_on_sr_grid(density, field),
         grid=grid,
-        pattern=_pattern(grid, lit, intensity, order),
+        pattern=_pattern(grid, lit, intensity, order, sheet_offset_um if mode == "lls" else None),
         intensity=intensity,
         drift_um=drift,
         expected_e=expected,
@@ -368,14 +368,18 @@ def _exposed(
 
 
 def _pattern(
-    grid: VolumeGrid, lit: Sequence[DirectionPattern], intensity: np.ndarray, order: str
+    grid: VolumeGrid,
+    lit: Sequence[DirectionPattern],
+    intensity: np.ndarray,
+    order: str,
+    sheet_offset_um: float | None,
 ) -> PatternFit:
     mean = intensity.mean(axis=2)
     return PatternFit(
         pixel_um=grid.pixel_um,
         shape=grid.shape[1:],
         directions=tuple(
-            replace(d, intensity=tuple(float(v) for v in one))
+            replace(d, intensity=tuple(float(v) for v in one), sheet_offset_um=sheet_offset_um)
             for d, one in zip(lit, mean, strict=True)
         ),
         order=order,

@@ -10,7 +10,7 @@ import numpy as np
 
 from simrecon.checks import CountsEvidence
 from simrecon.errors import QualityError
-from simrecon.model.pattern import PatternFit, Verdict, worst
+from simrecon.model.pattern import DirectionPattern, PatternFit, Verdict, worst
 from simrecon.recon.bands import condition_numbers
 
 SATURATION_WEAK, SATURATION_FAILED = 1e-3, 0.05
@@ -244,10 +244,18 @@ def pattern_summary(pattern: PatternFit) -> list[Mapping[str, Any]]:
             "correlation": list(d.correlation),
             "peak_to_background": d.peak_to_background,
             "local": None if d.local is None else d.local.summary(),
+            **_sheet(d),
             "verdict": d.verdict,
         }
         for i, d in enumerate(pattern.directions)
     ]
+
+
+def _sheet(d: DirectionPattern) -> dict[str, float | None]:
+    """Where a light sheet is, for patterns that have one."""
+    if d.sheet_offset_um is None:
+        return {}
+    return {"sheet_offset_um": d.sheet_offset_um, "sheet_offset_sd_um": d.sheet_offset_sd_um}
 
 
 def phase_steps_deg(phase_rad: Sequence[float]) -> list[float]:

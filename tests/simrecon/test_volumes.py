@@ -18,7 +18,7 @@ from simrecon.physics.simulate_volume import VolumeTruth, simulate_volume
 from simrecon.preparation import prepare_channel
 from simrecon.result import Result
 from simrecon.volume_frames import mean_volume, volume_acquisition
-from simrecon.volume_light import volume_otf
+from simrecon.volume_light import volume_light
 
 OPTICS = Optics(na=1.2, emission_nm=520.0, excitation_nm=488.0, excitation_na=1.05)
 
@@ -109,8 +109,8 @@ def test_a_model_without_depth_is_replaced_aloud(
     simulated: tuple[SimStack, VolumeTruth],
 ) -> None:
     stack, _ = simulated
-    assert volume_otf(stack, 0, settings(), None)[1] == []
-    _, notes = volume_otf(stack, 0, settings(otf_model="ideal"), None)
+    assert volume_light(stack, 0, settings(), None).notes == ()
+    notes = volume_light(stack, 0, settings(otf_model="ideal"), None).notes
     assert "scalar" in notes[0]
 
 

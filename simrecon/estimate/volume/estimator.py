@@ -24,6 +24,8 @@ from simrecon.estimate.volume.errors import VolumeErrors, direction_errors
 from simrecon.estimate.volume.field import VolumeField
 from simrecon.estimate.volume.fit import VolumeFit, fit_direction
 from simrecon.estimate.volume.search import VolumeFound, find_fundamental, fundamental_at
+from simrecon.estimate.volume.sheet import SEARCHED_UM, OTFAt, SheetOffset, find_offset
+from simrecon.estimate.volume.state import VolumeState
 from simrecon.estimate.window import phase_at_origin, wrap
 from simrecon.model.axes import parse_order
 from simrecon.model.grid import VolumeGrid
@@ -35,6 +37,9 @@ MOST_PLANES, MOST_SIDE_PX = 16, 256
 """The fit uses at most so many planes and pixels a side: enough for 0.01 DFT samples."""
 MAX_CONTRAST = 4.0
 """Modulation, relative to the OTF's orders, that no light has; OTF files have brought it to 1.8."""
+MAX_SHEET_SD_UM = 0.15
+"""Doubt from which on the distance of a sheet is not told: an eighth of its fringes, and more than
+what is asked of it (0.1 µm)."""
 UNKNOWN_PHASE_SD_RAD = float(np.pi / np.sqrt(3.0))
 
 
@@ -47,6 +52,17 @@ class _Task:
     otf: VolumeOTF
     orders: int
     coverage: float
+    otf_at: OTFAt | None = None
+    sheet_offset_um: float | None = None
+    phase_step_um: float | None = None
+
+    def possible(self) -> list[VolumeOTF]:
+        """OTFs that the light may have before the distance of a sheet is known."""
+        if self.otf_at is None:
+            return [self.otf]
+        if self.sheet_offset_um is not None:
+            return [self.otf_at(self.sheet_offset_um)]
+        return [self.otf_at(d) for d in SEARCHED_UM]
 
 
 @serial_blas
@@ -60,6 +76,9 @@ def estimate_volume_pattern(
     expected_angles_rad: Sequence[float] | None = None,
     fixed_frequencies_per_um: Sequence[Sequence[float]] | None = None,
     order: str = "PZA",
+    otf_at: OTFAt | None = None,
+    sheet_offset_um: float | None = None,
+    phase_step_um: float | None = None,
 ) -> PatternFit:
     """Fundamental, phases, intensities and contrast of all orders of every direction.
 
@@ -86,6 +105,12 @@ def estimate_volume_pattern(
         Fundamentals that are known: the rest is fitted.
     order : str
         Acquisition order of the file, for the record.
+    otf_at : callable, optional
+        OTFs with a light sheet at a distance from the focal plane, µm; `otf` is that of distance 0.
+    sheet_offset_um : float, optional
+        That distance where it is known, positive deeper. None: it is found.
+    phase_step_um : float, optional
+        Distance by which the pattern moves from frame to frame: a start for the phases.
 
     Returns
     -------
@@ -109,7 +134,11 @@ def estimate_volume_pattern(
     field, projected = (VolumeField.on(grid, otf, projected=p) for p in (False, True))
     orders = otf.orders - 1
     seen = coverage(frames.sum(axis=2), variance.sum(axis=2), grid.pixel_um, otf.cutoff_per_um)
-    tasks = [_Task(field, projected, of_direction(otf, d), orders, seen) for d in range(directions)]
+    sheet = (otf_at, sheet_offset_um, phase_step_um)
+    tasks = [
+        _Task(field, projected, of_direction(otf, d), orders, seen, *sheet)
+        for d in range(directions)
+    ]
     expected = Expectation(expected_frequency_per_um, angles)
     patterns, notes = _directions(tasks, frames, variance, expected, fixed_frequencies_per_um)
     lost = _failed(patterns)
@@ -128,7 +157,7 @@ def estimate_volume_pattern(
     if pairs and fixed_frequencies_per_um is None:
         notes.insert(0, coincidence_note(pairs, directions))
         verdict = "failed"
-    notes.insert(0, _spacings(patterns, orders))
+    notes = [_spacings(patterns, orders), *_sheets(patterns), *notes]
     fit = PatternFit(
         pixel_um=grid.pixel_um,
         shape=(grid.shape[1], grid.shape[2]),
@@ -235,43 +264,55 @@ def _direction(
     known: Known = "nothing" if angle_rad is None else "angle"
     if fixed is not None:
         known = "frequency"
-        found = fundamental_at(
-            frames, variance, task.field, task.projected, task.otf, task.orders, fixed
+
+    def search(otfs: Sequence[VolumeOTF]) -> VolumeFound:
+        what = (frames, variance, task.field, task.projected, otfs, task.orders)
+        step_um = task.phase_step_um
+        if fixed is not None:
+            return fundamental_at(*what, fixed, phase_step_um=step_um)
+        return find_fundamental(
+            *what, expected_per_um=expected_per_um, angle_rad=angle_rad, phase_step_um=step_um
         )
-    else:
-        found = find_fundamental(
-            frames,
-            variance,
-            task.field,
-            task.projected,
-            task.otf,
-            task.orders,
-            expected_per_um=expected_per_um,
-            angle_rad=angle_rad,
-        )
+
+    found, sheet, told = search(task.possible()), None, list[str]()
+    free = fixed is None
+    if task.otf_at is not None and found.readings:
+        sheet = find_offset(
+            frames, variance, task.field, task.otf_at, found.best.state,
+            known_um=task.sheet_offset_um, fit_frequency=free,
+        )  # fmt: skip
+        if sheet.sd_um < MAX_SHEET_SD_UM:
+            task = replace(task, otf=task.otf_at(sheet.offset_um))
+            found = search([task.otf])
+        else:
+            sheet = None
+            told.append("the distance of the sheet from the focal plane cannot be told: 0 taken")
     if not found.readings or found.best.nats < NATS_WEAK[known]:
-        return _nothing(task, frames, found), ["no carrier found in any order"]
-    fit = fit_direction(
-        frames, variance, task.field, task.otf, found.best.state, fit_frequency=fixed is None
-    )
-    errors = direction_errors(
-        fit, task.field, variance.mean(axis=(0, 1)), fit_frequency=fixed is None
-    )
-    evidence = _evidence(task, found, fit, errors, known)
+        return _nothing(task, frames, found), [*told, "no carrier found in any order"]
+    start = found.best.state if sheet is None else sheet.state
+    fit = fit_direction(frames, variance, task.field, task.otf, start, fit_frequency=free)
+    errors = direction_errors(fit, task.field, variance.mean(axis=(0, 1)), fit_frequency=free)
+    evidence = _evidence(task, found, start, fit, errors, known)
     verdict, reasons = judge(evidence)
+    reasons = [*told, *reasons]
     most = float(fit.state.modulation.max())
     if most > MAX_CONTRAST:
         verdict = "failed"
         reasons.append(f"a contrast of {most:.1f} (no light has more than {MAX_CONTRAST:g})")
-    return _pattern(task, found, fit, errors, verdict), reasons
+    return _pattern(task, found, fit, errors, verdict, sheet), reasons
 
 
 def _evidence(
-    task: _Task, found: VolumeFound, fit: VolumeFit, errors: VolumeErrors, known: Known
+    task: _Task,
+    found: VolumeFound,
+    start: VolumeState,
+    fit: VolumeFit,
+    errors: VolumeErrors,
+    known: Known,
 ) -> Evidence:
     """Figures of the order that the data show best; the fundamental belongs to all of them."""
     length = np.array(task.field.window.padded.extent_um)
-    moved = (fit.state.frequency_per_um - found.best.state.frequency_per_um) * length
+    moved = (fit.state.frequency_per_um - start.frequency_per_um) * length
     best = int(np.argmax([a.nats for a in fit.agreements]))
     size = float(np.hypot(*fit.state.frequency_per_um))
     return Evidence(
@@ -291,7 +332,12 @@ def _evidence(
 
 
 def _pattern(
-    task: _Task, found: VolumeFound, fit: VolumeFit, errors: VolumeErrors, verdict: Verdict
+    task: _Task,
+    found: VolumeFound,
+    fit: VolumeFit,
+    errors: VolumeErrors,
+    verdict: Verdict,
+    sheet: SheetOffset | None,
 ) -> DirectionPattern:
     state = fit.state
     frequency = (float(state.frequency_per_um[0]), float(state.frequency_per_um[1]))
@@ -311,6 +357,10 @@ def _pattern(
         peak_to_background=float(found.best.peak.peak_to_background),
         evidence_nats=found.best.nats,
         rivalry=found.rivalry,
+        sheet_offset_um=None if sheet is None else sheet.offset_um,
+        sheet_offset_sd_um=None
+        if sheet is None or task.sheet_offset_um is not None
+        else sheet.sd_um,
     )
 
 
@@ -364,6 +414,17 @@ def _spacings(patterns: Sequence[DirectionPattern], orders: int) -> str:
         return f"pattern period {listed} nm"
     finest = ", ".join(f"{1e3 * p.period_um / orders:.1f}" for p in patterns)
     return f"period of the fundamental {listed} nm; finest spacing (order {orders}) {finest} nm"
+
+
+def _sheets(patterns: Sequence[DirectionPattern]) -> list[str]:
+    """Where light sheets were found."""
+    return [
+        f"the light sheet lies {abs(p.sheet_offset_um):.3f} ± {p.sheet_offset_sd_um:.3f} µm "
+        f"{'deeper' if p.sheet_offset_um > 0 else 'higher'} than the focal plane (from the overlap "
+        "of the bands)"
+        for p in patterns
+        if p.sheet_offset_um is not None and p.sheet_offset_sd_um is not None
+    ]
 
 
 def _floats(values: np.ndarray) -> tuple[float, ...]:

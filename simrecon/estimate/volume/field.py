@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.fft
@@ -63,6 +63,11 @@ class VolumeField:
             np.ravel_multi_index((y, x), shape),
             np.ravel_multi_index((-y % shape[0], -x % shape[1]), shape),
         )
+
+    def at(self, samples: np.ndarray) -> VolumeField:
+        """The same field with some of its lateral frequencies only."""
+        names = ("ky", "kx", "index", "mirrored")
+        return replace(self, **{name: getattr(self, name)[samples] for name in names})
 
     @property
     def planes(self) -> int:

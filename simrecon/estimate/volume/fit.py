@@ -76,16 +76,25 @@ def fit_direction(
         for _ in range(FREEZES):
             before = state
             form = Form.frozen(rows, kernels, field, state, MOST_SAMPLES)
-            state = _rescaled(form, _minimise(form, state, start, precision, sample, fit_frequency))
+            state = rescaled(form, _minimise(form, state, start, precision, sample, fit_frequency))
             if _small(before, state, sample):
                 break
         moved = np.abs((state.frequency_per_um - rows.state.frequency_per_um) / sample).max()
         if round_ and moved < STALE_PX:
             break
     form = Form.frozen(rows, kernels, field, state)
-    state = _rescaled(form, _minimise(form, state, start, precision, sample, fit_frequency))
+    state = rescaled(form, _minimise(form, state, start, precision, sample, fit_frequency))
     found = tuple(agreement(form, state, m, MOST_SAMPLES) for m in range(1, state.orders + 1))
     return VolumeFit(state, form, found, precision)
+
+
+def refit(
+    form: Form, field: VolumeField, state: VolumeState, start: VolumeState, fit_frequency: bool
+) -> VolumeState:
+    """One descent on a frozen form, about a start."""
+    sample = 1.0 / np.array(field.window.padded.extent_um)
+    precision = _precision(start, sample)
+    return rescaled(form, _minimise(form, state, start, precision, sample, fit_frequency))
 
 
 def _precision(state: VolumeState, sample: np.ndarray) -> np.ndarray:
@@ -198,7 +207,7 @@ def _minimise(
     return descend(state, value, system, moved, STEPS)
 
 
-def _rescaled(form: Form, state: VolumeState) -> VolumeState:
+def rescaled(form: Form, state: VolumeState) -> VolumeState:
     """Modulations at which the slope of the form vanishes.
 
     An order's bands go with t = 1/m: ``t² (J − E_noise)_bb + t (J − E_noise)_br = (E_object)_b``

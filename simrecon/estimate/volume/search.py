@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -119,11 +120,12 @@ def find_fundamental(
     variance_e2: np.ndarray,
     field: VolumeField,
     projected: VolumeField,
-    otf: VolumeOTF,
+    otfs: Sequence[VolumeOTF],
     orders: int,
     *,
     expected_per_um: float | None = None,
     angle_rad: float | None = None,
+    phase_step_um: float | None = None,
 ) -> VolumeFound:
     """The fundamental of one direction.
 
@@ -132,17 +134,20 @@ def find_fundamental(
     frames, variance_e2 : ndarray (P, Z, Y, X), float32
     field, projected : VolumeField
         Of the volume, and of its sum over the planes.
-    otf : VolumeOTF
+    otfs : sequence of VolumeOTF
+        Those that the light may have (a sheet at several distances); the likeliest is told.
     orders : int
         M.
     expected_per_um : float, optional
         Fundamental frequency, ±12 %.
     angle_rad : float, optional
         Direction atan2(fy, fx), modulo π, ±0.12.
+    phase_step_um : float, optional
+        Distance by which the pattern moves from frame to frame; None: even steps of a period.
     """
-    search = PlaneSum(frames, field, otf.cutoff_per_um)
-    peaks = _peaks(search, otf.cutoff_per_um, orders, expected_per_um, angle_rad)
-    return _readings(search, peaks, frames, variance_e2, projected, otf, orders)
+    search = PlaneSum(frames, field, otfs[0].cutoff_per_um)
+    peaks = _peaks(search, otfs[0].cutoff_per_um, orders, expected_per_um, angle_rad)
+    return _readings(search, peaks, frames, variance_e2, projected, otfs, orders, phase_step_um)
 
 
 def fundamental_at(
@@ -150,15 +155,17 @@ def fundamental_at(
     variance_e2: np.ndarray,
     field: VolumeField,
     projected: VolumeField,
-    otf: VolumeOTF,
+    otfs: Sequence[VolumeOTF],
     orders: int,
     frequency_per_um: Sequence[float],
+    *,
+    phase_step_um: float | None = None,
 ) -> VolumeFound:
     """The direction at a fundamental [fy, fx] that is known: only phases are looked for."""
-    search = PlaneSum(frames, field, otf.cutoff_per_um)
+    search = PlaneSum(frames, field, otfs[0].cutoff_per_um)
     fy, fx = (float(f) for f in frequency_per_um)
     peaks = [(search.at(0, (m * fy, m * fx)), m) for m in range(1, orders + 1)]
-    return _readings(search, peaks, frames, variance_e2, projected, otf, orders)
+    return _readings(search, peaks, frames, variance_e2, projected, otfs, orders, phase_step_um)
 
 
 def _readings(
@@ -167,8 +174,9 @@ def _readings(
     frames: np.ndarray,
     variance_e2: np.ndarray,
     projected: VolumeField,
-    otf: VolumeOTF,
+    otfs: Sequence[VolumeOTF],
     orders: int,
+    phase_step_um: float | None,
 ) -> VolumeFound:
     """Evidence for every peak, order and set of phases."""
     intensity = search.regression(0)
@@ -181,14 +189,14 @@ def _readings(
         contrast = np.full(orders, START_MODULATION)
         states = [
             VolumeState(frequency, phase, intensity, contrast)
-            for phase in _phases(search, peak, order)
+            for phase in _phases(search, peak, order, phase_step_um)
         ]
         states = [s for s in states if np.linalg.cond(s.mixing()) < MAX_CONDITION]
         if not states:
             continue
         rows = Rows.of(sums, noise, projected, states[0])
-        kernels = Kernels.of(otf, projected, states[0])
-        for state in states:
+        possible = [Kernels.of(otf, projected, states[0]) for otf in otfs]
+        for kernels, state in product(possible, states):
             form = Form.frozen(rows, kernels, projected, state)
             found = [agreement(form, state, m) for m in range(1, orders + 1)]
             # an order that is turned by more than a right angle speaks against the reading
@@ -227,10 +235,15 @@ def _peaks(
     return usable
 
 
-def _phases(search: PlaneSum, peak: CarrierPeak, order: int) -> list[np.ndarray]:
+def _phases(
+    search: PlaneSum, peak: CarrierPeak, order: int, phase_step_um: float | None
+) -> list[np.ndarray]:
     """Phases of the fundamental that the coefficients of an order's peak allow."""
     v = peak.coefficients
-    steps = 2 * np.pi * np.arange(v.size) / v.size
+    turns = 1.0 / v.size
+    if phase_step_um is not None:
+        turns = phase_step_um * float(np.hypot(*peak.frequency_per_um)) / order
+    steps = 2 * np.pi * turns * np.arange(v.size)
     options = []
     measured = phases_from_carrier(v)
     for sense in (1, -1):
