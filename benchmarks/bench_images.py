@@ -17,6 +17,7 @@ import json
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -102,8 +103,8 @@ def scores(scene: PictureScene, denoised: np.ndarray, deconvolved: np.ndarray) -
     }
 
 
-def robust(iterations: int, size: int) -> dict[str, Any]:
-    """Gain, read noise and α wrong by ±30 %."""
+def robust(iterations: int, size: int, found: dict[str, Any]) -> Iterator[None]:
+    """Gain, read noise and α wrong by ±30 %; goes on where `found` ends."""
     scene = simulate_picture(kind="filaments", size=size, peak_e=30.0, seed=31)
     wrong = {"right": (1.0, 1.0, 1.0)}
     for index, name in enumerate(("gain", "read noise", "alpha")):
@@ -111,14 +112,15 @@ def robust(iterations: int, size: int) -> dict[str, Any]:
             factors = [1.0, 1.0, 1.0]
             factors[index] = factor
             wrong[f"{name} × {factor:g}"] = tuple(factors)
-    found = {}
     for name, (gain, read, alpha) in wrong.items():
+        if name in found:
+            continue
         camera = Camera(CAMERA.gain * gain, CAMERA.offset, CAMERA.read_noise_e * read)
         settings = ZsSettings(iterations=iterations, alpha=(0.3 * alpha, 1.0 * alpha), **QUICK)
         made = enhance(imaging_of(scene, camera).measure(scene.counts), settings)
         found[name] = scores(scene, made.denoised, made.deconvolved)
         print("robust", name, found[name], flush=True)
-    return found
+        yield
 
 
 def sets(iterations: int, size: int) -> dict[str, Any]:
@@ -193,7 +195,7 @@ def main() -> None:
     torch.set_num_threads(1)
     path = RESULTS / "images.json"
     results = json.loads(path.read_text())["results"] if path.exists() else {}
-    simulated = {"robust": robust, "sets": sets, "adapt": adapt}
+    simulated = {"sets": sets, "adapt": adapt}
     for part in given.parts:
         if part == "fmd":
             pairs = results.setdefault("fmd", {})
@@ -202,6 +204,9 @@ def main() -> None:
                     pairs[name] = fmd(name, given.data, given.n2v, given.iterations)
                     print(name, pairs[name], flush=True)
                     save("images", results)
+        elif part == "robust":
+            for _ in robust(given.iterations, given.size, results.setdefault("robust", {})):
+                save("images", results)
         elif part not in results:
             results[part] = (
                 white() if part == "white" else simulated[part](given.iterations, given.size)

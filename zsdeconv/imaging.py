@@ -91,9 +91,10 @@ class Imaging:
         if self.shot_noise:
             made = camera_measurement(picture, self.psf, self.pixel_um, camera)
         else:
+            # (the classical start alone takes shot noise on top: it cannot do without)
             variance = float(np.mean(np.asarray(camera.read_noise_e))) ** 2
             made = image_measurement(camera.electrons(picture), variance, self.psf, self.pixel_um)
-            made = replace(made, noise=FrameNoise(variance, 0.0))
+            made = replace(made, noise=FrameNoise(variance))
         return replace(
             made,
             image_cutoff_px=self.cutoff_px,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 from scipy.signal import fftconvolve
 
 from simrecon.errors import InputError, UsageError
@@ -14,6 +15,9 @@ from zsdeconv.measurement import Measurement, PsfForward
 
 SMALLEST_PX = 32
 """Least side of a picture: below it, the padding is all that the network would see."""
+GATHERED_E = 100.0
+"""Photo-electrons from which an expectation is taken: it is then known to 10 %."""
+_WIDER_PX = (2.0, 4.0, 8.0)
 
 
 def image_measurement(
@@ -69,14 +73,12 @@ def camera_measurement(
 
     Notes
     -----
-    The variance is that of the image smoothed by its own PSF, not of the noisy pixel itself
+    The variance is that of a smoothed image (:func:`expectation`), not of the noisy pixel itself
     (physics.md §4), and not below 2 % of its mean.
     """
     image = camera.electrons(counts)
     plain = image_measurement(image, 1.0, psf, pixel_um)
-    around = [((n - 1) // 2, n // 2) for n in psf.shape]
-    smooth = fftconvolve(np.pad(image, around, mode="symmetric"), plain.effective_psf, "valid")
-    variance = camera.variance_e2(smooth)
+    variance = camera.variance_e2(expectation(image, plain.effective_psf))
     variance = np.maximum(variance, np.float32(max(0.02 * float(variance.mean()), 1e-6)))
     return replace(
         plain,
@@ -85,6 +87,23 @@ def camera_measurement(
         image_variance=variance,
         shot_noise=True,
     )
+
+
+def expectation(image_e: np.ndarray, psf: np.ndarray) -> np.ndarray:
+    """What the pixels of a picture are expected to hold, e, for the variance of their noise.
+
+    The image smoothed by its own PSF; where that gathers fewer than `GATHERED_E` photo-electrons,
+    by wider Gaussians. A variance that follows the noise itself spoils the pairs: their noise
+    is then no longer independent, and dark pixels weigh too much.
+    """
+    around = [((n - 1) // 2, n // 2) for n in psf.shape]
+    made = fftconvolve(np.pad(image_e, around, mode="symmetric"), psf, "valid")
+    gathered = made / np.sum(psf**2)
+    for sigma in _WIDER_PX:
+        wider = gaussian_filter(image_e.astype(np.float64), sigma, mode="reflect")
+        made = np.where(gathered < GATHERED_E, wider, made)
+        gathered = np.where(gathered < GATHERED_E, wider * 4.0 * np.pi * sigma**2, gathered)
+    return np.asarray(made)
 
 
 def checked(counts: np.ndarray) -> np.ndarray:

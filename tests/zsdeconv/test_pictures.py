@@ -15,11 +15,13 @@ from simrecon.model.camera import Camera
 from simrecon.model.optics import Optics
 from simrecon.physics.simulate import simulate
 from simrecon.shell import execute
+from zsdeconv import ZsSettings, enhance
 from zsdeconv.checkpoint import FACTS_FILE, MODEL_FILE, read_model, write_model
 from zsdeconv.cli import app
 from zsdeconv.demo_picture import simulate_picture
 from zsdeconv.image_psf import check_psf, read_psf, theoretical_psf
 from zsdeconv.imaging import Imaging
+from zsdeconv.pairs_image import expectation
 from zsdeconv.picture_model import PictureModel
 from zsdeconv.picture_training import liveliest
 
@@ -254,9 +256,24 @@ def test_maps_bad_pixels_and_constant_noise(scene):
         Imaging(0.065, psf, 5.7, camera).measure(counts[:50])
     flat = Imaging(0.065, psf, 5.7, Camera(1.0, 0.0, 6.0), shot_noise=False).measure(counts)
     np.testing.assert_allclose(flat.variance_e2, 36.0)
+    few = ZsSettings(iterations=2, width=8, patch=64, bank=2, uncertainty_draws=0)
+    assert np.isfinite(enhance(flat, few).deconvolved).all()
     card = Imaging(0.065, psf, 5.7, camera)
     with pytest.raises(InputError, match="maps of a camera"):
         Imaging.from_card(card.card(), card.tensors(), None)
+
+
+def test_the_variance_of_dim_pictures_does_not_follow_their_noise():
+    """Half a photo-electron per pixel: known to 10 %, as at a hundred; bright edges stay."""
+    psf = theoretical_psf(Optics(na=1.49, emission_nm=525.0), 0.065, "widefield")
+    rng = np.random.default_rng(0)
+    for level in (0.5, 100.0):
+        made = expectation(rng.poisson(level, (128, 128)).astype(float), psf)
+        assert made.mean() == pytest.approx(level, rel=0.05)
+        assert made.std() < 0.12 * level
+    edge = np.zeros((64, 64))
+    edge[:, 32:] = 300.0
+    assert expectation(edge, psf)[:, 40:56].min() > 250.0
 
 
 def test_negative_and_clipped_counts_pass(scene):
