@@ -233,11 +233,12 @@ def trained(
     begun = time.perf_counter()
     run = prepare(scene.measurement, settings, torch.device("cpu"))
     frames = scene.measurement.frames_e
-    start = by_start(run, frames)
+    start = scene.measurement.inside(by_start(run, frames))
     fit(run)
-    denoised, plain = network_pictures(run, frames)
+    inside = scene.measurement.inside
+    denoised, plain = (inside(p) for p in network_pictures(run, frames))
     stack(run, np.random.default_rng(1))
-    objects = by_network(run, frames)[1]
+    objects = inside(by_network(run, frames)[1])
     return {
         **judged(scene, objects),
         "start_psnr_db": psnr(scene.measurement.shown(start), scene.reference),
@@ -305,13 +306,13 @@ def ablation(seed: int, seconds: float, kept: dict) -> None:
         )
         fit(run)
         begun = time.perf_counter()
-        denoised, objects = network_pictures(run, scene.measurement.frames_e)
+        made = network_pictures(run, scene.measurement.frames_e)
+        denoised, objects = (scene.measurement.inside(p) for p in made)
+        start = scene.measurement.inside(by_start(run, scene.measurement.frames_e))
         rows[name] = {
             "psnr_db": psnr(scene.measurement.shown(objects), scene.reference),
             "denoised_psnr_db": psnr(denoised, scene.clean),
-            "start_psnr_db": psnr(
-                scene.measurement.shown(by_start(run, scene.measurement.frames_e)), scene.reference
-            ),
+            "start_psnr_db": psnr(scene.measurement.shown(start), scene.reference),
             "parameters": parameter_count(run.network),
             "steps": run.iteration,
             "inference_s": round(time.perf_counter() - begun, 1),

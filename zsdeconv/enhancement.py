@@ -264,6 +264,10 @@ def _assemble(
         )
     consistency = raw_consistency(m, objects)
     verdicts = qc.judge(consistency, 1.0 / factor, held_out, m.doubts, m.fitted)
+    deconvolved, denoised, objects = (
+        m.inside(picture) for picture in (m.shown(objects), denoised, objects)
+    )
+    uncertainty = None if uncertainty is None else m.inside(uncertainty)
     found = qc.numbers(consistency, 1.0 / factor, objects, uncertainty, held_out)
     report: dict[str, Any] = {"enhancement": found, "history": run.history[-200:]}
     if result is not None:
@@ -302,7 +306,7 @@ def _assemble(
         image=m.image if result is None else result.image[0, 0, 0],
         image_variance=m.image_variance if result is None else _variance(result),
         denoised=denoised.astype(np.float32),
-        deconvolved=m.shown(objects),
+        deconvolved=deconvolved,
         objects=objects,
         uncertainty=uncertainty,
         consistency=consistency.chi2_map,

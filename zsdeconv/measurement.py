@@ -160,20 +160,32 @@ class Measurement:
         floor = 0.02 * float(variance.mean())
         return np.asarray(np.maximum(variance, floor), dtype=np.float32)
 
+    def extended(self, objects: np.ndarray) -> np.ndarray:
+        """An object with its surroundings: its own, else mirror images; float32."""
+        own = self.margins is not None and objects.shape == self.padding.image_shape
+        return (objects if own else self.padding.image(objects)).astype(np.float32)
+
+    def inside(self, picture: np.ndarray) -> np.ndarray:
+        """The field itself, of a picture with or without surroundings."""
+        return picture if picture.shape == self.image_shape else self.padding.crop_image(picture)
+
     def predict(self, objects: np.ndarray) -> np.ndarray:
-        """Expected frames (F, Y, X) of an object on the image's grid, mirror-extended."""
+        """Expected frames (F, Y, X) of an object on the image's grid.
+
+        Of a volume it may have its surroundings (`padding`): much of the light in the first and
+        last planes comes from beyond them. Otherwise it is mirror-extended.
+        """
         padding = self.padding
-        padded = padding.image(objects.astype(np.float32))
+        padded = self.extended(objects)
         device = getattr(self.forward, "device", torch.device("cpu"))
         with torch.inference_mode():
             frames = self.forward(to_tensor(padded, device)[None, None], [padding.origin])
         return padding.crop_frames(to_host(frames[0]))
 
     def blurred(self, objects: np.ndarray, psf: np.ndarray) -> np.ndarray:
-        """``objects ⊛ psf`` on the image's grid, mirror images outside; float32."""
-        padding = self.padding
-        padded = to_tensor(padding.image(objects.astype(np.float32)))
-        return padding.crop_image(to_host(PsfLayer(psf)(padded)))
+        """``objects ⊛ psf``, mirror images outside; as large as `objects`; float32."""
+        blurred = to_host(PsfLayer(psf)(to_tensor(self.extended(objects))))
+        return blurred if objects.shape == blurred.shape else self.padding.crop_image(blurred)
 
     def shown(self, objects: np.ndarray) -> np.ndarray:
         """An object at the resolution at which it is shown; float32, not negative, same flux."""

@@ -36,7 +36,10 @@ def stack(run: Training, rng: np.random.Generator) -> None:
 
 
 def by_network(run: Training, frames_e: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Denoised image and object of frames (F, Y, X), stacked where that was prepared; e."""
+    """Denoised image and object of frames (F, Y, X), stacked where that was prepared; e.
+
+    Those of volumes have their surroundings (:meth:`zsdeconv.measurement.Measurement.inside`).
+    """
     denoised, objects = network_pictures(run, frames_e)
     if run.stacking is not None:
         objects = run.stacking(denoised, objects)
@@ -44,9 +47,22 @@ def by_network(run: Training, frames_e: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def network_pictures(run: Training, frames_e: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Denoised image and object of frames (F, Y, X), cropped to the field; e."""
+    """Denoised image and object of frames (F, Y, X), of volumes with their surroundings; e."""
     views = Views(run.mean, run.settings, run.bank.scale, run.sampler.operations)
-    return views(run.sampler.inputs(run.measurement, frames_e), run.bank.padding)
+    return views(run.sampler.inputs(run.measurement, frames_e), kept(run))
+
+
+def kept(run: Training) -> Padding:
+    """The training's field, and what of it is kept: the field, or a volume with its surroundings.
+
+    What a volume's planes show cannot be explained without the light from beyond them.
+    """
+    m, padding = run.measurement, run.bank.padding
+    if m.margins is None:
+        return padding
+    shape = m.padding.image_shape
+    behind = tuple(n - k for n, k in zip(padding.image_shape, shape, strict=True))
+    return Padding(shape, padding.zoom, behind, (0,) * len(shape))
 
 
 @dataclass(frozen=True)
@@ -95,8 +111,8 @@ class Views:
 
 
 def by_start(run: Training, frames_e: np.ndarray) -> np.ndarray:
-    """Object of frames (F, Y, X) by the classical start alone, cropped to the field; e."""
-    return run.bank.padding.crop_image(to_host(run.bank.classical(frames_e)))
+    """Object of frames (F, Y, X) by the classical start alone, kept as the network's; e."""
+    return kept(run).crop_image(to_host(run.bank.classical(frames_e)))
 
 
 def restored(run: Training, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -104,7 +120,8 @@ def restored(run: Training, rng: np.random.Generator) -> tuple[np.ndarray, np.nd
     s, m = run.settings, run.measurement
     if s.alpha_inference == 0:
         return by_network(run, m.frames_e)
-    total1, total2 = np.zeros(m.image_shape), np.zeros(m.image_shape)
+    shape = tuple(n * m.zoom for n in kept(run).shape)
+    total1, total2 = np.zeros(shape), np.zeros(shape)
     for _ in range(s.draws):
         noise = m.draw_noise(rng)
         first, second = by_network(run, m.frames_e + np.float32(s.alpha_inference) * noise)

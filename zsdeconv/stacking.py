@@ -120,7 +120,7 @@ def _normal_equations(measurement: Measurement, copy: Copy) -> tuple[np.ndarray,
     device = getattr(measurement.forward, "device", torch.device("cpu"))
     made = []
     for picture in (copy.denoised, copy.objects):
-        spectrum = fft.rfftn(padding.image(picture.astype(np.float32)))
+        spectrum = fft.rfftn(measurement.extended(picture))
         for first in range(0, RINGS, _CHUNK):
             few = spectrum * rings[first : first + _CHUNK]
             parts = fft.irfftn(few, s=padding.image_shape, axes=range(1, few.ndim))

@@ -21,6 +21,7 @@ from zsdeconv.pairs_volume import (
 )
 from zsdeconv.psf_layer import PsfLayer
 from zsdeconv.recorrupt import draw_noise, recorrupt
+from zsdeconv.start import ClassicalStart
 from zsdeconv.train import fit
 from zsdeconv.training import prepare
 
@@ -184,6 +185,30 @@ def test_a_volume_trains_and_its_loss_is_in_units_of_noise(volume, pairs):
     assert run.iteration == 6
     assert np.isfinite(run.history[-1][1])
     assert 0.5 < run.history[-1][1] < 3.0
+
+
+def test_light_from_beyond_the_stack_is_kept_with_the_object():
+    """A bright blob three planes below the stack: its light in the last planes is explained by the
+    restored object's surroundings, and not by mirror images of the object."""
+    z, y, x = np.indices((16, 32, 32))
+    objects = 2.0 + 3000.0 * ((z == 14) & (y == 16) & (x == 16))
+    psf = gaussian_psf((2.0, 1.2, 1.2), (13, 9, 9))
+    light = fftconvolve(np.pad(objects, 8, mode="edge"), psf, "same")[8:20, 8:-8, 8:-8]
+    measurement = volume_measurement(light, light, psf, 0.1, 0.2)
+    start = ClassicalStart(measurement, measurement.padding, iterations=40)
+    found = start(measurement.frames_e).numpy()
+    assert found.shape == measurement.padding.image_shape
+    off = [
+        np.abs(measurement.predict(f) - measurement.frames_e)[0, -1].max()
+        for f in (found, measurement.inside(found))
+    ]
+    assert off[0] < 0.1 * light[-1].max()
+    assert off[1] > 3 * off[0]
+    blurred = measurement.blurred(found, psf)
+    assert blurred.shape == found.shape
+    np.testing.assert_allclose(
+        measurement.inside(blurred), measurement.predict(found)[0], rtol=1e-3, atol=1e-2
+    )
 
 
 def test_a_network_of_planes_is_refused_for_a_volume(volume):
