@@ -24,6 +24,7 @@ app.command(predict)
 app.command(adapt)
 app.command(demo)
 app.command(info)
+app.command(deconvolve)
 app.command(config)
 
 
