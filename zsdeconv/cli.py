@@ -7,6 +7,7 @@ import sys
 from simrecon.shell import execute, make_app
 from zsdeconv.commands.adapt import adapt
 from zsdeconv.commands.config import config
+from zsdeconv.commands.deconvolve import deconvolve
 from zsdeconv.commands.demo import demo
 from zsdeconv.commands.image import image
 from zsdeconv.commands.info import info
@@ -22,9 +23,9 @@ app.command(volume)
 app.command(train)
 app.command(predict)
 app.command(adapt)
+app.command(deconvolve)
 app.command(demo)
 app.command(info)
-app.command(deconvolve)
 app.command(config)
 
 
