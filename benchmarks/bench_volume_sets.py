@@ -156,7 +156,7 @@ def measure(
         "lateral_per_um": lateral,
         "axial_per_um": axial,
         "negative": ours.qc["acquisitions"][0]["negative_fraction"],
-        "off_expected": distance_from_expected(best.operators[0][0], truth),
+        "off_expected": distance_from_expected(best.reconstructors[0][0], truth),
         "seconds": ours.qc["timings_s"],
     }
 
