@@ -57,3 +57,13 @@ def test_registration_calibration(tmp_path, monkeypatch, capsys):
     assert "verdict: ok" in said
     assert float(said.split("registered: ")[1].split()[0]) > 0.98
     check_figure(target, (520, 1430))
+
+
+def test_otf_calibration(tmp_path, monkeypatch, capsys):
+    target = tmp_path / "otf.png"
+    said = run("otf_calibration.py", target, monkeypatch, capsys)
+    assert "verdict: ok" in said
+    errors = {name: float(said.split(f"{name} OTF: nrmse ")[1].split()[0])
+              for name in ("theoretical", "measured", "true")}  # fmt: skip
+    assert errors["measured"] < 1.1 * errors["true"]
+    check_figure(target, (962, 1430))

@@ -19,6 +19,7 @@ from calibration.otf.tables import (
     RadialTable,
     planar_table,
     radial_otf,
+    radial_rows,
     volume_table,
     without_bead,
 )
@@ -34,7 +35,12 @@ from simrecon.physics.bead_image import Camera3D, sphere_otf
 from simrecon.physics.measured import otf_from_psf
 from simrecon.physics.measured_volume import grid_volume_otf, radial_table
 from simrecon.physics.otf import evaluate_otf
-from simrecon.physics.pupil_volume import light_reach, order_psfs, psf_volume
+from simrecon.physics.pupil_volume import (
+    light_reach,
+    order_psfs,
+    psf_volume,
+    radial_planes,
+)
 from simrecon.physics.theory_volume import EXTENT_UM, axial_shift_per_um
 
 _LOW_FREQUENCY_PER_UM = 0.3
@@ -307,7 +313,9 @@ def _made(
         aberrations_nm=fit.aberrations_nm, apodisation=fit.values.get("apodisation", 0.0),
         blur_um2=fit.values.get("blur_um2", 0.0), model=settings.psf.model,
     )  # fmt: skip
-    table = volume_table(order_psfs(psf, setup.dz_um, light.profiles), setup)
+    rings = radial_planes(psf, setup.pixel_um, radial_rows(setup.pixel_um))
+    heights = (np.arange(len(psf)) - len(psf) // 2) * setup.dz_um
+    table = volume_table(light.profiles.at(-heights)[:, :, None] * rings, setup)
     if not settings.full:
         return table, None
     half = min(psf.shape[1] // 2, int(np.ceil(_FULL_HALF_UM / setup.pixel_um)))
@@ -372,4 +380,6 @@ def _measured_volume(
         np.array(each)
         / np.real(np.sum(np.array(each)[:, 0], axis=(1, 2, 3)))[:, None, None, None, None]
     )
-    return volume_table(psfs.mean(axis=0), setup), psfs if settings.full else None
+    rows = radial_rows(setup.pixel_um)
+    rings = np.stack([radial_planes(h, setup.pixel_um, rows) for h in psfs.mean(axis=0)])
+    return volume_table(rings, setup), psfs if settings.full else None

@@ -10,14 +10,14 @@ from calibration.psf.settings import BeadSetup
 from simrecon.model.psf import RadialOTF
 from simrecon.physics.bead_image import sphere_otf
 from simrecon.physics.otf import evaluate_otf, theoretical_otf
-from simrecon.physics.pupil_volume import radial_orders
+from simrecon.physics.pupil_volume import radial_orders, radial_planes
 
 ORIGIN_WINDOWS = 1.5
 """Frequencies below this many times 1/window are spoiled by what the window cuts off."""
 ORIGIN_FROM = 2.4
 """They are extrapolated from those up to so many times the first good one."""
 _LEAST_TRANSMISSION = 0.1
-_RADIAL_SPAN_UM = 20.0
+_RADIAL_SPAN_UM = 40.0
 _PLANES_FACTOR = 2
 _TAIL_FROM = 0.9
 
@@ -40,18 +40,18 @@ class RadialTable:
 
 
 def radial_rows(pixel_um: float) -> int:
-    """Radii of a table: steps of 1/20 µm⁻¹."""
+    """Radii of a table: steps of 1/40 µm⁻¹, so that reading between them keeps 5 µm of PSF."""
     return 1 + max(32, int(np.ceil(0.5 * _RADIAL_SPAN_UM / pixel_um)))
 
 
-def volume_table(psfs: np.ndarray, setup: BeadSetup) -> RadialTable:
-    """Radial table of the PSFs (orders, Z, Y, X) of all orders."""
+def volume_table(planes: np.ndarray, setup: BeadSetup) -> RadialTable:
+    """Radial table from the radial planes (orders, Z, R) of all orders."""
     assert setup.dz_um is not None
-    rows, planes = radial_rows(setup.pixel_um), _PLANES_FACTOR * psfs.shape[1]
-    values = radial_orders(psfs, setup.pixel_um, setup.dz_um, rows, planes)
+    heights = _PLANES_FACTOR * planes.shape[1]
+    values = radial_orders(planes, heights)
     return RadialTable(
-        values / values[0, 0, 0], 1.0 / (2.0 * setup.pixel_um * (rows - 1)),
-        1.0 / (planes * setup.dz_um),
+        values / values[0, 0, 0], 1.0 / (2.0 * setup.pixel_um * (planes.shape[2] - 1)),
+        1.0 / (heights * setup.dz_um),
     )  # fmt: skip
 
 
@@ -96,7 +96,7 @@ def planar_table(psf: np.ndarray, setup: BeadSetup, window_um: float | None) -> 
         missing.
     """
     rows = radial_rows(setup.pixel_um)
-    values = np.real(radial_orders(psf[None, None], setup.pixel_um, 1.0, rows, 1)[0, :, 0])
+    values = radial_planes(psf[None], setup.pixel_um, rows)[0]
     step = 1.0 / (2.0 * setup.pixel_um * (rows - 1))
     k = step * np.arange(rows)
     if window_um is not None:

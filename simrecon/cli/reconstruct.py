@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,7 +16,7 @@ from simrecon.cli.outputs import check_output, write_result
 from simrecon.cli.text import direction_line
 from simrecon.config import Settings
 from simrecon.errors import UsageError
-from simrecon.io import read_patterns
+from simrecon.io import otf_doubts, read_patterns
 from simrecon.io.reader import expand_paths
 from simrecon.provenance import describe_files, peak_memory_gb
 from simrecon.qc.finding import Finding
@@ -55,8 +56,8 @@ def reconstruct(
     output
         Picture to write: .ome.tif, or .tif for ImageJ. Float32 photo-electrons.
     otf
-        Measured OTF or PSF file, one or one per channel; for 3d with the OTFs of three orders,
-        for all directions, or one per direction
+        Measured OTF or PSF file, or record of 'simcal otf' or 'simcal psf' (.h5), one or one per
+        channel; for 3d with the OTFs of three orders, for all directions, or one per direction
         [default: theoretical].
     pattern
         Pattern file of 'simrecon estimate', one with frequencies only, or a record of 'simcal
@@ -110,6 +111,7 @@ def reconstruct(
     start = time.perf_counter()
     stack = load_stack(files, settings)
     otfs = load_otfs(otf, stack, settings)
+    stack = replace(stack, notes=(*stack.notes, *otf_doubts(otf or ())))
     given = None if pattern is None else read_patterns(pattern, stack.optics)
     report.say(pipeline.plan(stack, settings).to_text())
     with report.progress() as progress:

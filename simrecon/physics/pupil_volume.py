@@ -131,40 +131,53 @@ def light_reach(light: AxialProfiles) -> list[float]:
     return [axial_bandwidth(light.z_um, taper * g) for g in light.values]
 
 
-def radial_orders(
-    psfs: np.ndarray, pixel_um: float, dz_um: float, rows: int, planes: int
-) -> np.ndarray:
-    """Azimuthal mean of the OTFs of PSFs, in the form that bead programs write.
+def radial_planes(psf: np.ndarray, pixel_um: float, rows: int) -> np.ndarray:
+    """Azimuthal mean of the transform of every plane.
 
     Parameters
     ----------
-    psfs : ndarray, shape (orders, Z, Y, X), real or complex
-        Focus at voxel (Z//2, Y//2, X//2).
-    pixel_um, dz_um
-        Pitches, µm.
+    psf : ndarray, shape (Z, Y, X), real or complex
+        Focus at pixel (Y//2, X//2).
     rows
         Radii R from 0 to the pixels' Nyquist frequency, ``kr_i = i / (2·pixel·(R − 1))``.
-    planes
-        Heights K ≥ Z, in FFT order with steps of ``1 / (K·dz)``.
+
+    Returns
+    -------
+    ndarray, shape (Z, R), real where `psf` is
+    """
+    size = _PAD * max(psf.shape[1:])
+    radius = np.arange(rows) / (2.0 * pixel_um * (rows - 1)) * size * pixel_um
+    angle = 2.0 * np.pi * np.arange(_ANGLES) / _ANGLES
+    place = np.stack([radius[:, None] * np.sin(angle), radius[:, None] * np.cos(angle)])
+    if np.iscomplexobj(psf):
+        # opposite angles add up: the real part of a plane gives the real part of its mean
+        return radial_planes(psf.real, pixel_um, rows) + 1j * radial_planes(
+            psf.imag, pixel_um, rows
+        )
+    rings = [map_coordinates(_lateral_spectrum(p, size).real, place, order=3, mode="grid-wrap")
+             for p in psf]  # fmt: skip
+    return np.asarray(np.mean(rings, axis=2))
+
+
+def radial_orders(planes: np.ndarray, heights: int) -> np.ndarray:
+    """Radial OTFs of orders in the form that bead programs write.
+
+    Parameters
+    ----------
+    planes : ndarray, shape (orders, Z, R)
+        :func:`radial_planes` of every order, the focus in plane Z//2.
+    heights
+        K ≥ Z, in FFT order with steps of ``1 / (K·dz)``.
 
     Returns
     -------
     ndarray, shape (orders, R, K), complex64
         Reading it linearly between heights fades the PSF by sinc²; that is undone here.
     """
-    count, depth, height, width = psfs.shape
-    size = _PAD * max(height, width)
-    radius = np.arange(rows) / (2.0 * pixel_um * (rows - 1)) * size * pixel_um
-    angle = 2.0 * np.pi * np.arange(_ANGLES) / _ANGLES
-    place = np.stack([radius[:, None] * np.sin(angle), radius[:, None] * np.cos(angle)])
-    faded = np.sinc((np.arange(depth) - depth // 2) / planes) ** 2
-    out = np.zeros((count, rows, planes), dtype=np.complex128)
-    for m, order in enumerate(psfs):
-        for i, plane in enumerate(order):
-            spectrum = _lateral_spectrum(plane, size)
-            ring = [map_coordinates(part, place, order=3, mode="grid-wrap").mean(axis=1)
-                    for part in (spectrum.real, spectrum.imag)]  # fmt: skip
-            out[m, :, (i - depth // 2) % planes] = (ring[0] + 1j * ring[1]) / faded[i]
+    orders, depth, rows = planes.shape
+    place = np.arange(depth) - depth // 2
+    out = np.zeros((orders, rows, heights), dtype=np.complex128)
+    out[:, :, place % heights] = (planes / np.sinc(place / heights)[:, None] ** 2).swapaxes(1, 2)
     return np.asarray(np.fft.fft(out, axis=2), dtype=np.complex64)
 
 
