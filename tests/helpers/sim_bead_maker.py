@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -20,8 +21,8 @@ from simrecon.physics.simulate_volume_light import light_of, lit_directions
 ABERRATIONS = {11: 40.0}
 BEAD_UM = 0.1
 OPTICS_2D = Optics(1.4, 525.0, excitation_nm=488.0)
-_PLACES = {"2d": (1.9, 2.6, 4), "3d": (2.4, 3.9, 2), "lls": (2.6, 4.0, 2)}
-_SHAPES = {"2d": (1, 176, 176), "3d": (23, 108, 108), "lls": (37, 88, 88)}
+_PLACES = {"2d": (1.9, 2.6, 4), "3d": (2.3, 3.8, 2), "lls": (2.6, 4.0, 2)}
+_SHAPES = {"2d": (1, 176, 176), "3d": (19, 104, 104), "lls": (33, 88, 88)}
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Recording:
     beads: tuple[Bead, ...]
 
 
+@cache
 def recording(mode: str, *, count: int | None = None, jitter: float = 0.05, peak_e: float = 1500.0,
               seed: int = 3) -> Recording:  # fmt: skip
     """Beads on a lattice with sub-pixel offsets; `count` of them, or all that the field holds."""
