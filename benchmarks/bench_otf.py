@@ -14,11 +14,12 @@ OTF's orders, as a fit would do.
 from __future__ import annotations
 
 import argparse
+import json
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from common import save, table
+from common import RESULTS, save, table
 
 from calibration.otf.measure import OtfMeasurement, measure_otf
 from calibration.otf.settings import OtfSettings
@@ -197,6 +198,14 @@ def run(mode: str, kind: str, seed: int, bead_peak_e: float) -> dict[str, Any]:
             "errors": found, "ratios": ratios}  # fmt: skip
 
 
+def merged(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Results of earlier runs with those of this one in their places."""
+    path = RESULTS / "otf.json"
+    before = json.loads(path.read_text())["results"] if path.exists() else []
+    every = {(r["mode"], r["kind"], r["seed"]): r for r in [*before, *found]}
+    return [every[key] for key in sorted(every, key=str)]
+
+
 def main() -> None:
     """Measure, print a table, save the results."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -223,7 +232,7 @@ def main() -> None:
     print(table(["mode", "aberrations", "seed", "beads", "verdict", "error (true OTF)", *names],
                 rows))  # fmt: skip
     if not args.no_save:
-        save("otf", found)
+        save("otf", merged(found))
 
 
 if __name__ == "__main__":

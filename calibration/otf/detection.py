@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from calibration.otf.light import plane_factors
-from calibration.psf.fit import PupilFit, fit_pupil, planes_um
+from calibration.psf.fit import PupilFit, fit_pupil, judge_fit, planes_um
 from calibration.psf.settings import BeadSetup, PsfSettings
 from simrecon.physics.bead_image import Camera3D
 
@@ -55,14 +55,20 @@ def fit_detection(
                       tuple(-z for z in planes_um(mean.shape[0], setup)),
                       setup.optics.pixel_integration, setup.bead_um)  # fmt: skip
     picture = camera.image(setup.optics)
+    shown = np.ones(len(mean))
     for _ in range(_SHEET_ROUNDS):
         factors, _power = plane_factors(mean[None], picture)
-        light = np.real(factors[0])
-        lit = light > _DARK * light.max()
-        light = np.where(lit, light / light.max(), 1.0)[:, None, None]
+        shown = np.real(factors[0]) / np.real(factors[0]).max()
+        lit = shown > _DARK
+        light = np.where(lit, shown, 1.0)[:, None, None]
         dark = np.where(lit, 1.0, 1e3)[:, None, None]
         fit = fit_pupil(mean / light, dark * error / light, setup, settings)
         picture = fit.model
+    # what was divided by little light is noise: the share is that of the beads as they are
+    left = mean - shown[:, None, None] * (fit.model + fit.background[:, None, None])
+    explained = 1.0 - float(np.sum(left**2) / np.sum((mean - mean.mean()) ** 2))
+    verdict, note = judge_fit(fit.chi2, explained)
+    fit = replace(fit, explained=explained, verdict=verdict, note=note)
     return Detection(fit, picture, _distance(fit, setup))
 
 

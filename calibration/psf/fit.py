@@ -260,13 +260,14 @@ def _finish(problem: _Problem, p: np.ndarray, jacobian: np.ndarray) -> PupilFit:
     scaled = jacobian * problem.scale()
     sd = problem.scale() * np.sqrt(np.diag(np.linalg.pinv(scaled.T @ scaled)) * max(1.0, chi2))
     explained = 1.0 - float(np.sum((data - model) ** 2) / np.sum((data - data.mean()) ** 2))
-    verdict, note = _judge(chi2, explained)
+    verdict, note = judge_fit(chi2, explained)
     named_sd, waves_sd, _ = problem.unpack(sd)
     return PupilFit(values, named_sd, waves, waves_sd, level, chi2, explained, model,
                     problem.tuned(values), verdict, note)  # fmt: skip
 
 
-def _judge(chi2: float, explained: float) -> tuple[Verdict, str]:
+def judge_fit(chi2: float, explained: float) -> tuple[Verdict, str]:
+    """Verdict on a fit of this reduced χ² and explained share, and why."""
     if explained < LEAST_EXPLAINED:
         return "failed", (
             f"The pupil explains only {100 * explained:.0f} % of the beads' structure "
