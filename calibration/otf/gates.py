@@ -110,6 +110,6 @@ def _light(light: Light, setup: BeadSetup, settings: OtfSettings) -> list[tuple[
         near = np.abs(light.each[:, 1]).mean(axis=0) > 0.5 * np.abs(light.each[:, 1]).max()
         spread = float(np.sqrt(np.mean(phases[:, near] ** 2)))
         if spread > 0.3:
-            out.append(("weak", f"The directions differ in the axial phase of order 1 by "
-                        f"{spread:.2f} rad rms; the OTF is their mean"))  # fmt: skip
+            text = f"The directions differ in the axial phase of order 1 by {spread:.2f} rad rms"
+            out.append(("weak", f"{text}: radial means mix them, --full keeps each"))
     return out

@@ -9,8 +9,8 @@ float32                                the file: pixel and plane distance of its
                                        be given
 NumPy ``.npz``                         ``psf`` or ``otf`` of shape (orders, Z, Y, X), or
                                        (directions, orders, Z, Y, X); ``pixel_um``, ``dz_um``
-calibration record ``.h5``             of ``simcal otf``: its PSFs (mean of the directions), else
-                                       its radial means
+calibration record ``.h5``             of ``simcal otf``: its PSFs, of every direction, else its
+                                       radial means
 =====================================  =====================================================
 
 In all tables kz is in FFT order. A table that holds one set of orders for each direction gives one
@@ -87,7 +87,7 @@ def read_volume_otf(
     elif suffix == ".npz":
         return _from_numpy(path, optics)
     elif is_record(path):
-        return (_from_record(path, optics),)
+        return _from_record(path, optics)
     else:
         raise InputError(
             "Unknown kind of 3-D OTF file.",
@@ -208,26 +208,29 @@ def _from_tiff(
     return values, (1.0 / (2.0 * pixel_um * (radii - 1)), 1.0 / (dz_um * heights))
 
 
-def _from_record(path: Path, optics: Optics | None) -> VolumeOTF:
+def _from_record(path: Path, optics: Optics | None) -> tuple[VolumeOTF, ...]:
     found = read_otf_record(path)
     if not found.is_volume:
         raise InputError(
             "The record holds the OTF of a plane.", expected="beads measured with --mode 3d or lls",
             got=f"a record of kind {found.record.kind}", where=str(path),
         )  # fmt: skip
-    otf: VolumeOTF
     if found.psfs is not None and optics is not None and found.dz_um is not None:
-        otf = grid_volume_otf(found.psfs.mean(axis=0), found.dz_um, found.pixel_um, optics,
-                              light_per_um=found.light_per_um, source=found.source)  # fmt: skip
         sheet = 2.0 * optics.immersion_index / ((optics.excitation_nm or optics.emission_nm) * 1e-3)
-        check_volume_otf(otf, optics, orders=1, sheet_per_um=sheet)
-        return otf
+        each = []
+        for number, psf in enumerate(found.psfs, start=1):
+            name = f"{found.source}, direction {number}" if len(found.psfs) > 1 else found.source
+            grid = grid_volume_otf(psf, found.dz_um, found.pixel_um, optics,
+                                   light_per_um=found.light_per_um, source=name)  # fmt: skip
+            check_volume_otf(grid, optics, orders=1, sheet_per_um=sheet)
+            each.append(grid)
+        return tuple(each)
     assert found.table is not None
     otf = radial_table(found.table, found.kr_step_per_um, found.kz_step_per_um, optics=optics,
                        source=found.source)  # fmt: skip
     if optics is not None:
         check_volume_otf(otf, optics, orders=1, sheet_per_um=_sheet_allowance(otf, optics))
-    return otf
+    return (otf,)
 
 
 def _from_numpy(path: Path, optics: Optics | None) -> tuple[VolumeOTF, ...]:
