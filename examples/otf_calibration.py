@@ -109,7 +109,7 @@ def draw(
 
 if __name__ == "__main__":
     true = pupil_volume_otf(OPTICS_3D, three_beam_profiles(OPTICS_3D), pixel_um=PIXEL_UM,
-                            dz_um=DZ_UM, aberrations_nm=ABERRATIONS)  # fmt: skip
+                            dz_um=DZ_UM, aberrations_nm=ABERRATIONS, reach_um=2.5)  # fmt: skip
     settings = OtfSettings("3d", psf=PsfSettings(terms=(11,)))
     found = measure_otf([bead_frames(true)], BeadSetup(PIXEL_UM, DZ_UM, OPTICS_3D, BEAD_UM),
                         settings)  # fmt: skip

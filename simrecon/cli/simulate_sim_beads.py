@@ -36,6 +36,7 @@ _PLANES = {"2d": 1, "3d": 25, "lls": 33}
 _DZ_UM = {"3d": 0.125, "lls": 0.15}
 _SPACING_UM = 4.0
 _PLANE_SPACING_UM = 2.5
+_REACH_UM = 5.0
 _CONTRAST = (0.85, 0.7, 0.55)
 
 
@@ -48,7 +49,7 @@ def aberrated_otf(
         return pupil_planar_otf(optics, pixel_um=pixel_um, aberrations_nm=aberrations_nm)
     light = lattice.profiles(offset_um=offset_um) if mode == "lls" else three_beam_profiles(optics)
     return pupil_volume_otf(optics, light, pixel_um=pixel_um, dz_um=dz_um,
-                            aberrations_nm=aberrations_nm)  # fmt: skip
+                            aberrations_nm=aberrations_nm, reach_um=_REACH_UM)  # fmt: skip
 
 
 def simulate_sim_bead_stack(

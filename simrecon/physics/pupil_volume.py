@@ -107,6 +107,7 @@ def pupil_volume_otf(
     dz_um: float,
     extent_um: float = EXTENT_UM,
     aberrations_nm: Mapping[int, float] | None = None,
+    reach_um: float | None = None,
 ) -> GridVolumeOTF:
     """OTF of an aberrated objective under the light of a pattern.
 
@@ -116,10 +117,16 @@ def pupil_volume_otf(
         See :func:`psf_volume`.
     light
         Axial profiles of the orders.
+    reach_um
+        Half side of the PSF, where less than the whole cone of light will do: the time that the
+        OTF takes to evaluate grows with its square.
     """
     psf = psf_volume(optics, pixel_um=pixel_um, dz_um=dz_um, extent_um=extent_um,
                      aberrations_nm=aberrations_nm)  # fmt: skip
-    orders = order_psfs(psf, dz_um, light)
+    middle = psf.shape[1] // 2
+    half = middle if reach_um is None else min(middle, int(np.ceil(reach_um / pixel_um)))
+    part = slice(middle - half, middle + half + 1)
+    orders = order_psfs(psf[:, part, part], dz_um, light)
     otf = grid_volume_otf(orders, dz_um, pixel_um, optics, light_per_um=light_reach(light),
                           source="pupil with aberrations, " + light.source)  # fmt: skip
     return replace(otf, psf=orders / orders[0].sum().real)  # the light says how strong they are
