@@ -358,6 +358,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=100)
     parser.add_argument("--pictures", type=Path, help="PNG with a crop of each first object")
     parser.add_argument("--rows", type=Path, help="JSON lines, kept and continued")
+    parser.add_argument("--name", help="of the results; else by the generator")
     parser.add_argument("--keep-peer", action="store_true", help="the last results' peer")
     args = parser.parse_args()
     peer = None if args.keep_peer else peer_napari.processor_class()
@@ -404,7 +405,7 @@ def main() -> int:
     print(table(header, rows_of(levels)))
     held = within(levels)
     print("bounds missed:", [k for k, v in held.items() if not v] or "none")
-    name = "reconstruction_independent" if args.bench2d else "reconstruction"
+    name = args.name or ("reconstruction_independent" if args.bench2d else "reconstruction")
     save(name, {"sets": results, "levels": levels, "kinds": kinds, "within_bounds": held})
     return 0 if all(held.values()) else 1
 
