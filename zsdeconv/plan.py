@@ -15,14 +15,14 @@ from zsdeconv.config import ZsSettings, field_factor
 
 _BASE_GB = 0.65
 _S_PER_STEP_PIXEL = {
-    "compact": 4.2e-6, "unet_paper": 5.0e-5, "dfcan": 8.0e-5, "rln": 6.0e-6,
-    "compact3d": 9.0e-6, "rcan3d": 1.9e-4, "unet3d": 1.7e-4, "rln3d": 2.4e-5,
+    "compact": 4.2e-6, "unet_paper": 5.0e-5, "dfcan": 4.1e-4, "rln": 7.5e-6,
+    "compact3d": 9.0e-6, "rcan3d": 1.4e-4, "unet3d": 2.6e-4, "rln3d": 2.4e-5,
 }  # fmt: skip
 _BFLOAT16_GAIN = 1.7
 _MARGIN_PLANES = 8
 _S_PER_INFERENCE_PIXEL = {
-    "compact": 2.5e-6, "unet_paper": 1.8e-5, "dfcan": 3.0e-5, "rln": 2.0e-6,
-    "compact3d": 2.4e-6, "rcan3d": 6.0e-5, "unet3d": 6.0e-5, "rln3d": 8.0e-6,
+    "compact": 2.5e-6, "unet_paper": 1.8e-5, "dfcan": 1.4e-4, "rln": 2.3e-6,
+    "compact3d": 2.4e-6, "rcan3d": 4.4e-5, "unet3d": 7.4e-5, "rln3d": 8.0e-6,
 }  # fmt: skip
 _S_PER_LIFTED_PIXEL = 1.3e-6
 _S_PER_START_PIXEL = 4e-8 * 20  # per frame: twenty iterations of the classical start

@@ -24,8 +24,20 @@ def _signal_to_error_db(volume, truth):
     return 10.0 * np.log10(truth.var() / np.mean((volume - truth) ** 2))
 
 
+def _width_along_z(volume):
+    """Median full width at half maximum of bright columns, pixels."""
+    found = []
+    for column in volume[:, 6:-6:4, 6:-6:4].reshape(len(volume), -1).T:
+        top = int(np.argmax(column))
+        if 6 < top < len(column) - 7 and column[top] > 0.3 * volume.max():
+            below = column < 0.5 * column[top]
+            found.append(int(np.argmax(below[top:]) + np.argmax(below[top::-1])))
+    return float(np.median(found))
+
+
 def test_sections_gain_what_planes_show(scene):
-    """Interpolation 4.6 dB; 8 dB and more after 60 steps when this was written."""
+    """When this was written: 4.7 dB by interpolation and 8.2 dB by the network; filaments 9 pixels
+    wide along z and 6, where the sharp volume has 4; 8.5 dB on the planes left out."""
     sharp, stack = scene
     made = isotropic(stack, PIXEL_UM, FACTOR * PIXEL_UM, steps=60)
     n = len(made.volume)
@@ -36,6 +48,7 @@ def test_sections_gain_what_planes_show(scene):
     )
     assert gain > 1.5
     assert made.gain_db > 1.5
+    assert _width_along_z(interpolated) > 1.25 * _width_along_z(made.volume)
     assert made.volume.min() >= 0
     assert made.volume.sum() == pytest.approx(interpolated.sum(), rel=0.1)
 
