@@ -17,7 +17,7 @@ from simrecon.errors import UsageError
 from simrecon.estimate.out_of_focus import OutOfFocus
 from simrecon.explanation import explanation
 from simrecon.given_pattern import given_to
-from simrecon.model.grid import Grid
+from simrecon.model.grid import AnyGrid, Grid
 from simrecon.model.mode import VOLUME_MODES
 from simrecon.model.pattern import PatternFit
 from simrecon.model.psf import AnyOTF
@@ -47,7 +47,13 @@ from simrecon.steps import (
 )
 from simrecon.volume_frames import check_sheet
 from simrecon.volume_light import volume_light
-from simrecon.volumes import volume_arrays, volume_channel, volume_pattern, volume_psf
+from simrecon.volumes import (
+    volume_arrays,
+    volume_channel,
+    volume_pattern,
+    volume_place,
+    volume_psf,
+)
 
 PSF_RADIUS_UM = 2.0
 
@@ -311,6 +317,11 @@ def _result(
         }
         for c in channels
     ]
+    zoomed = run.stack.grid.zoomed(run.settings.reconstruction.zoom)
+    grid: AnyGrid = zoomed
+    origin = (zoomed.offset_um, zoomed.offset_um)
+    if not planar:
+        grid, origin = volume_place(run.stack, run.settings)
     qc = {
         "schema": "simrecon/qc/1",
         "kind": run.kind,
@@ -324,6 +335,7 @@ def _result(
         "camera": cameras,
         "timings_s": {k: round(v, 4) for k, v in run.timings.items()},
         "plan": expected_cost.to_dict(),
+        "origin_um": list(origin),
     }
     made = provenance.record(
         settings=run.settings.model_dump(),
@@ -341,10 +353,9 @@ def _result(
         image=arrays.image,
         variance=arrays.variance,
         widefield=arrays.widefield,
-        effective_psf=_psf(operators[0], run.stack.grid.zoomed(run.settings.reconstruction.zoom))
-        if run.settings.reconstruction.linear
-        else None,
-        grid=run.stack.grid.zoomed(run.settings.reconstruction.zoom),
+        effective_psf=_psf(operators[0], zoomed) if run.settings.reconstruction.linear else None,
+        grid=grid,
+        origin_um=origin,
         patterns=patterns,
         verdicts=verdicts,
         qc=qc,

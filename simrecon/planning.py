@@ -11,9 +11,11 @@ from simrecon.config import Settings
 from simrecon.errors import UsageError
 from simrecon.model.mode import VOLUME_MODES
 from simrecon.model.stack import SimStack
+from simrecon.recon.deskew import Deskewing
 from simrecon.recon.operator import DEFAULT_MARGIN_UM
 from simrecon.recon.padding import MirrorPadding
 from simrecon.recon.solver import TUNING_SIDE_PX
+from simrecon.volume_frames import volume_grid
 
 BASE_MEMORY = 165e6
 """Bytes of the interpreter with its libraries."""
@@ -111,22 +113,53 @@ def plan(stack: SimStack, settings: Settings) -> Plan:
 def _volume_plan(stack: SimStack, settings: Settings) -> Plan:
     """Cost of volumes; a limit of memory is kept by tiles, so it limits what is told here too."""
     chosen = settings.reconstruction
-    times, channels, directions, phases, planes, ny, nx = (int(n) for n in stack.data.shape)
+    times, channels, directions, _, planes, ny, nx = (int(n) for n in stack.data.shape)
     lateral = int(np.ceil(DEFAULT_MARGIN_UM / stack.pixel_um))
     axial = int(np.ceil(DEFAULT_MARGIN_UM / (stack.dz_um or 1.0)))
     padded = MirrorPadding.around((planes, ny, nx), (axial, lateral, lateral))
     fine = float(np.prod(padded.zoomed(chosen.zoom).padded))
-    frames = float(directions * phases * planes * ny * nx)
     units = times * channels
-    outputs = units * planes * ny * nx * 4.0 * (chosen.zoom**2 * (1 + chosen.variance) + 1)
     work = BYTES_PER_VOLUME_SAMPLE * fine * (1 + 0.5 * chosen.variance)
+    work += 8.0 * float(np.prod(stack.data.shape[2:]))
     if chosen.max_memory_gb is not None:
-        work = min(work, 1e9 * chosen.max_memory_gb)
-    memory = BASE_MEMORY + work + outputs + 20.0 * frames
+        work = min(work, 1e9 * volume_memory_left_gb(stack, settings))
+    memory = _beside_operator(stack, settings) + work
     fits = channels if settings.estimate.share_pattern else units
     seconds = units * SECONDS_PER_VOLUME_SAMPLE * fine * directions * (1 + 4 * chosen.variance)
     seconds += fits * directions * SECONDS_PER_VOLUME_FIT
     return Plan(int(memory), float(seconds), units)
+
+
+def _beside_operator(stack: SimStack, settings: Settings) -> float:
+    """Bytes of the interpreter, of what is read, and of the volumes that come out, deskewed."""
+    chosen = settings.reconstruction
+    raw = volume_grid(stack, settings)
+    sizes = [float(np.prod(Deskewing.of(raw, q).grid.shape)) for q in (1, chosen.zoom)]
+    units = float(np.prod(stack.data.shape[:2]))
+    outputs = 4.0 * units * (sizes[0] + sizes[1] * (1 + chosen.variance))
+    return BASE_MEMORY + outputs + 12.0 * float(np.prod(stack.data.shape[2:]))
+
+
+def volume_memory_left_gb(stack: SimStack, settings: Settings) -> float:
+    """What ``max_memory_gb`` leaves for the operator of volumes with its frames and pictures.
+
+    Raises
+    ------
+    UsageError
+        When the volumes that come out take it all.
+    """
+    limit = settings.reconstruction.max_memory_gb
+    assert limit is not None
+    beside = _beside_operator(stack, settings)
+    if limit * 1e9 <= beside:
+        raise UsageError(
+            "The reconstruction needs more memory than allowed.",
+            expected=f"at most {limit:g} GB",
+            got=f"{beside / 1e9:.2f} GB for frames and the volumes that come out",
+            where="--max-memory",
+            hint="crop the field, leave out planes, choose zoom=1, or allow more memory",
+        )
+    return limit - beside / 1e9
 
 
 def _iteration_seconds(

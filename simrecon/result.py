@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from simrecon.model.grid import Grid
+from simrecon.model.grid import AnyGrid
 from simrecon.model.pattern import PatternFit, Verdict
 
 
@@ -39,7 +39,7 @@ class Result:
     effective_psf : ndarray, shape (C, n, n), of volumes (C, Z, n, n), float32, or None
         The PSF of `image` (first time point), centred on n//2, sum 1, on the SR grid; None for a
         widefield fallback and for methods that are not linear.
-    grid : Grid
+    grid : Grid or VolumeGrid
         Grid of `image`.
     patterns : tuple (time) of tuple (channel) of PatternFit
         With several planes, the pattern of the middle one unless shared.
@@ -51,6 +51,9 @@ class Result:
         JSON-ready record of what made the picture.
     reconstructors : tuple (time) of tuple (channel)
         The frozen linear operators, for everything that follows (training, forward model).
+    origin_um : (float, float)
+        Centre of pixel (0, 0) of `image`, (y, x) from that of raw pixel (0, 0) of plane 0, µm.
+        Volumes of a stage scan are NaN where no plane has been.
     kind : {"sim", "widefield"}
         "widefield" when the fit failed and the user asked for that fallback.
     """
@@ -59,12 +62,13 @@ class Result:
     variance: np.ndarray | None
     widefield: np.ndarray
     effective_psf: Any  # ndarray or None
-    grid: Grid
+    grid: AnyGrid
     patterns: tuple[tuple[PatternFit, ...], ...]
     verdicts: Mapping[str, Verdict]
     qc: Mapping[str, Any]
     provenance: Mapping[str, Any]
     reconstructors: tuple[tuple[Any, ...], ...] = field(default=(), repr=False)
+    origin_um: tuple[float, float] = (0.0, 0.0)
     kind: str = "sim"
 
     @property

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time as clock
 from collections.abc import Sequence
 from dataclasses import replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from simrecon.model.grid import VolumeGrid
 from simrecon.model.pattern import PatternFit
 from simrecon.model.psf import AnyOTF, AnyVolumeOTF
 from simrecon.model.stack import SimStack
+from simrecon.planning import volume_memory_left_gb
 from simrecon.preparation import Acquisition, Channel, check_pattern, gate_pattern
 from simrecon.qc import gates as qc_gates
 from simrecon.qc.picture import picture_numbers
@@ -88,11 +90,17 @@ def volume_arrays(stack: SimStack, settings: Settings) -> Arrays:
     raw = volume_grid(stack, settings)
     chosen = settings.reconstruction
     lead = (int(stack.data.shape[0]), int(stack.data.shape[1]))
-    wide, fine = (Deskewing.of(g).grid.shape for g in (raw, raw.zoomed(chosen.zoom)))
+    wide, fine = (Deskewing.of(raw, q).grid.shape for q in (1, chosen.zoom))
     variance = np.zeros((*lead, *fine), np.float32) if chosen.variance else None
     return Arrays(
         np.zeros((*lead, *fine), np.float32), variance, np.zeros((*lead, *wide), np.float32)
     )
+
+
+def volume_place(stack: SimStack, settings: Settings) -> tuple[VolumeGrid, tuple[float, float]]:
+    """Grid of the volumes that come out, and where its pixel (0, 0) is, (y, x), µm."""
+    space = Deskewing.of(volume_grid(stack, settings), settings.reconstruction.zoom)
+    return space.grid, space.origin_um
 
 
 def volume_psf(operator: Reconstructor | TiledReconstructor, side: int) -> np.ndarray:
@@ -214,7 +222,7 @@ def _operator(
     else:
         options["regularization"] = Regularization(wiener_constant=chosen.wiener_constant)
     operator = reconstructor_within(
-        chosen.max_memory_gb,
+        None if chosen.max_memory_gb is None else volume_memory_left_gb(run.stack, run.settings),
         backend.to_device(data.frames_e, run.device),
         pattern,
         otf,
@@ -246,7 +254,7 @@ def _apply(
     start = clock.perf_counter()
     raw = volume_grid(run.stack, run.settings)
     q = run.settings.reconstruction.zoom
-    wide, fine = Deskewing.of(raw), Deskewing.of(raw.zoomed(q))
+    wide, fine = Deskewing.of(raw), Deskewing.of(raw, q)
     seen = data.frames_e.mean(axis=(0, 1), dtype=np.float64)
     arrays.widefield[where] = wide.image(seen.astype(np.float32))
     if operator is None:
@@ -266,7 +274,8 @@ def _apply(
         variance = backend.to_device(data.variance_e2, run.device)
         arrays.variance[where] = backend.to_numpy(fine.variance(operator.variance(variance)))
         run.timed("variance", start)
-    if not np.isfinite(arrays.image[where]).all():
+    # outside the skewed field of a stage scan there is nothing
+    if np.count_nonzero(np.isfinite(arrays.image[where])) < prod(fine.shape):
         raise QualityError("The reconstruction is not finite.", where=f"time, channel {where}")
 
 
@@ -283,9 +292,10 @@ def _numbers(
     name = f"time {t}, channel {c}"
     z = arrays.image.shape[2] // 2
     used = pattern if operator is not None else None
-    image, wide = _whole_pixels(arrays.image[t, c, z], arrays.widefield[t, c, z])
+    image, wide = _covered(run, arrays.image[t, c, z], arrays.widefield[t, c, z], z)
     numbers = picture_numbers(image, wide, run.stack.pixel_um, used)
-    numbers.update(qc_gates.flux_numbers(arrays.image[where], arrays.widefield[where]))
+    picture, seen = (a[where][np.isfinite(a[where])] for a in (arrays.image, arrays.widefield))
+    numbers.update(qc_gates.flux_numbers(picture, seen))
     numbers.update({"time": t, "channel": c, "plane": z})
     numbers["kind"] = "sim" if used is not None else "widefield"
     numbers["intensity_variation"] = qc_gates.intensity_variation(pattern)
@@ -298,8 +308,13 @@ def _numbers(
     return numbers
 
 
-def _whole_pixels(image: np.ndarray, wide: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The common field of both; deskewed fields end within a pixel of each other."""
-    zoom = round(image.shape[0] / wide.shape[0])
-    ny, nx = (min(n, m // zoom) for n, m in zip(wide.shape, image.shape, strict=True))
-    return image[: zoom * ny, : zoom * nx], wide[:ny, :nx]
+def _covered(
+    run: Run, image: np.ndarray, wide: np.ndarray, plane: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Picture and widefield of a plane where both have been."""
+    raw = volume_grid(run.stack, run.settings)
+    zoom = run.settings.reconstruction.zoom
+    border = int(raw.shear != (0.0, 0.0))  # both lie in space to the whole pixel of their own
+    y, x = (slice(s.start + border, s.stop - border) for s in Deskewing.of(raw).place(plane))
+    fine = [slice(zoom * s.start, zoom * s.stop) for s in (y, x)]
+    return image[fine[0], fine[1]], wide[y, x]

@@ -4,7 +4,9 @@ Plane i of a skewed grid (:class:`~simrecon.model.grid.VolumeGrid`) lies ``shear
 its array has it. A picture is band-limited within its planes and no plane has to be interpolated
 from others, so that a displacement of every plane is exact: whole pixels by its place in a larger
 field, the rest by a phase ramp on the mirror-extended plane (one Fourier shear). Raw frames are
-never moved: their noise stays independent, and their pattern with the camera.
+never moved: their noise stays independent, and their pattern with the camera. Where no plane has
+been a picture and its variance are NaN: nothing is known there, and 0 would look like a measurement
+without error.
 """
 
 from __future__ import annotations
@@ -37,19 +39,25 @@ class Deskewing:
         Pixel (y, x) of `grid` at which pixel (0, 0) of the array lies where z is 0.
     shift_px : ndarray, shape (Z, 2)
         Displacement (y, x) of every plane from its place in the array.
+    shape : (int, int, int)
+        Of the array.
+    empty : float
+        Value where no plane has been: NaN, of PSFs 0.
     """
 
     grid: VolumeGrid
     origin_px: tuple[int, int]
     shift_px: np.ndarray
+    shape: tuple[int, int, int]
+    empty: float = float("nan")
 
     @classmethod
-    def of(cls, grid: VolumeGrid) -> Deskewing:
-        """For pictures on `grid`, a raw grid or a zoomed one."""
+    def of(cls, grid: VolumeGrid, zoom: int = 1) -> Deskewing:
+        """For pictures on `grid`, or on it zoomed: these cover the same field edge to edge."""
         shift = grid.dz_um * np.arange(grid.shape[0])[:, None] * np.asarray(grid.shear)
         shift = shift / grid.pixel_um
-        whole = np.rint(shift)
-        return cls._within(grid, shift, -whole.min(axis=0), whole.max(axis=0))
+        before, after = np.ceil(-shift.min(axis=0)), np.ceil(shift.max(axis=0))
+        return cls._within(grid.zoomed(zoom), zoom * shift, zoom * before, zoom * after)
 
     @classmethod
     def of_psf(cls, grid: VolumeGrid) -> Deskewing:
@@ -57,25 +65,42 @@ class Deskewing:
         height = grid.dz_um * (np.arange(grid.shape[0]) - grid.shape[0] // 2)
         shift = height[:, None] * np.asarray(grid.shear) / grid.pixel_um
         farthest = np.abs(np.rint(shift)).max(axis=0)
-        return cls._within(grid, shift, farthest, farthest)
+        return cls._within(grid, shift, farthest, farthest, 0.0)
 
     @classmethod
     def _within(
-        cls, grid: VolumeGrid, shift: np.ndarray, before: np.ndarray, after: np.ndarray
+        cls,
+        grid: VolumeGrid,
+        shift: np.ndarray,
+        before: np.ndarray,
+        after: np.ndarray,
+        empty: float = float("nan"),
     ) -> Deskewing:
         ny, nx = (int(n) for n in np.asarray(grid.shape[1:]) + before + after)
         straight = VolumeGrid((grid.shape[0], ny, nx), grid.pixel_um, grid.dz_um, grid.offset_um)
-        return cls(straight, (int(before[0]), int(before[1])), shift)
+        return cls(straight, (int(before[0]), int(before[1])), shift, grid.shape, empty)
+
+    @property
+    def origin_um(self) -> tuple[float, float]:
+        """Centre of pixel (0, 0) of `grid`, (y, x) from raw pixel (0, 0) of plane 0, µm."""
+        y, x = (self.grid.offset_um - n * self.grid.pixel_um for n in self.origin_px)
+        return y, x
+
+    def place(self, plane: int) -> tuple[slice, slice]:
+        """Where a plane comes to lie, to the whole pixel."""
+        first = np.rint(self.shift_px[plane]) + np.asarray(self.origin_px)
+        y, x = (slice(int(n), int(n) + m) for n, m in zip(first, self.shape[1:], strict=True))
+        return y, x
 
     def image(self, image: Array) -> Array:
-        """A picture or PSF (Z, Y, X) in space, float32; 0 where no plane has been.
+        """A picture or PSF (Z, Y, X) in space, float32; `empty` where no plane has been.
 
         Its sum is kept but for light within a pixel of the border.
         """
         return self._placed(image, _fourier_shifted)
 
     def variance(self, variance_e2: Array) -> Array:
-        """The variance map of such a picture, e², float32; 0 where no plane has been.
+        """The variance map of such a picture, e², float32; `empty` where no plane has been.
 
         Noise of a picture is band-limited like the picture, so that a displacement by part of a
         pixel does not average it: the map is displaced as well. Linear interpolation, because a map
@@ -85,21 +110,18 @@ class Deskewing:
 
     def _placed(self, planes: Array, move: Move) -> Array:
         xp = namespace(planes)
-        whole = np.rint(self.shift_px)
-        planes_shape = (whole.shape[0], *np.asarray(self.grid.shape[1:]) - np.ptp(whole, axis=0))
-        if tuple(planes.shape) != tuple(int(n) for n in planes_shape):
+        if tuple(planes.shape) != self.shape:
             raise InputError(
                 "This is no picture on the grid that was to be deskewed.",
-                expected=str(tuple(int(n) for n in planes_shape)),
+                expected=str(self.shape),
                 got=str(tuple(planes.shape)),
             )
-        out = xp.zeros(self.grid.shape, dtype=xp.float32, device=device_of(planes))
-        _, ny, nx = planes.shape
-        for i, (place, shift) in enumerate(zip(whole, self.shift_px, strict=True)):
+        out = xp.full(self.grid.shape, self.empty, dtype=xp.float32, device=device_of(planes))
+        for i, shift in enumerate(self.shift_px):
             plane = xp.astype(planes[i, ...], xp.float32, copy=False)
-            y, x = (int(n) for n in place + np.asarray(self.origin_px))
-            part = (float(shift[0] - place[0]), float(shift[1] - place[1]))
-            out[i, y : y + ny, x : x + nx] = plane if part == (0.0, 0.0) else move(plane, part)
+            part = tuple(float(n) for n in shift - np.rint(shift))
+            moved = plane if part == (0.0, 0.0) else move(plane, (part[0], part[1]))
+            out[(i, *self.place(i))] = moved
         return out
 
 

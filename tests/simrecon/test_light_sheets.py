@@ -35,13 +35,19 @@ def test_a_stage_scan_comes_out_deskewed() -> None:
     planes, ny, nx = truth.grid.shape
     travel = (planes - 1) * truth.grid.dz_um * truth.grid.shear[0] / truth.grid.pixel_um
     image = result.image[0, 0]
-    assert image.shape == (planes, 2 * ny + round(2 * travel), 2 * nx)
+    assert image.shape == (planes, 2 * (ny + int(np.ceil(travel))), 2 * nx)
+    assert result.widefield.shape[2:] == (planes, ny + int(np.ceil(travel)), nx)
+    assert result.grid.shape == image.shape
+    assert result.origin_um == pytest.approx((-0.25 * truth.grid.pixel_um,) * 2)
     assert result.variance is not None
     assert result.variance.shape == result.image.shape
     # the same place in space: planes lean in the array, columns of light stand upright here
-    first, last = (np.flatnonzero(np.abs(image[z]).sum(axis=1) > 0) for z in (0, -1))
-    assert first[0] == 0
-    assert last[-1] == image.shape[1] - 1
+    there = np.isfinite(image)
+    assert np.array_equal(there, np.isfinite(result.variance[0, 0]))
+    assert there.sum() == planes * 4 * ny * nx
+    first, last = (np.flatnonzero(there[z, :, 0])[0] for z in (0, -1))
+    assert (first, last) == (0, round(2 * travel))
+    assert np.isfinite(result.qc["acquisitions"][0]["flux_ratio"])
     found, true = result.pattern.directions[0], truth.pattern.directions[0]
     assert abs(found.frequency_per_um[1]) == pytest.approx(true.frequency_per_um[1], rel=0.01)
     assert found.modulation == pytest.approx(true.modulation, rel=0.15)

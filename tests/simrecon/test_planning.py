@@ -44,3 +44,17 @@ def test_text_names_memory_and_time():
     text = plan(replace(stack(), pixel_um=0.08), build_settings()).to_text()
     assert "GB" in text
     assert " s " in text
+
+
+def test_deskewed_volumes_count_with_their_own_size():
+    data = np.broadcast_to(np.float32(1.0), (1, 1, 1, 5, 40, 64, 64))
+    optics = (Optics(na=1.1, emission_nm=525.0, immersion_index=1.33),)
+    skewed = SimStack(data=data, pixel_um=0.104, optics=optics, dz_um=0.5)
+    stage = {"mode": "lls", "scan": "stage", "stage_angle_deg": 10.0}
+    straight = plan(skewed, build_settings(("x", {"mode": "lls"}))).memory_bytes
+    # 40 planes travel 113 µm: the picture is 18 times as long as the field
+    assert plan(skewed, build_settings(("x", stage))).memory_bytes > straight + 7e7
+    with pytest.raises(UsageError, match="volumes that come out"):
+        plan(skewed, build_settings(("x", {**stage, "max_memory_gb": 0.2})))
+    roomy = build_settings(("x", {**stage, "max_memory_gb": 0.4}))
+    assert plan(skewed, roomy).memory_bytes <= 0.4e9
