@@ -5,9 +5,9 @@ Run: ``python benchmarks/bench_lls_sets.py [--shape 48 128 256] [--peaks 1000 10
 shares no code with the operator. Its noise-free frames, times each level of light, are exposed
 anew. Per level: the distance found, errors of the pattern, spectrally equalised PSNR of the inner
 planes against the object with the fitted pattern, with the true one and with the sheet taken to be
-in focus; the frequency at which picture and widefield stop correlating with the object (0.5 and 1/7)
-along x, y and z; the distance between the noise-free picture and T ⊛ object. ``--draws N`` sets the
-variance map of a small volume beside N noise draws. Results are saved after each step.
+in focus; the frequency at which picture and widefield stop correlating with the object (0.5 and
+1/7) along x, y and z; the distance between the noise-free picture and T ⊛ object. ``--draws N``
+sets the variance map of a small volume beside N noise draws. Results are saved after each step.
 """
 
 from __future__ import annotations
