@@ -93,7 +93,8 @@ def simulate_channels(
     names = [f"{stem}{suffix}", f"{stem}.truth.json"]
     with staging(output) as folder:
         write_image(folder / names[0], counts[None, :, None], pixel_um=pixel_um, provenance=made,
-                    channel_names=[f"{o.emission_nm:g} nm" for o in both])  # fmt: skip
+                    channel_names=[f"{o.emission_nm:g} nm" for o in both],
+                    emission_nm=[o.emission_nm for o in both])  # fmt: skip
         write_json(folder / names[1], truth)
     files = [str(output.parent / name) for name in names]
     report.finish({"files": files}, "\n".join(f"wrote {name}" for name in files))

@@ -39,6 +39,7 @@ def write_image(
     dz_um: float | None = None,
     provenance: Mapping[str, Any],
     channel_names: Sequence[str] | None = None,
+    emission_nm: Sequence[float] | None = None,
 ) -> None:
     """Write a float32 picture, atomically.
 
@@ -55,6 +56,8 @@ def write_image(
         JSON-ready record of what made the picture.
     channel_names
         One per channel.
+    emission_nm
+        Emission wavelengths, nm, one per channel; kept by OME-TIFF only.
 
     Raises
     ------
@@ -75,6 +78,10 @@ def write_image(
         metadata = ome_metadata(pixel_um, dz_um, {PROVENANCE_SCHEMA: dict(provenance)})
         if channel_names is not None:
             metadata["Channel"] = {"Name": list(channel_names)}
+        if emission_nm is not None:
+            waves = {"EmissionWavelength": [float(nm) for nm in emission_nm],
+                     "EmissionWavelengthUnit": ["nm"] * len(emission_nm)}  # fmt: skip
+            metadata["Channel"] = {**metadata.get("Channel", {}), **waves}
         _write_ome(target, image, metadata, pixel_um)
     elif name.endswith((".tif", ".tiff")):
         _write_imagej(target, image, pixel_um, dz_um, provenance, channel_names)

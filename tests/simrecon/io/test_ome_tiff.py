@@ -6,7 +6,7 @@ import pytest
 import tifffile
 
 from simrecon.errors import InputError, UsageError
-from simrecon.io import read_provenance, write_image
+from simrecon.io import read_provenance, read_raw, write_image
 
 IMAGE = np.random.default_rng(5).normal(0, 50, (2, 3, 4, 9, 7)).astype(np.float32)
 PROVENANCE = {
@@ -112,3 +112,10 @@ def test_provenance_of_something_else(tmp_path):
     (tmp_path / "a.tif").write_text("no")
     with pytest.raises(InputError):
         read_provenance(tmp_path / "a.tif")
+
+
+def test_wavelengths_of_channels_are_read_back(tmp_path):
+    path = tmp_path / "two.ome.tif"
+    write_image(path, np.zeros((1, 2, 1, 8, 8)), pixel_um=0.1, provenance={},
+                channel_names=["a", "b"], emission_nm=[525.0, 605.0])  # fmt: skip
+    assert read_raw(path).emission_nm == (525.0, 605.0)
