@@ -23,6 +23,7 @@ from simrecon.estimate.task import checked_angles
 from simrecon.estimate.volume.errors import VolumeErrors, direction_errors
 from simrecon.estimate.volume.field import VolumeField
 from simrecon.estimate.volume.fit import VolumeFit, fit_direction
+from simrecon.estimate.volume.handedness import z_direction_note
 from simrecon.estimate.volume.search import VolumeFound, find_fundamental, fundamental_at
 from simrecon.estimate.volume.sheet import SEARCHED_UM, OTFAt, SheetOffset, find_offset
 from simrecon.estimate.volume.state import VolumeState
@@ -158,6 +159,8 @@ def estimate_volume_pattern(
         notes.insert(0, coincidence_note(pairs, directions))
         verdict = "failed"
     notes = [_spacings(patterns, orders), *_sheets(patterns), *notes]
+    if otf_at is None:
+        notes.append(z_direction_note(otf))
     fit = PatternFit(
         pixel_um=grid.pixel_um,
         shape=(grid.shape[1], grid.shape[2]),
