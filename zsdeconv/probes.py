@@ -1,0 +1,140 @@
+"""Does the network see, or does it remember? Two simulated measurements say it.
+
+A network that is trained on one recording could draw the structures of that recording wherever
+it is asked to. Two probes go through the forward model, fresh noise, the lift and the method that
+made the result:
+
+1. *Erased structure.* Bright places of the object are replaced by their surroundings before the
+   measurement is simulated. What comes back there was not in the data.
+2. *Blank field.* An even field as bright as the background of the frames. Every structure in its
+   restoration is made of noise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import gaussian_filter, percentile_filter
+
+from zsdeconv.held_out import Restore
+from zsdeconv.measurement import Measurement
+from zsdeconv.recorrupt import draw_noise
+
+PLACES = 12
+"""Places erased at most."""
+_RADIUS_RESOLUTIONS = 1.5
+_LEAST_RADIUS_PX = 4.0
+_APART_RADII = 4.0
+_SURROUNDINGS_RADII = 3.0
+_SURROUNDINGS_PERCENTILE = 20.0
+_BACKGROUND_PERCENTILE = 5.0
+
+
+@dataclass(frozen=True)
+class Probes:
+    """What the probes found.
+
+    Attributes
+    ----------
+    returned : float
+        Share of the erased structures that the restoration shows all the same: regression of
+        what it shows too much on what was erased. 0: none; 1: it was drawn from memory.
+    returned_sd : float
+        Its standard error over the places.
+    places : int
+        Number of places erased.
+    blank_share : float
+        Structure in the restored blank field (99.9th percentile of the deviation from its mean)
+        over the contrast of the result (99.9th percentile over the median).
+    """
+
+    returned: float
+    returned_sd: float
+    places: int
+    blank_share: float
+
+
+def probe(
+    measurement: Measurement, objects: np.ndarray, method: Restore, rng: np.random.Generator
+) -> Probes:
+    """Run both probes: two simulated measurements and restorations.
+
+    Parameters
+    ----------
+    objects : ndarray, shape (Y, X)
+        The result, e.
+    method : callable
+        ``method(frames (F, Y, X)) → object (Y, X)``, the one that made the result.
+    rng
+        Generator of the simulated noise.
+    """
+    masks = erased_places(measurement, objects)
+    shown = measurement.shown(objects)
+    low = np.percentile(objects, _BACKGROUND_PERCENTILE)
+    flat = np.full_like(objects, max(float(low), 0.0))
+    blank = measurement.shown(_again(measurement, flat, method, rng))
+    contrast = float(np.percentile(shown, 99.9) - np.median(shown))
+    deviation = float(np.percentile(np.abs(blank - blank.mean()), 99.9))
+    share = deviation / max(contrast, 1e-12)
+    if not len(masks):
+        return Probes(0.0, 0.0, 0, share)
+    erased = _without(objects, masks, _radius_px(measurement))
+    missing = shown - measurement.shown(erased)
+    extra = measurement.shown(_again(measurement, erased, method, rng)) - measurement.shown(erased)
+    shares = np.array([(extra * missing)[m > 0].sum() / (missing**2)[m > 0].sum() for m in masks])
+    spread = float(shares.std(ddof=1) / np.sqrt(len(shares))) if len(shares) > 1 else 0.0
+    return Probes(float(shares.mean()), spread, len(shares), share)
+
+
+def erased_places(measurement: Measurement, objects: np.ndarray) -> np.ndarray:
+    """Soft masks (N, Y, X) around the most structured places, apart from each other and the border.
+
+    A place counts while it stands out from its surroundings by a tenth of what the strongest does.
+    """
+    radius = _radius_px(measurement)
+    contrast = gaussian_filter(objects - _surroundings(objects, radius), radius / 2, mode="reflect")
+    y, x = np.ogrid[: objects.shape[0], : objects.shape[1]]
+    border = round(2 * radius)
+    free = np.zeros(objects.shape, bool)
+    free[border:-border, border:-border] = True
+    masks: list[np.ndarray] = []
+    least = 0.0
+    while len(masks) < PLACES and free.any():
+        at = np.unravel_index(np.argmax(np.where(free, contrast, -np.inf)), objects.shape)
+        if contrast[at] <= least:
+            break
+        least = least or 0.1 * float(contrast[at])
+        distance = np.hypot(y - at[0], x - at[1])
+        inside = np.clip(distance / radius, 0.0, 1.0)
+        masks.append(np.where(distance < radius, 0.5 + 0.5 * np.cos(np.pi * inside**2), 0.0))
+        free &= distance > _APART_RADII * radius
+    return np.array(masks).reshape(-1, *objects.shape)
+
+
+def _radius_px(measurement: Measurement) -> float:
+    """Radius of an erased place in image pixels: some resolution lengths."""
+    return max(_LEAST_RADIUS_PX, _RADIUS_RESOLUTIONS / measurement.image_cutoff_px)
+
+
+def _surroundings(objects: np.ndarray, radius: float) -> np.ndarray:
+    """A low level of the neighbourhood, smooth."""
+    size = 2 * round(_SURROUNDINGS_RADII * radius) + 1
+    low = percentile_filter(objects, _SURROUNDINGS_PERCENTILE, size=size, mode="reflect")
+    return np.asarray(gaussian_filter(low, radius, mode="reflect"))
+
+
+def _without(objects: np.ndarray, masks: np.ndarray, radius: float) -> np.ndarray:
+    """The object with the masked places replaced by their surroundings."""
+    mask = np.minimum(masks.sum(axis=0), 1.0)
+    mixed = (1.0 - mask) * objects + mask * np.minimum(_surroundings(objects, radius), objects)
+    return np.asarray(mixed, dtype=np.float32)
+
+
+def _again(
+    measurement: Measurement, objects: np.ndarray, method: Restore, rng: np.random.Generator
+) -> np.ndarray:
+    """Simulate the measurement of an object and restore it."""
+    expected = measurement.predict(objects)
+    noise = draw_noise(measurement.expected_variance(expected), rng)
+    return method((expected + noise).astype(np.float32))
