@@ -118,6 +118,11 @@ class ZsSettings(BaseModel):
     uncertainty_draws: int = Field(
         default=3, ge=0, description="simulated repeats of the measurement; 0: no map"
     )
+    probes: bool = Field(
+        default=True,
+        description="ask the trained network for structures that were erased, and for a blank "
+        "field (planes only)",
+    )
     held_out_draws: int = Field(
         default=2,
         ge=0,

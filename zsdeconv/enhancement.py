@@ -30,6 +30,7 @@ from zsdeconv.measurement import Measurement
 from zsdeconv.models import parameter_count
 from zsdeconv.pairs_image import camera_measurement, checked
 from zsdeconv.pairs_sim import sim_measurement
+from zsdeconv.probes import probe
 from zsdeconv.restore import by_network, by_start, restored, stack
 from zsdeconv.selection import select_acquisition
 from zsdeconv.train import fit
@@ -225,19 +226,13 @@ def _image(
     return camera_measurement(checked(np.asarray(image)), check_psf(psf), pixel_um, camera)
 
 
-def _better_method(run: Training, rng: np.random.Generator) -> tuple[Restore, HeldOut | None]:
-    """The network, or its classical start where that predicts unseen copies better."""
-
-    def network(frames_e: np.ndarray) -> np.ndarray:
-        return by_network(run, frames_e)[1]
-
-    def start(frames_e: np.ndarray) -> np.ndarray:
-        return by_start(run, frames_e)
-
+def _better(
+    run: Training, network: Restore, start: Restore, rng: np.random.Generator
+) -> HeldOut | None:
+    """Whether network or start predicts unseen copies better; None where that is not asked."""
     if run.settings.held_out_draws == 0:
-        return network, None
-    found = compare(run.measurement, network, start, run.settings.held_out_draws, rng)
-    return (start if found.worse else network), found
+        return None
+    return compare(run.measurement, network, start, run.settings.held_out_draws, rng)
 
 
 def _assemble(
@@ -252,23 +247,34 @@ def _assemble(
     rng = np.random.default_rng(np.random.SeedSequence(s.seed).spawn(3)[2])
     stack(run, rng)
     denoised, objects = restored(run, rng)
-    method, held_out = _better_method(run, rng)
-    if held_out is not None and held_out.worse:
-        objects = method(m.frames_e)
+    factor = 1.0
+
+    def network(frames_e: np.ndarray) -> np.ndarray:
+        return factor * by_network(run, frames_e)[1]
+
+    def start(frames_e: np.ndarray) -> np.ndarray:
+        return factor * by_start(run, frames_e)
+
+    held_out = _better(run, network, start, rng)
+    collapsed = held_out is not None and held_out.worse
+    method = start if collapsed else network
+    if collapsed:
+        objects = start(m.frames_e)
     factor = flux_factor(m, objects)
     objects = (factor * objects).astype(np.float32)
     uncertainty = None
     if s.uncertainty_draws > 0:
-        uncertainty = estimated_uncertainty(
-            m, objects, lambda frames: factor * method(frames), s.uncertainty_draws, rng, progress
-        )
+        uncertainty = estimated_uncertainty(m, objects, method, s.uncertainty_draws, rng, progress)
     consistency = raw_consistency(m, objects)
-    verdicts = qc.judge(consistency, 1.0 / factor, held_out, m.doubts, m.fitted)
+    probes = None
+    if s.probes and m.dz_um is None and not collapsed:
+        probes = probe(m, objects, network, start, rng)
+    verdicts = qc.judge(consistency, 1.0 / factor, held_out, m.doubts, m.fitted, probes)
     deconvolved, denoised, objects = (
         m.inside(picture) for picture in (m.shown(objects), denoised, objects)
     )
     uncertainty = None if uncertainty is None else m.inside(uncertainty)
-    found = qc.numbers(consistency, 1.0 / factor, objects, uncertainty, held_out)
+    found = qc.numbers(consistency, 1.0 / factor, objects, uncertainty, held_out, probes)
     report: dict[str, Any] = {"enhancement": found, "history": run.history[-200:]}
     if result is not None:
         verdicts = {f"sim_{k}": v for k, v in result.verdicts.items() if k != "overall"} | verdicts

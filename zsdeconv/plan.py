@@ -96,7 +96,8 @@ def planned(settings: ZsSettings, frames: int, shape: tuple[int, ...], zoom: int
     field = math.prod(shape) * zoom**2
     draws = min(settings.bank, max(4, round(settings.bank / field_factor(field))))
     checks = 4 * settings.held_out_draws
-    passes = 1 + settings.uncertainty_draws + 2 * settings.stacking_draws
+    probes = 2 if settings.probes and not planes else 0
+    passes = 1 + settings.uncertainty_draws + 2 * settings.stacking_draws + probes
     turns = 2 if settings.self_ensemble else 1
     start = frames * _S_PER_START_PIXEL
     inference = turns * _S_PER_INFERENCE_PIXEL[settings.network] + _S_PER_LIFTED_PIXEL + start

@@ -5,7 +5,8 @@ it is asked to. Two probes go through the forward model, fresh noise, the lift a
 made the result:
 
 1. *Erased structure.* Bright places of the object are replaced by their surroundings before the
-   measurement is simulated. What comes back there was not in the data.
+   measurement is simulated. What the network shows there beyond what the classical start shows,
+   which has no memory but the same neighbours, was not in the data.
 2. *Blank field.* An even field as bright as the background of the frames. Every structure in its
    restoration is made of noise.
 """
@@ -19,7 +20,6 @@ from scipy.ndimage import gaussian_filter, percentile_filter
 
 from zsdeconv.held_out import Restore
 from zsdeconv.measurement import Measurement
-from zsdeconv.recorrupt import draw_noise
 
 PLACES = 12
 """Places erased at most."""
@@ -37,10 +37,10 @@ class Probes:
 
     Attributes
     ----------
-    returned : float
-        Share of the erased structures that the restoration shows all the same: regression of
-        what it shows too much on what was erased. 0: none; 1: it was drawn from memory.
-    returned_sd : float
+    remembered : float
+        Share of the erased structures that the network shows all the same (regression of what
+        it shows too much on what was erased), less that of the classical start. 0: none; 1: all.
+    remembered_sd : float
         Its standard error over the places.
     places : int
         Number of places erased.
@@ -49,42 +49,56 @@ class Probes:
         over the contrast of the result (99.9th percentile over the median).
     """
 
-    returned: float
-    returned_sd: float
+    remembered: float
+    remembered_sd: float
     places: int
     blank_share: float
 
 
 def probe(
-    measurement: Measurement, objects: np.ndarray, method: Restore, rng: np.random.Generator
+    measurement: Measurement,
+    objects: np.ndarray,
+    network: Restore,
+    start: Restore,
+    rng: np.random.Generator,
 ) -> Probes:
-    """Run both probes: two simulated measurements and restorations.
+    """Run both probes on a plane: two simulated measurements, three restorations.
 
     Parameters
     ----------
     objects : ndarray, shape (Y, X)
         The result, e.
-    method : callable
-        ``method(frames (F, Y, X)) → object (Y, X)``, the one that made the result.
+    network, start : callable
+        ``frames (F, Y, X) → object (Y, X)``: the method that made the result, and the classical
+        one that it started from.
     rng
         Generator of the simulated noise.
     """
-    masks = erased_places(measurement, objects)
     shown = measurement.shown(objects)
     low = np.percentile(objects, _BACKGROUND_PERCENTILE)
     flat = np.full_like(objects, max(float(low), 0.0))
-    blank = measurement.shown(_again(measurement, flat, method, rng))
+    blank = measurement.shown(network(_simulated(measurement, flat, rng)))
     contrast = float(np.percentile(shown, 99.9) - np.median(shown))
     deviation = float(np.percentile(np.abs(blank - blank.mean()), 99.9))
     share = deviation / max(contrast, 1e-12)
+    masks = erased_places(measurement, objects)
     if not len(masks):
         return Probes(0.0, 0.0, 0, share)
     erased = _without(objects, masks, _radius_px(measurement))
-    missing = shown - measurement.shown(erased)
-    extra = measurement.shown(_again(measurement, erased, method, rng)) - measurement.shown(erased)
-    shares = np.array([(extra * missing)[m > 0].sum() / (missing**2)[m > 0].sum() for m in masks])
-    spread = float(shares.std(ddof=1) / np.sqrt(len(shares))) if len(shares) > 1 else 0.0
-    return Probes(float(shares.mean()), spread, len(shares), share)
+    left = measurement.shown(erased)
+    frames = _simulated(measurement, erased, rng)
+    ours, theirs = (
+        _returned(measurement.shown(method(frames)) - left, shown - left, masks)
+        for method in (network, start)
+    )
+    extra = ours - theirs
+    spread = float(extra.std(ddof=1) / np.sqrt(len(extra))) if len(extra) > 1 else 0.0
+    return Probes(float(extra.mean()), spread, len(extra), share)
+
+
+def _returned(extra: np.ndarray, missing: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    """Regression of `extra` on `missing` under every mask, shape (N,)."""
+    return np.array([(extra * missing)[m > 0].sum() / (missing**2)[m > 0].sum() for m in masks])
 
 
 def erased_places(measurement: Measurement, objects: np.ndarray) -> np.ndarray:
@@ -114,7 +128,8 @@ def erased_places(measurement: Measurement, objects: np.ndarray) -> np.ndarray:
 
 def _radius_px(measurement: Measurement) -> float:
     """Radius of an erased place in image pixels: some resolution lengths."""
-    return max(_LEAST_RADIUS_PX, _RADIUS_RESOLUTIONS / measurement.image_cutoff_px)
+    cutoff = float(np.min(measurement.image_cutoff_px))
+    return max(_LEAST_RADIUS_PX, _RADIUS_RESOLUTIONS / cutoff)
 
 
 def _surroundings(objects: np.ndarray, radius: float) -> np.ndarray:
@@ -131,10 +146,10 @@ def _without(objects: np.ndarray, masks: np.ndarray, radius: float) -> np.ndarra
     return np.asarray(mixed, dtype=np.float32)
 
 
-def _again(
-    measurement: Measurement, objects: np.ndarray, method: Restore, rng: np.random.Generator
+def _simulated(
+    measurement: Measurement, objects: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """Simulate the measurement of an object and restore it."""
+    """Frames of an object with fresh noise."""
     expected = measurement.predict(objects)
-    noise = draw_noise(measurement.expected_variance(expected), rng)
-    return method((expected + noise).astype(np.float32))
+    noise = measurement.draw_noise(rng, measurement.expected_variance(expected))
+    return np.asarray(expected + noise, dtype=np.float32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,14 @@ import numpy as np
 from simrecon.model.pattern import Verdict, worst
 from zsdeconv.consistency import Consistency
 from zsdeconv.held_out import HeldOut
+from zsdeconv.probes import Probes
 
 CHI2_RANGE = (0.9, 1.1)
 CHI2_WEAK = (0.8, 1.25)
 FLUX_OK, FLUX_WEAK = 0.02, 0.10
 BLANK_SIGMAS = 4.0
+REMEMBERED_WEAK = 0.2
+"""Share of erased structures that may come back: see docs/enhancement.md, "Does it remember?"."""
 
 
 def judge(
@@ -23,6 +27,7 @@ def judge(
     held_out: HeldOut | None = None,
     doubts: Sequence[str] = (),
     fitted: float = 0.0,
+    probes: Probes | None = None,
 ) -> dict[str, Verdict]:
     """Gate name → verdict for one enhancement, with ``"overall"``.
 
@@ -41,6 +46,9 @@ def judge(
     verdicts: dict[str, Verdict] = {"raw_consistency": gate, "flux": flux}
     if held_out is not None:
         verdicts["training"] = "weak" if held_out.worse else "ok"
+    if probes is not None:
+        sure = probes.remembered - 2.0 * probes.remembered_sd > REMEMBERED_WEAK
+        verdicts["memory"] = "weak" if sure else "ok"
     if doubts:
         verdicts["data"] = "weak"
     verdicts["overall"] = worst(list(verdicts.values()))
@@ -61,9 +69,11 @@ def numbers(
     objects: np.ndarray,
     uncertainty: np.ndarray | None,
     held_out: HeldOut | None = None,
+    probes: Probes | None = None,
 ) -> dict[str, Any]:
     """JSON-ready figures of merit."""
     return {
+        "probes": None if probes is None else asdict(probes),
         "held_out_gain": None if held_out is None else held_out.gain,
         "held_out_gain_sd": None if held_out is None else held_out.gain_sd,
         "chi2": consistency.chi2,
@@ -99,6 +109,13 @@ def sentences(
             f"classical start"
             + ("" if verdicts["training"] == "ok" else
                ": NOT better, so 'deconvolved' is the classical start; train longer")
+        )  # fmt: skip
+    if (probes := found["probes"]) is not None and probes["places"]:
+        lines.append(
+            f"memory: {probes['remembered']:.0%} ± {probes['remembered_sd']:.0%} of erased "
+            f"structures come back ({probes['places']} places, beyond the classical start)"
+            + ("" if verdicts["memory"] == "ok" else
+               ": the network draws what it has learned by heart; train on more data, or shorter")
         )  # fmt: skip
     strength = found["contrast_over_uncertainty"]
     if strength is not None and strength < BLANK_SIGMAS:

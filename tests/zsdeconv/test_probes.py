@@ -34,37 +34,39 @@ def test_places_are_on_structures_and_apart(spots) -> None:
     assert all(objects[peak] > 100.0 for peak in peaks)
 
 
+def _look(frames: np.ndarray) -> np.ndarray:
+    return gaussian_filter(frames[0], 1.0)
+
+
 def test_memory_returns_everything(spots) -> None:
     objects, measurement = spots
-    found = probe(measurement, objects, lambda frames: objects, np.random.default_rng(2))
+    found = probe(measurement, objects, lambda frames: objects, _look, np.random.default_rng(2))
     assert found.places >= 4
-    assert found.returned == pytest.approx(1.0, abs=0.02)
+    assert found.remembered == pytest.approx(1.0, abs=0.05)
     assert found.blank_share > 0.9
 
 
 def test_half_a_memory_returns_half(spots) -> None:
     objects, measurement = spots
-    found = probe(
-        measurement,
-        objects,
-        lambda frames: 0.5 * (objects + frames[0]),
-        np.random.default_rng(2),
-    )
-    assert 0.3 < found.returned < 0.6
+
+    def half(frames: np.ndarray) -> np.ndarray:
+        return 0.5 * (objects + _look(frames))
+
+    found = probe(measurement, objects, half, _look, np.random.default_rng(2))
+    assert found.remembered == pytest.approx(0.5, abs=0.05)
+    assert found.remembered_sd < 0.05
 
 
-def test_a_method_that_looks_returns_nothing(spots) -> None:
+def test_a_method_that_looks_remembers_nothing(spots) -> None:
     objects, measurement = spots
-    found = probe(
-        measurement, objects, lambda frames: gaussian_filter(frames[0], 1.0), np.random.default_rng(2)
-    )
-    assert abs(found.returned) < 0.05
-    assert found.returned_sd < 0.05
-    assert found.blank_share < 0.1
+    found = probe(measurement, objects, lambda frames: frames[0], _look, np.random.default_rng(2))
+    assert abs(found.remembered) < 0.05
+    assert found.remembered_sd < 0.05
+    assert found.blank_share < 0.2
 
 
 def test_an_even_field_has_nothing_to_erase(spots) -> None:
     _, measurement = spots
     even = np.full((96, 96), 20.0, np.float32)
-    found = probe(measurement, even, lambda frames: frames[0], np.random.default_rng(2))
-    assert (found.places, found.returned) == (0, 0.0)
+    found = probe(measurement, even, lambda frames: frames[0], _look, np.random.default_rng(2))
+    assert (found.places, found.remembered) == (0, 0.0)
