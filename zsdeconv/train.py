@@ -22,6 +22,8 @@ _WARMUP_STEPS = 60
 _GRADIENT_NORM = 1.0
 _FIRST_SAVE_S = 5.0
 _UNTIMED_STEPS, _TIMED_STEPS = 2, 8
+RESUMABLE = ("image", "train", "volume", "sim")
+"""Commands with --resume."""
 
 
 def _schedule(run: Training) -> float:
@@ -79,8 +81,9 @@ def fit(run: Training, folder: Path | None = None, progress: Progress = no_progr
         save_state(run, folder)
         raise KeyboardInterrupt(
             f"Interrupted at step {run.iteration}. The training is saved in "
-            f"{folder / checkpoint.STATE_FILE}; 'zsdeconv sim … --resume' with the same "
-            "frames, settings and folder goes on."
+            f"{folder / checkpoint.STATE_FILE}; with the same data, settings and folder, the same "
+            f"command with --resume goes on ('zsdeconv {'|'.join(RESUMABLE)}'; in Python, "
+            "resume=True); 'zsdeconv demo' starts anew."
         ) from None
     if folder is not None:
         save_state(run, folder)

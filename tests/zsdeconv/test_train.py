@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import importlib
+import inspect
 import os
+import pkgutil
 import signal
 
 import numpy as np
@@ -11,7 +14,7 @@ from simrecon.config import Settings
 from simrecon.errors import InputError
 from simrecon.physics.simulate import simulate
 from simrecon.pipeline import reconstruct
-from zsdeconv import checkpoint, train
+from zsdeconv import checkpoint, commands, train
 from zsdeconv.config import ZsSettings
 from zsdeconv.infer import apply_network
 from zsdeconv.pairs_sim import sim_measurement
@@ -71,12 +74,22 @@ def test_interrupted_training_is_saved_between_two_steps(measurement, whole, tmp
 
     stopped.sampler.pairs = pairs
     handler = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt, match=r"step 4.*--resume"):
+    with pytest.raises(KeyboardInterrupt, match=r"step 4.*--resume.*image\|train\|volume\|sim"):
         train.fit(stopped, tmp_path)
     assert signal.getsignal(signal.SIGINT) is handler
     again = restore_state(_run(measurement, iterations=9), tmp_path)
     assert again.iteration == 4
     assert torch.equal(_weights(whole), _weights(train.fit(again)))
+
+
+def test_the_message_names_the_commands_that_can_resume():
+    names = [m.name for m in pkgutil.iter_modules(commands.__path__)]
+    modules = [importlib.import_module(f"zsdeconv.commands.{n}") for n in names]
+    with_option = {
+        n for n, m in zip(names, modules, strict=True)
+        if "resume" in inspect.signature(getattr(m, n, len)).parameters
+    }  # fmt: skip
+    assert with_option == set(train.RESUMABLE)
 
 
 def test_first_state_is_saved_soon_and_without_one_there_is_nothing_to_resume(
