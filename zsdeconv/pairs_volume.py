@@ -141,6 +141,7 @@ def camera_volume(
         noise=FrameNoise(float(read) if read.ndim == 0 else read[None, None]),
         image_variance=variance,
         shot_noise=True,
+        doubts=camera.doubts,
     )
 
 

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 from simrecon.config import Settings
-from simrecon.errors import InputError, MetadataError, UsageError
-from simrecon.io import read_camera_record
-from simrecon.io.camera_maps import read_camera_maps
-from simrecon.model.camera import Camera
+from simrecon.errors import MetadataError
 from simrecon.model.optics import Optics
+from zsdeconv.camera_choice import given_camera
 from zsdeconv.image_noise import PictureNoise, find_noise
 from zsdeconv.image_psf import read_psf, theoretical_psf
 from zsdeconv.imaging import Imaging
@@ -99,33 +95,3 @@ def noise_of(files: Sequence[PictureFile], engine: Settings, cutoff_px: float) -
         or (files[0].raw.camera if c.gain is None else None),
         cutoff_per_px=cutoff_px if cutoff_px < 0.5 else None,
     )
-
-
-def given_camera(engine: Settings, shape: tuple[int, int]) -> Camera | None:
-    """Camera of a record or of maps, or None.
-
-    Raises
-    ------
-    UsageError, InputError
-    """
-    c = engine.camera
-    numbers = {k: getattr(c, k) for k in ("gain", "offset", "read_noise_e")}
-    chosen = {k: v for k, v in numbers.items() if v is not None}
-    named = {"gain": c.gain_map, "offset": c.offset_map, "read_noise_e": c.read_noise_map}
-    maps = {k: v for k, v in named.items() if v is not None}
-    if c.camera is not None:
-        if chosen or maps:
-            raise UsageError("Give a camera record, or each number or its map once.")
-        found = read_camera_record(c.camera)
-        if found.record.verdict == "failed":
-            raise InputError("The camera record is a failed calibration.", where=c.camera)
-        return replace(found.usable, doubts=found.doubts(datetime.now(UTC).date()))
-    if not maps:
-        return None
-    if not {"gain", "offset"} <= {*maps, *chosen}:
-        raise UsageError(
-            "Maps need the other camera numbers too.", expected="gain and offset, maps or numbers",
-            got=", ".join({*maps, *chosen}),
-        )  # fmt: skip
-    arrays, source = read_camera_maps(maps, shape)
-    return Camera(**{**chosen, **arrays}, source=source or "given")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,10 @@ import numpy as np
 
 from simrecon.config import Settings
 from simrecon.errors import InputError, MetadataError, UsageError
-from simrecon.io import read_camera_record, read_raw
-from simrecon.io.camera_maps import read_camera_maps
+from simrecon.io import read_raw
 from simrecon.model.camera import Camera
 from simrecon.model.optics import Optics
+from zsdeconv.camera_choice import given_camera
 
 _DEFAULT_INDEX = 1.515
 
@@ -118,15 +118,13 @@ def _optics(facts: dict[str, Any], given: dict[str, Any], raw: Any, channel: int
 
 def _camera(engine: Settings, stated: Camera | None, shape: tuple[int, int], path: Path) -> Camera:
     """Record, maps, numbers, or what the file states; a gain is not guessed."""
-    c = engine.camera
-    if c.camera is not None:
-        return read_camera_record(c.camera).camera
-    files = {"gain": c.gain_map, "offset": c.offset_map, "read_noise_e": c.read_noise_map}
-    maps, source = read_camera_maps({k: v for k, v in files.items() if v is not None}, shape)
-    values: dict[str, Any] = {"gain": c.gain, "offset": c.offset, "read_noise_e": c.read_noise_e}
-    found = {k: v for k, v in values.items() if v is not None} | maps
+    named = given_camera(engine, shape)
+    if named is not None:
+        return named
+    numbers = {k: getattr(engine.camera, k) for k in ("gain", "offset", "read_noise_e")}
+    found = {k: v for k, v in numbers.items() if v is not None}
     if "gain" not in found and stated is not None:
-        return stated
+        return replace(stated, **found)
     if "gain" not in found:
         raise MetadataError(
             "The camera's gain is not known: noise and photo-electrons follow from it.",
@@ -135,4 +133,4 @@ def _camera(engine: Settings, stated: Camera | None, shape: tuple[int, int], pat
             where=str(path),
             hint="'simcal camera' measures it; for a stack in photo-electrons: --gain 1 --offset 0",
         )
-    return Camera(**found, source=source or "given")
+    return Camera(**found, source="given")

@@ -6,12 +6,17 @@ import numpy as np
 import pytest
 import tifffile
 
-from simrecon.errors import InputError, MetadataError
+from simrecon.config import Settings
+from simrecon.errors import InputError, MetadataError, UsageError
 from simrecon.io import read_raw
+from simrecon.io.calibration_record import CalibrationRecord, write_record
+from simrecon.io.camera_record import camera_quantities
+from simrecon.model.camera import Camera
 from simrecon.model.optics import Optics
 from simrecon.shell import execute
 from zsdeconv.cli import app
-from zsdeconv.pairs_volume import checked_psf, widths_px
+from zsdeconv.pairs_volume import camera_volume, checked_psf, widths_px
+from zsdeconv.volume_files import open_volume
 from zsdeconv.volume_psf import read_volume_psf, theoretical_volume_psf
 
 OPTICS = ["--na", "1.1", "--index", "1.333", "--emission-nm", "525", "--excitation-nm", "488"]
@@ -138,3 +143,30 @@ def test_measured_psf_is_centred_cleaned_and_sampled_anew(tmp_path):
     flat = _write(tmp_path / "flat.ome.tif", np.full((9, 9, 9), 7.0, np.float32))
     with pytest.raises(InputError, match="no light"):
         read_volume_psf(flat, 0.08, 0.16, None, None)
+
+
+def _record(path, verdict, offset=100.0):
+    quantities = camera_quantities(Camera(2.0, offset, 1.0))
+    record = CalibrationRecord("camera", quantities, verdict=verdict, notes=("few frames",))
+    write_record(path, record)
+    return Settings.model_validate({"camera": {"camera": str(path)}})
+
+
+def test_a_camera_record_counts_as_much_as_its_verdict(stack_file, tmp_path):
+    with pytest.raises(InputError, match="failed calibration"):
+        open_volume(stack_file, _record(tmp_path / "failed.h5", "failed"))
+    with pytest.raises(InputError, match="do not fit"):
+        open_volume(stack_file, _record(tmp_path / "small.h5", "ok", np.full((8, 8), 100.0)))
+    found = open_volume(stack_file, _record(tmp_path / "weak.h5", "weak"))
+    assert "few frames" in found.camera.doubts[0]
+    psf = np.zeros((3, 3, 3))
+    psf[1, 1, 1] = 1.0
+    made = camera_volume(found.counts, psf, 0.08, 0.16, found.camera)
+    assert made.doubts == found.camera.doubts
+
+
+def test_camera_numbers_are_given_once(stack_file, tmp_path):
+    engine = _record(tmp_path / "ok.h5", "ok")
+    twice = engine.camera.model_copy(update={"gain": 3.0})
+    with pytest.raises(UsageError, match="once"):
+        open_volume(stack_file, engine.model_copy(update={"camera": twice}))

@@ -154,8 +154,9 @@ def _volume(
     about = {"psf": said, "camera": found.camera.summary(), "pixel_um": found.pixel_um,
              "dz_um": found.dz_um}  # fmt: skip
     return _Job(
-        path, found.counts, kernel, found.camera, cutoff, found.pixel_um, found.dz_um, about
-    )
+        path, found.counts, kernel, found.camera, cutoff, found.pixel_um, found.dz_um, about,
+        found.camera.doubts,
+    )  # fmt: skip
 
 
 def _sentences(done: list[Deconvolved]) -> list[str]:

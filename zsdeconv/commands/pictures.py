@@ -15,6 +15,7 @@ from simrecon.model.camera import Camera
 from simrecon.provenance import describe_files
 from simrecon.shell import EXIT_OK, EXIT_QUALITY, Reporter, command_line
 from zsdeconv.bridge import select_device
+from zsdeconv.camera_choice import given_camera
 from zsdeconv.checkpoint import require_state
 from zsdeconv.config import ZsSettings
 from zsdeconv.enhancement import Enhanced
@@ -24,7 +25,7 @@ from zsdeconv.outputs import MODEL_FOLDER, check_folder, output_paths, write_enh
 from zsdeconv.picture_files import PictureFile, each_picture, open_pictures
 from zsdeconv.picture_model import PictureModel, Predicted, model_folder
 from zsdeconv.picture_options import PictureOptions
-from zsdeconv.picture_setup import given_camera, imaging_of, known_facts
+from zsdeconv.picture_setup import imaging_of, known_facts
 from zsdeconv.picture_training import adapt_picture, train_pictures
 from zsdeconv.plan import planned
 from zsdeconv.prediction import QC, Predict, predict_files, prediction_paths
