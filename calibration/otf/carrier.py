@@ -45,6 +45,11 @@ class Carrier:
         """|p|, cycles/µm."""
         return float(np.hypot(*self.frequency_per_um))
 
+    def phases(self, place_um: np.ndarray, stack: np.ndarray) -> np.ndarray:
+        """Phases of beads at (y, x), shape (N, 2), of the recordings `stack`; rad."""
+        turn = 2.0 * np.pi * place_um @ np.asarray(self.frequency_per_um)
+        return np.asarray(turn + self.phase_rad[stack])
+
 
 def chance_of(agreement: float, count: int) -> float:
     """Chance that the mean of `count` unit vectors of random phases is that long.

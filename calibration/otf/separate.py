@@ -9,6 +9,9 @@ Given these, all frames of all beads are linear in the pictures h_m (their contr
 the pictures, the numbers follow from projections of the frames on them. Both are done in turns.
 Steps are held near equal ones, and brightness near 1, as strongly as `STEP_PRIOR_RAD` and
 `BRIGHTNESS_PRIOR` say: a single bead takes them as they are, a dozen measure them.
+
+A round bead tells little more than one number per frame, and with a free phase and brightness each
+the beads hardly determine the steps. Once the frequency is known, ψ_i follows from the bead's place.
 """
 
 from __future__ import annotations
@@ -23,6 +26,8 @@ from simrecon.errors import QualityError
 STEP_PRIOR_RAD = 0.3
 """Standard deviation of phase steps about equal ones, before they are measured."""
 BRIGHTNESS_PRIOR = 0.15
+LEAST_JACKKNIFE = 4
+"""Beads from which on the scatter of the steps over them says something."""
 MAX_CONDITION = 30.0
 """Of the mixing matrix; equal steps have √2."""
 _ROUNDS = 12
@@ -103,7 +108,14 @@ class _Numbers:
         return cls(np.exp(a), phase, step, np.exp(g))
 
 
-def separate(frames: np.ndarray, amplitude: np.ndarray, orders: int, noise: float) -> Separation:
+def separate(
+    frames: np.ndarray,
+    amplitude: np.ndarray,
+    orders: int,
+    noise: float,
+    wave_rad: np.ndarray | None = None,
+    wave_sd_rad: float = np.inf,
+) -> Separation:
     """Separate one direction.
 
     Parameters
@@ -115,6 +127,10 @@ def separate(frames: np.ndarray, amplitude: np.ndarray, orders: int, noise: floa
         Orders, 0 included.
     noise
         Variance of a voxel of a frame in the beads' core, counts².
+    wave_rad : ndarray, shape (N,), optional
+        Phases of the beads by a frequency that is known.
+    wave_sd_rad : float
+        How far they may lie beside it.
 
     Raises
     ------
@@ -127,14 +143,21 @@ def separate(frames: np.ndarray, amplitude: np.ndarray, orders: int, noise: floa
     data = frames[:, :, core].astype(np.float64)
     step = 2.0 * np.pi * np.arange(phases) / phases
     numbers = _Numbers(amplitude.copy(), np.zeros(beads), step.copy(), np.ones(phases))
-    numbers.phase = _first_phases(data, numbers, orders)
+    if wave_rad is None:
+        numbers.phase = _first_phases(data, numbers, orders)
+        wave = (numbers.phase, np.inf)
+    else:
+        numbers.phase = wave_rad.copy()
+        wave = (wave_rad, wave_sd_rad)
     sd = np.full(phases, np.nan)
     for _ in range(_ROUNDS):
         before = numbers.flat()
         pictures = _pictures(data, numbers, orders)
-        numbers, sd = _numbers(data, pictures, numbers, step, noise, orders)
+        numbers, sd = _numbers(data, pictures, numbers, step, noise, orders, wave)
         if np.max(np.abs(numbers.flat() - before)) < _SETTLED:
             break
+    if beads >= LEAST_JACKKNIFE:
+        sd = np.maximum(sd, _scatter_of_steps(data, numbers, step, noise, orders, wave))
     condition = float(np.linalg.cond(_design(numbers, orders)))
     if condition > MAX_CONDITION:
         raise QualityError(
@@ -151,6 +174,31 @@ def separate(frames: np.ndarray, amplitude: np.ndarray, orders: int, noise: floa
         numbers.step - numbers.step[0], sd, numbers.intensity, numbers.amplitude,
         _unexplained(data, _pictures(data, numbers, orders), numbers, orders, noise), condition,
     )  # fmt: skip
+
+
+def _scatter_of_steps(
+    data: np.ndarray,
+    numbers: _Numbers,
+    equal: np.ndarray,
+    noise: float,
+    orders: int,
+    wave: tuple[np.ndarray, float],
+) -> np.ndarray:
+    """Standard deviations of the steps by leaving out one bead after the other (jackknife).
+
+    Beads differ by more than noise: halos of others, places off by a nanometre.
+    """
+    beads, found = len(data), []
+    for left_out in range(beads):
+        rest = np.arange(beads) != left_out
+        start = _Numbers(
+            numbers.amplitude[rest], numbers.phase[rest], numbers.step, numbers.intensity
+        )
+        pictures = _pictures(data[rest], start, orders)
+        there = (wave[0][rest], wave[1])
+        one, _ = _numbers(data[rest], pictures, start, equal, noise, orders, there)
+        found.append(one.step - one.step.mean())
+    return np.asarray(np.std(found, axis=0) * np.sqrt(beads - 1.0))
 
 
 def _design(numbers: _Numbers, orders: int) -> np.ndarray:
@@ -192,6 +240,7 @@ def _numbers(
     equal: np.ndarray,
     noise: float,
     orders: int,
+    wave: tuple[np.ndarray, float],
 ) -> tuple[_Numbers, np.ndarray]:
     """Numbers of beads and frames given the pictures, and the standard deviations of the steps."""
     beads = len(data)
@@ -209,6 +258,7 @@ def _numbers(
             (scale * (model - seen)).ravel(),
             (now.step - equal) / STEP_PRIOR_RAD,
             np.log(now.intensity) / BRIGHTNESS_PRIOR,
+            (now.phase - wave[0]) / wave[1],
         ])  # fmt: skip
 
     found = least_squares(residual, start.flat(), method="trf", x_scale="jac", max_nfev=30)

@@ -82,7 +82,7 @@ def test_plane_tells_the_pattern(plane):
     for one, direction, contrast, carrier in zip(
         found.separations, made.directions, found.contrast, found.carriers, strict=True
     ):
-        assert step_error(one, direction) < 0.03
+        assert step_error(one, direction) < min(0.03, 4.0 * one.step_sd_rad.max())
         assert contrast[0] == pytest.approx(direction.modulation[0], abs=0.03)
         assert np.allclose(carrier.frequency_per_um, direction.frequency_per_um, atol=0.01)
 
