@@ -11,7 +11,8 @@ Steps are held near equal ones, and brightness near 1, as strongly as `STEP_PRIO
 `BRIGHTNESS_PRIOR` say: a single bead takes them as they are, a dozen measure them.
 
 A round bead tells little more than one number per frame, and with a free phase and brightness each
-the beads hardly determine the steps. Once the frequency is known, ψ_i follows from the bead's place.
+the beads hardly determine the steps. Where the frequency is known, ψ_i follows from the place of
+the bead.
 """
 
 from __future__ import annotations
