@@ -18,7 +18,7 @@ from zsdeconv.measurement import Measurement
 from zsdeconv.pairs_image import camera_measurement, checked, image_measurement
 from zsdeconv.pairs_sim import ideal_psf
 
-_KEYS = ("psf", "noise_kernel")
+_KEYS = ("psf", "noise_kernel", "columns", "rows")
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,8 @@ class Imaging:
         False: noise of one size, `camera.read_noise_e`, everywhere.
     noise_kernel : ndarray or None
         Filter of correlated noise.
+    columns, rows : ndarray, shape (X,), (Y,), or None
+        Fixed pattern of the camera window in counts, taken off every picture.
     facts : mapping
         JSON-ready: NA, wavelengths, kind of microscope, where PSF and camera come from.
     doubts : tuple of str
@@ -51,6 +53,8 @@ class Imaging:
     noise_kernel: np.ndarray | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     doubts: tuple[str, ...] = ()
+    columns: np.ndarray | None = None
+    rows: np.ndarray | None = None
 
     @property
     def cutoff_px(self) -> float:
@@ -76,7 +80,7 @@ class Imaging:
         InputError
             Not finite, not real, too small, constant.
         """
-        picture = checked(counts)
+        picture = self.without_lines(checked(counts))
         camera = self.camera
         if camera.map_shape is not None and camera.map_shape != picture.shape:
             raise InputError(
@@ -103,6 +107,26 @@ class Imaging:
             doubts=self.doubts,
         )
 
+    def without_lines(self, counts: np.ndarray) -> np.ndarray:
+        """A picture (Y, X) in counts without the fixed pattern, if one is known.
+
+        Raises
+        ------
+        InputError
+            The picture is of another camera window than the pattern.
+        """
+        if self.columns is None or self.rows is None:
+            return counts
+        window = (len(self.rows), len(self.columns))
+        if counts.shape != window:
+            raise InputError(
+                "The fixed pattern does not fit the picture.",
+                expected=f"pictures of {window}, the camera window that its lines belong to",
+                got=str(counts.shape),
+                hint="train on pictures of this window, or without --fixed-pattern",
+            )
+        return np.asarray(counts - self.columns[None, :] - self.rows[:, None])
+
     def card(self) -> dict[str, Any]:
         """What a model must be told to be used again, JSON-ready; arrays are in `tensors`."""
         return {
@@ -116,8 +140,8 @@ class Imaging:
         }  # fmt: skip
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """PSF and noise filter for the model file."""
-        values = {"psf": self.psf, "noise_kernel": self.noise_kernel}
+        """PSF, noise filter and fixed pattern for the model file."""
+        values = {k: getattr(self, k) for k in _KEYS}
         return {f"imaging.{k}": to_tensor(v) for k, v in values.items() if v is not None}
 
     @classmethod
@@ -127,6 +151,11 @@ class Imaging:
         """What :meth:`card` and :meth:`tensors` kept, with another camera where one is given."""
         known = facts["camera"]
         arrays = {k: to_host(tensors[f"imaging.{k}"]) for k in _KEYS if f"imaging.{k}" in tensors}
+        if camera is not None and camera.map_shape is not None and "columns" in arrays:
+            raise InputError(
+                "The model takes off the fixed pattern that it found; maps would do it twice.",
+                expected="no maps here, or a model trained with them",
+            )
         if camera is None:
             if known["maps"]:
                 raise InputError(
@@ -144,6 +173,8 @@ class Imaging:
             doubts=tuple(facts["doubts"]),
             psf=arrays["psf"],
             noise_kernel=arrays.get("noise_kernel"),
+            columns=arrays.get("columns"),
+            rows=arrays.get("rows"),
         )
 
 

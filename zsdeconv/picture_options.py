@@ -51,6 +51,9 @@ class PictureOptions:
         TIFF with the offset of every pixel.
     read_noise_map
         TIFF with the read noise of every pixel, photo-electrons.
+    fixed_pattern
+        auto: take columns and rows off that are too bright or dark, as far as they are significant;
+        a model keeps what it took off, for pictures of the same camera window.
     channel
         Channel, from 0; needed where there are several.
     plane
@@ -76,6 +79,7 @@ class PictureOptions:
     gain_map: str | None = None
     offset_map: str | None = None
     read_noise_map: str | None = None
+    fixed_pattern: Literal["off", "auto"] = "off"
     channel: int | None = None
     plane: int | None = None
     config: Path | None = None

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from simrecon.config import Settings
-from simrecon.errors import MetadataError
+from simrecon.errors import InputError, MetadataError, UsageError
 from simrecon.model.optics import Optics
 from zsdeconv.camera_choice import given_camera
+from zsdeconv.fpn import FixedPattern, estimate_fixed_pattern
 from zsdeconv.image_noise import PictureNoise, find_noise
 from zsdeconv.image_psf import read_psf, theoretical_psf
 from zsdeconv.imaging import Imaging
@@ -16,6 +20,9 @@ from zsdeconv.picture_files import PictureFile, each_picture
 from zsdeconv.picture_options import PictureOptions
 
 NOISE_PICTURES = 12
+CLIPPED_PIXELS, CLIPPED_SHARE = 4, 1e-4
+"""Pixels at the ceiling that count: more than hot pixels make. Chosen, not measured."""
+_BITS = (8, 10, 12, 14, 16)
 
 
 def known_facts(engine: Settings, raw: Any) -> dict[str, Any]:
@@ -68,7 +75,15 @@ def imaging_of(
     cutoff = optics.cutoff_per_um
     if options.microscope == "two-photon" and optics.excitation_nm:
         cutoff = 4.0 * optics.na / (optics.excitation_nm * 1e-3)
-    noise = noise_of(files, engine, cutoff * pixel)
+    pattern = None
+    if options.fixed_pattern == "auto":
+        pattern = fixed_pattern_of(files, cutoff * pixel)
+    noise = noise_of(files, engine, cutoff * pixel, pattern)
+    if pattern is not None and noise.camera.map_shape is not None:
+        raise UsageError(
+            "The camera's maps hold its fixed pattern already.", expected="one of them",
+            got="maps and a fixed pattern", where="--fixed-pattern",
+        )  # fmt: skip
     about = {
         **{k: v for k, v in facts.items() if k != "pixel_um"},
         "microscope": options.microscope,
@@ -79,15 +94,72 @@ def imaging_of(
     imaging = Imaging(
         pixel, psf, cutoff, noise.camera, noise.shot_noise, noise.kernel, about, noise.doubts
     )
-    return imaging, [*noise.notes, *(f"doubt: {d}" for d in noise.doubts)]
+    if clipped := clipped_doubt(files):
+        imaging = replace(imaging, doubts=(*imaging.doubts, clipped))
+    notes = [*noise.notes, *(f"doubt: {d}" for d in imaging.doubts)]
+    if pattern is None:
+        return imaging, notes
+    about["fixed_pattern"] = {
+        "said": f"{pattern.sentence()} (counts)",
+        "columns_sd": pattern.columns_sd, "rows_sd": pattern.rows_sd,
+        "columns_z": pattern.columns_z, "rows_z": pattern.rows_z,
+    }  # fmt: skip
+    notes.append(about["fixed_pattern"]["said"])
+    if pattern.found:
+        imaging = replace(imaging, columns=pattern.columns, rows=pattern.rows)
+    return imaging, notes
 
 
-def noise_of(files: Sequence[PictureFile], engine: Settings, cutoff_px: float) -> PictureNoise:
-    """Camera given or estimated, and the whiteness test."""
+def clipped_doubt(files: Sequence[PictureFile]) -> str | None:
+    """Why saturated pictures are doubtful: pixels at the ceiling of 8, 10, 12, 14 or 16 bits.
+
+    The largest value of integer pictures must be such a ceiling; float pictures are not judged.
+    """
+    pictures = list(each_picture(files, NOISE_PICTURES))
+    highest = max(float(p.max()) for p in pictures)
+    whole = all(f.frames.dtype.kind in "ui" for f in files)
+    if not whole or highest not in [2.0**bits - 1.0 for bits in _BITS]:
+        return None
+    count = sum(int(np.count_nonzero(p == highest)) for p in pictures)
+    share = count / sum(p.size for p in pictures)
+    if count < CLIPPED_PIXELS or share < CLIPPED_SHARE:
+        return None
+    return (
+        f"clipped: {100 * share:.2g} % of the pixels are at {highest:.0f} counts, the camera's "
+        "ceiling: their light is not known, and neither is what the result shows there"
+    )
+
+
+def fixed_pattern_of(files: Sequence[PictureFile], cutoff_px: float) -> FixedPattern:
+    """Columns and rows that the pictures have in common, in counts.
+
+    Raises
+    ------
+    InputError
+        Pictures of different sizes: they are not of one camera window.
+    """
+    sizes = {tuple(int(n) for n in f.frames.shape[-2:]) for f in files}
+    if len(sizes) > 1:
+        raise InputError(
+            "A fixed pattern belongs to one camera window.", expected="pictures of one size",
+            got=", ".join(map(str, sorted(sizes))), where="--fixed-pattern",
+        )  # fmt: skip
+    pictures = np.stack(list(each_picture(files, NOISE_PICTURES)))
+    return estimate_fixed_pattern(pictures, cutoff_px=cutoff_px if cutoff_px < 0.5 else None)
+
+
+def noise_of(
+    files: Sequence[PictureFile],
+    engine: Settings,
+    cutoff_px: float,
+    pattern: FixedPattern | None = None,
+) -> PictureNoise:
+    """Camera given or estimated, and the whiteness test, both without the fixed pattern."""
     c = engine.camera
     shape = files[0].frames.shape[-2:]
+    lines = 0.0 if pattern is None else pattern.columns[None, :] + pattern.rows[:, None]
     return find_noise(
-        lambda: each_picture(files, NOISE_PICTURES),
+        lambda: (p - lines for p in each_picture(files, NOISE_PICTURES)),
         gain=c.gain,
         offset=c.offset,
         read_noise_e=c.read_noise_e,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -45,9 +46,11 @@ def train_pictures(
         Its model can be saved and used on other pictures (:class:`PictureModel`).
     """
     settings = settings or ZsSettings()
+    pictures = [imaging.without_lines(p) for p in pictures]  # the lines are the whole window's
     if len(pictures) > 1:
         pictures = [liveliest(p, LARGEST_PX) for p in pictures]
-    measured = [imaging.measure(p, settings.shown_cutoff) for p in pictures]
+    clean = replace(imaging, columns=None, rows=None)
+    measured = [clean.measure(p, settings.shown_cutoff) for p in pictures]
     first = measured.pop(len(measured) // 2)
     made = enhance(
         first, settings, others=measured, folder=folder, resume=resume, progress=progress

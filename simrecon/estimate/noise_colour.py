@@ -96,7 +96,8 @@ class NoiseColour:
             return (
                 f"noise: fixed lines (columns {self.columns:.1f}, rows {self.rows:.1f} times the "
                 "noise beside them): they are no noise to a network and will stay; calibrate the "
-                "camera (simcal camera) and give --camera"
+                "camera (simcal camera) and give --camera, or have them taken off "
+                "(--fixed-pattern auto)"
             )
         return (
             f"noise: NOT independent between pixels ({rho}, ± {self.sd:.2f}): interpolated, "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tifffile
 from scipy.ndimage import gaussian_filter, zoom
 
 from simrecon.errors import InputError
@@ -11,6 +12,9 @@ from simrecon.estimate.noise_colour import noise_colour
 from simrecon.model.camera import Camera
 from zsdeconv.demo_picture import simulate_picture
 from zsdeconv.image_noise import find_noise
+from zsdeconv.picture_files import open_pictures
+from zsdeconv.picture_options import PictureOptions
+from zsdeconv.picture_setup import imaging_of
 from zsdeconv.recorrupt import draw_noise, recorrupt
 
 
@@ -87,6 +91,20 @@ def test_camera_given_or_estimated(scene, smooth):
     assert whole.camera.offset == 3.0
     assert whole.kernel is not None
     assert "NOT independent" in whole.doubts[0]
+
+
+@pytest.mark.parametrize(
+    ("ceiling", "pixels", "said"), [(4095, 40, True), (4095, 2, False), (4000, 40, False)]
+)
+def test_clipped_pictures_are_doubted(scene, ceiling, pixels, said, tmp_path):
+    counts = scene.counts.copy()
+    counts.ravel()[:pixels] = ceiling
+    tifffile.imwrite(tmp_path / "a.tif", counts)
+    options = PictureOptions(pixel_um=0.065, na=1.49, emission_nm=525.0, gain=2.2, offset=100.0)
+    files = open_pictures([str(tmp_path / "a.tif")])
+    imaging, notes = imaging_of(files, options, options.settings(None)[1])
+    assert any("clipped" in d for d in imaging.doubts) == said
+    assert any("clipped: 0.11 %" in n for n in notes) == said
 
 
 def test_noise_that_tells_no_gain_is_taken_as_of_one_size():

@@ -79,6 +79,40 @@ def test_one_picture_in_one_command(folder, scene, tmp_path, capsys):
     assert "zsdeconv train" in capsys.readouterr().err
 
 
+def test_a_fixed_pattern_is_taken_off_in_training_and_prediction(scene, tmp_path, capsys):
+    columns = np.random.default_rng(2).normal(0.0, 15.0, 64)
+    tifffile.imwrite(tmp_path / "lines.tif", (scene.counts + columns).astype(np.float32))
+    tifffile.imwrite(tmp_path / "part.tif", (scene.counts + columns)[:60].astype(np.float32))
+    argv = ["image", str(tmp_path / "lines.tif"), "-o", str(tmp_path / "out"), *OPTICS, *CAMERA,
+            *QUICK, "--fixed-pattern", "auto"]  # fmt: skip
+    assert execute(app, argv) in (0, 4)
+    assert "fixed pattern taken off: columns" in capsys.readouterr().out
+    assert execute(app, ["info", str(tmp_path / "out")]) == 0
+    assert "fixed pattern taken off: columns" in capsys.readouterr().out
+    image = tifffile.imread(tmp_path / "out" / "image.ome.tif")
+    off = (scene.counts + columns - 100.0) / 2.2 - image
+    assert np.ptp(off, axis=0).max() < 1e-3
+    wanted = (columns - columns.mean()) / 2.2
+    assert np.std(off[0] - off[0].mean() - wanted) < 0.5 * np.std(wanted)
+    qc = json.loads((tmp_path / "out" / "qc.json").read_text())
+    assert qc["provenance"]["imaging"]["fixed_pattern"]["columns_sd"] > 5.0
+    model = PictureModel.read(tmp_path / "out")
+    made = model.predict(tifffile.imread(tmp_path / "lines.tif"))
+    shown = tifffile.imread(tmp_path / "out" / "denoised.ome.tif")
+    np.testing.assert_allclose(made.denoised, shown, atol=2e-3 * shown.max())
+    maps = Camera(2.2, np.full((64, 64), 100.0, np.float32), 1.5)
+    with pytest.raises(InputError, match="twice"):
+        PictureModel.read(tmp_path / "out", camera=maps)
+    again = ["predict", str(tmp_path / "part.tif"), "--model", str(tmp_path / "out"), "-o",
+             str(tmp_path / "more")]  # fmt: skip
+    assert execute(app, again) == 3
+    assert "does not fit the picture" in capsys.readouterr().err
+    assert execute(app, [*again, "--fixed-pattern", "auto"]) == 2
+    both = [str(tmp_path / "part.tif"), str(tmp_path / "lines.tif")]
+    assert execute(app, ["train", *both, *argv[2:]]) == 3
+    assert "one camera window" in capsys.readouterr().err
+
+
 def test_prediction_is_that_of_python_picture_by_picture(folder, tmp_path, capsys):
     argv = ["predict", str(folder / "movie.tif"), "--model", str(folder / "out"), "-o",
             str(tmp_path), "--json"]  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +109,8 @@ def _pictures(report: Reporter, file: str, output: Path, options: PictureOptions
     _, engine = options.settings(None)
     opened = open_pictures([file], channel=options.channel, plane=options.plane)[0]
     check_overwrite([output], [opened.path, *options.side_files(engine)])
-    imaging, notes = imaging_of([opened], options, engine)
+    # (the pattern is taken off the photo-electrons, later)
+    imaging, notes = imaging_of([opened], replace(options, fixed_pattern="off"), engine)
     for note in notes:
         report.say(note)
     pictures = np.stack([opened.picture(i) for i in range(opened.count)])

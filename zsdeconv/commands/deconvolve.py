@@ -26,7 +26,6 @@ def deconvolve(
     strength: float = 0.4,
     continuity: float = 0.0,
     background_e: float | None = None,
-    fixed_pattern: Literal["off", "auto"] = "off",
     volume: bool = False,
     dz_um: float | None = None,
     psf_dz_um: float | None = None,
@@ -62,8 +61,6 @@ def deconvolve(
         Of sparse, between frames or planes: 1 as between pixels, 0 none [default: 0].
     background_e
         Of sparse: background, photo-electrons [default: estimated].
-    fixed_pattern
-        auto: take columns and rows off that are too bright or dark, as far as they are significant.
     volume
         The file is one volume: deconvolve along z as well.
     dz_um
@@ -83,10 +80,12 @@ def deconvolve(
     extra = [name for name, value in only.items() if value is not None]
     if extra and not volume:
         raise UsageError("This is for volumes.", expected="--volume", where=", ".join(extra))
+    picture = picture or PictureOptions()
     values = {
         "method": method, "stop": iterations if iterations is not None else stop,
         "momentum": momentum, "tv": tv, "strength": strength, "continuity": continuity,
-        "background_e": background_e, "fixed_pattern": fixed_pattern == "auto", "seed": seed,
+        "background_e": background_e, "seed": seed,
+        "fixed_pattern": picture.fixed_pattern == "auto",
     }  # fmt: skip
     choice = VolumeChoice(dz_um, psf_dz_um, time) if volume else None
-    return run_classical(Reporter(json), file, output, picture or PictureOptions(), choice, values)
+    return run_classical(Reporter(json), file, output, picture, choice, values)

@@ -39,6 +39,7 @@ def info(model: Path, /, *, json: bool = False) -> int:
             f"camera ({camera['source']}): gain {camera['gain']:.4g}, offset "
             f"{camera['offset']:.4g}, read noise {camera['read_noise_e']:.3g} e",
             imaging["noise_colour"],
+            *([imaging["fixed_pattern"]["said"]] if "fixed_pattern" in imaging else []),
             f"limits: pictures of {facts['pixel_um'] * 1000:.2f} nm pixels and "
             f"{imaging['emission_nm']:g} nm emission, up to about "
             f"{facts['scale']:.4g} e per pixel",

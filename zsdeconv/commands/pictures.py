@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from simrecon.config import Settings
+from simrecon.errors import UsageError
 from simrecon.io import check_overwrite
 from simrecon.io.reader import expand_paths
 from simrecon.model.camera import Camera
@@ -122,6 +123,12 @@ def restore_files(
     adapt_iterations: int | None = None,
 ) -> int:
     """Apply a model to every picture, adapted to each or as it is; write, and say the verdict."""
+    if options.fixed_pattern != "off":
+        raise UsageError(
+            "The model brings the fixed pattern that it takes off; no other can be given.",
+            expected="no --fixed-pattern here", where="--fixed-pattern",
+            hint="give it to 'zsdeconv train' or 'zsdeconv image'",
+        )  # fmt: skip
     settings, engine = options.settings(train)
     report.device(select_device(settings.device))
     opened = open_pictures(files, channel=options.channel, plane=options.plane)
