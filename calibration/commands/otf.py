@@ -117,7 +117,7 @@ def otf(
     mode = settings.reconstruction.mode
     out = record_files(output)
     inputs = [path for source in beads for path in expand_paths(source)]
-    _check_exports(export or [], mode)
+    _check_exports(export or [])
     check_overwrite([*out.all(), *(export or [])], [*inputs, *side_inputs(file, settings)])
     if report:
         new_figure(1.0, 1.0)  # a missing matplotlib is said before the work
@@ -143,8 +143,8 @@ def otf(
     content = to_record(found, instrument=instrument, conditions=conditions_of(condition),
                         valid_days=valid_days, sources=made["inputs"], provenance=made)  # fmt: skip
     pages = sections(found) if report else []
-    written = [_export(path, found, made) for path in export or []]
-    written += write_measurement(out, content, "Optical transfer function", pages)
+    written = write_measurement(out, content, "Optical transfer function", pages)
+    written += [_export(path, found, made) for path in export or []]
     notes = dict.fromkeys(text for stack in stacks for text in stack.notes)
     lines = [f"note: {text}" for text in notes] + [f"wrote {path}" for path in written]
     speak.finish({**facts(found), "files": written}, "\n".join([to_text(found), *lines]))
@@ -167,6 +167,10 @@ def _setup(stacks: Sequence[SimStack], channel: int, bead_um: float, scan: str |
             raise InputError("The recordings differ in pixel size or plane distance.",
                              expected=f"{first.pixel_um:g} and {first.dz_um} µm",
                              got=f"{stack.pixel_um:g} and {stack.dz_um} µm")  # fmt: skip
+        if stack.optics != first.optics:
+            raise InputError("The recordings differ in their optics: one OTF cannot hold both.",
+                             expected=str(first.optics), got=str(stack.optics),
+                             hint="measure them one by one")  # fmt: skip
     planes = int(first.data.shape[4])
     return BeadSetup(first.pixel_um, first.dz_um if planes > 1 else None, first.optics[channel],
                      bead_um)  # fmt: skip
@@ -185,7 +189,7 @@ def _frames(stack: SimStack, channel: int | None, where: str) -> np.ndarray:
     return np.asarray(stack.data[0, channel or 0])
 
 
-def _check_exports(paths: Sequence[Path], mode: str) -> None:
+def _check_exports(paths: Sequence[Path]) -> None:
     for path in paths:
         if path.suffix.lower() not in _SUFFIXES:
             raise UsageError("No program's OTF format has this suffix.", got=path.name,

@@ -1,6 +1,7 @@
 """``simcal otf``: files, exit codes, exports, and the record in a reconstruction."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -193,6 +194,19 @@ def test_shapes_that_differ(plane, attempt):
     code, said, files = attempt([made.frames, made.frames[..., 10:, :]], setup=made.setup)
     assert (code, files) == (3, [])
     assert "different shapes" in said
+
+
+def test_recordings_of_two_colours(plane, tmp_path, capsys):
+    made = plane[0]
+    paths = []
+    for nm in (made.setup.optics.emission_nm, 620.0):
+        stack = SimStack(made.frames[None, None], made.setup.pixel_um,
+                         (replace(made.setup.optics, emission_nm=nm),), order="PZA")  # fmt: skip
+        paths.append(str(tmp_path / f"{nm:g}.ome.tif"))
+        write_raw(paths[-1], stack, provenance={})
+    assert execute(app, ["otf", *paths, "-o", str(tmp_path / "otf.h5")]) == 3
+    assert "differ in their optics" in capsys.readouterr().err
+    assert not (tmp_path / "otf.h5").exists()
 
 
 def test_phases_too_few_for_three_orders(plane, attempt):
