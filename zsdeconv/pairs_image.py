@@ -18,6 +18,8 @@ SMALLEST_PX = 32
 GATHERED_E = 100.0
 """Photo-electrons from which an expectation is taken: it is then known to 10 %."""
 _WIDER_PX = (2.0, 4.0, 8.0)
+_BELOW_SIGMAS = 5.0
+"""Standard errors by which the mean of a dark picture may lie below 0 by chance."""
 
 
 def image_measurement(
@@ -71,12 +73,25 @@ def camera_measurement(
     camera : Camera
         Gain, offset and read noise.
 
+    Raises
+    ------
+    InputError
+        When the picture lies below the offset on average.
+
     Notes
     -----
     The variance is that of a smoothed image (:func:`expectation`), not of the noisy pixel itself
     (physics.md §4), and not below 2 % of its mean.
     """
     image = camera.electrons(counts)
+    light, error = float(np.mean(image)), float(np.std(image) / np.sqrt(image.size))
+    if light < -_BELOW_SIGMAS * error:
+        raise InputError(
+            "The picture lies below the camera's offset: there is no light in it.",
+            expected="a mean of 0 photo-electrons or more",
+            got=f"{light:.4g} ± {error:.2g} e",
+            hint="check --offset; give the picture as the camera made it, background included",
+        )
     plain = image_measurement(image, 1.0, psf, pixel_um)
     variance = camera.variance_e2(expectation(image, plain.effective_psf))
     variance = np.maximum(variance, np.float32(max(0.02 * float(variance.mean()), 1e-6)))

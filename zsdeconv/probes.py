@@ -13,6 +13,7 @@ made the result:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,13 +83,14 @@ def probe(
     deviation = float(np.percentile(np.abs(blank - blank.mean()), 99.9))
     share = deviation / max(contrast, 1e-12)
     masks = erased_places(measurement, objects)
-    if not len(masks):
-        return Probes(0.0, 0.0, 0, share)
     erased = _without(objects, masks, _radius_px(measurement))
     left = measurement.shown(erased)
+    gone = [m for m in masks if np.any((shown - left)[m > 0])]  # what is shown is not negative
+    if not gone:
+        return Probes(0.0, 0.0, 0, share)
     frames = _simulated(measurement, erased, rng)
     ours, theirs = (
-        _returned(measurement.shown(method(frames)) - left, shown - left, masks)
+        _returned(measurement.shown(method(frames)) - left, shown - left, gone)
         for method in (network, start)
     )
     extra = ours - theirs
@@ -96,7 +98,7 @@ def probe(
     return Probes(float(extra.mean()), spread, len(extra), share)
 
 
-def _returned(extra: np.ndarray, missing: np.ndarray, masks: np.ndarray) -> np.ndarray:
+def _returned(extra: np.ndarray, missing: np.ndarray, masks: Sequence[np.ndarray]) -> np.ndarray:
     """Regression of `extra` on `missing` under every mask, shape (N,)."""
     return np.array([(extra * missing)[m > 0].sum() / (missing**2)[m > 0].sum() for m in masks])
 

@@ -233,6 +233,15 @@ def test_impossible_pictures_are_refused(name, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
+def test_pictures_below_the_offset_are_refused(tmp_path, capsys):
+    dark = np.random.default_rng(0).normal(90.0, 3.0, (64, 64))  # the offset is 100
+    tifffile.imwrite(tmp_path / "dark.tif", dark.astype(np.uint16))
+    argv = ["image", str(tmp_path / "dark.tif"), "-o", str(tmp_path / "out"), *OPTICS, *CAMERA]
+    assert execute(app, argv) == 3
+    assert "below the camera's offset" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_missing_optics_are_asked_for(folder, tmp_path, capsys):
     argv = ["image", str(folder / "movie.tif"), "-o", str(tmp_path / "out"), *CAMERA]
     assert execute(app, argv) == 3

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
@@ -69,4 +71,11 @@ def test_an_even_field_has_nothing_to_erase(spots) -> None:
     _, measurement = spots
     even = np.full((96, 96), 20.0, np.float32)
     found = probe(measurement, even, lambda frames: frames[0], _look, np.random.default_rng(2))
+    assert (found.places, found.remembered) == (0, 0.0)
+
+
+def test_structure_that_is_not_shown_is_no_place(spots) -> None:
+    objects, measurement = spots
+    dark = replace(measurement, shown_psf=measurement.effective_psf)
+    found = probe(dark, objects - 1e5, lambda frames: frames[0], _look, np.random.default_rng(2))
     assert (found.places, found.remembered) == (0, 0.0)
