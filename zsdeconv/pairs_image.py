@@ -44,18 +44,53 @@ def image_measurement(
     if not total > 0:
         raise UsageError("The PSF must have a positive sum.", got=str(total))
     unit = np.asarray(psf, dtype=np.float64) / total
-    frames = image_e.astype(np.float32)[None]
+    return one_frame(image_e, variance_e2, unit, pixel_um)
+
+
+def one_frame(
+    frame_e: np.ndarray, variance_e2: np.ndarray | float, unit_psf: np.ndarray, pixel_um: float
+) -> Measurement:
+    """A picture or volume as one frame whose lift is the identity; `unit_psf` has sum 1."""
+    frames = frame_e.astype(np.float32)[None]
     variance = np.broadcast_to(np.asarray(variance_e2, np.float32), frames.shape).copy()
     return Measurement(
         frames_e=frames,
         variance_e2=variance,
         noise=FrameNoise(0.0),
         lift=lambda f: np.asarray(f[0], dtype=np.float32),
-        forward=PsfForward(unit),
+        forward=PsfForward(unit_psf),
         zoom=1,
         pixel_um=pixel_um,
-        effective_psf=unit,
+        effective_psf=unit_psf,
         image_variance=variance[0],
+    )
+
+
+def with_shot_noise(plain: Measurement, camera: Camera, expected_e: np.ndarray) -> Measurement:
+    """One frame whose variance is the camera's for `expected_e`, not below 2 % of its mean.
+
+    Raises
+    ------
+    InputError
+        When the frame lies below the offset on average.
+    """
+    frame = plain.frames_e[0]
+    light, error = float(np.mean(frame)), float(np.std(frame) / np.sqrt(frame.size))
+    if light < -_BELOW_SIGMAS * error:
+        raise InputError(
+            "The picture lies below the camera's offset: there is no light in it.",
+            expected="a mean of 0 photo-electrons or more",
+            got=f"{light:.4g} ± {error:.2g} e",
+            hint="check --offset; give the picture as the camera made it, background included",
+        )
+    variance = camera.variance_e2(expected_e)
+    variance = np.maximum(variance, np.float32(max(0.02 * float(variance.mean()), 1e-6)))
+    return replace(
+        plain,
+        variance_e2=variance[None],
+        noise=FrameNoise(np.asarray(camera.read_noise_e, dtype=np.float64) ** 2),
+        image_variance=variance,
+        shot_noise=True,
     )
 
 
@@ -83,25 +118,9 @@ def camera_measurement(
     The variance is that of a smoothed image (:func:`expectation`), not of the noisy pixel itself
     (physics.md §4), and not below 2 % of its mean.
     """
-    image = camera.electrons(counts)
-    light, error = float(np.mean(image)), float(np.std(image) / np.sqrt(image.size))
-    if light < -_BELOW_SIGMAS * error:
-        raise InputError(
-            "The picture lies below the camera's offset: there is no light in it.",
-            expected="a mean of 0 photo-electrons or more",
-            got=f"{light:.4g} ± {error:.2g} e",
-            hint="check --offset; give the picture as the camera made it, background included",
-        )
-    plain = image_measurement(image, 1.0, psf, pixel_um)
-    variance = camera.variance_e2(expectation(image, plain.effective_psf))
-    variance = np.maximum(variance, np.float32(max(0.02 * float(variance.mean()), 1e-6)))
-    return replace(
-        plain,
-        variance_e2=variance[None],
-        noise=FrameNoise(np.asarray(camera.read_noise_e, dtype=np.float64) ** 2),
-        image_variance=variance,
-        shot_noise=True,
-    )
+    plain = image_measurement(camera.electrons(counts), 1.0, psf, pixel_um)
+    smooth = expectation(plain.frames_e[0], plain.effective_psf)
+    return with_shot_noise(plain, camera, smooth)
 
 
 def expectation(image_e: np.ndarray, psf: np.ndarray) -> np.ndarray:

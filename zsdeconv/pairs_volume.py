@@ -9,8 +9,8 @@ from scipy.signal import fftconvolve
 
 from simrecon.errors import InputError, UsageError
 from simrecon.model.camera import Camera
-from simrecon.model.noise import FrameNoise
-from zsdeconv.measurement import RAW_MARGIN, Measurement, PsfForward
+from zsdeconv.measurement import RAW_MARGIN, Measurement
+from zsdeconv.pairs_image import one_frame, with_shot_noise
 
 MIN_PLANES = 5
 """Fewer planes are pictures, not a volume: the PSF's extent along z cannot be used."""
@@ -64,18 +64,8 @@ def volume_measurement(
             hint="single planes are enhanced by 'zsdeconv image'",
         )
     unit = checked_psf(psf)
-    frames = volume_e.astype(np.float32)[None]
-    variance = np.broadcast_to(np.asarray(variance_e2, np.float32), frames.shape).copy()
-    return Measurement(
-        frames_e=frames,
-        variance_e2=variance,
-        noise=FrameNoise(0.0),
-        lift=lambda f: np.asarray(f[0], dtype=np.float32),
-        forward=PsfForward(unit),
-        zoom=1,
-        pixel_um=pixel_um,
-        effective_psf=unit,
-        image_variance=variance[0],
+    return replace(
+        one_frame(volume_e, variance_e2, unit, pixel_um),
         image_cutoff_px=cutoffs_px(unit),
         shown_psf=None if shown_gain == 0 else sharper_gaussian(unit, shown_gain),
         source="volume",
@@ -112,7 +102,7 @@ def camera_volume(
     Notes
     -----
     The variance is that of the volume smoothed by its own PSF, not of the noisy voxel itself
-    (physics.md §4), and not below 2 % of its mean. Bad pixels count as infinitely noisy.
+    (physics.md §4), and not below 2 % of its mean.
     """
     if counts.ndim == 3 and camera.map_shape not in (None, counts.shape[1:]):
         raise UsageError(
@@ -128,21 +118,11 @@ def camera_volume(
             "Volumes with bad camera pixels are not done in this version.",
             got=f"{int(bad.sum())} bad pixels",
             where="camera",
-            hint="interpolate them in the maps",
+            hint="'zsdeconv deconvolve --volume' gives them no weight",
         )
     plain = volume_measurement(volume, 1.0, psf, pixel_um, dz_um, shown_gain=shown_gain)
-    smooth = smoothed(volume, plain.effective_psf)
-    variance = camera.variance_e2(smooth)
-    variance = np.maximum(variance, np.float32(max(0.02 * float(variance.mean()), 1e-6)))
-    read = np.nan_to_num(np.asarray(camera.read_noise_e, dtype=np.float64)) ** 2
-    return replace(
-        plain,
-        variance_e2=variance[None],
-        noise=FrameNoise(float(read) if read.ndim == 0 else read[None, None]),
-        image_variance=variance,
-        shot_noise=True,
-        doubts=camera.doubts,
-    )
+    made = with_shot_noise(plain, camera, smoothed(volume, plain.effective_psf))
+    return replace(made, doubts=camera.doubts)
 
 
 def smoothed(volume: np.ndarray, psf: np.ndarray) -> np.ndarray:

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from simrecon.errors import InputError, UsageError
+from simrecon.errors import InputError
 from simrecon.inspection import inspect
 from simrecon.io import read_raw
 from simrecon.io.reader import expand_paths
 from simrecon.model.frames import RawFrames
 from zsdeconv.pairs_image import checked
+from zsdeconv.selection import chosen_index
 
 _SIM_COUNTS = (9, 15)
 """Frames of one 2-D SIM acquisition: such a file is looked at for a pattern."""
@@ -81,13 +82,13 @@ def open_pictures(
 
 def _open(path: Path, channel: int | None, plane: int | None) -> PictureFile:
     raw = read_raw(path)
-    _refuse_sim(raw, path)
+    refuse_sim(raw, path)
     frames, keep = raw.frames, []
     wanted = {"C": ("channel", channel), "Z": ("plane", plane)}
     index: list[int | slice] = []
     for name, size in raw.axes:
         if name in wanted:
-            index.append(_index(*wanted[name], size, path))
+            index.append(chosen_index(*wanted[name], size, str(path)))
         else:
             index.append(slice(None))
             keep.append(name)
@@ -95,19 +96,7 @@ def _open(path: Path, channel: int | None, plane: int | None) -> PictureFile:
     return PictureFile(path, raw, chosen.reshape(-1, *chosen.shape[-2:]))
 
 
-def _index(word: str, wanted: int | None, size: int, path: Path) -> int:
-    if wanted is None and size > 1:
-        raise UsageError(
-            f"The file holds several {word}s; this works on pictures.",
-            expected=f"--{word} 0…{size - 1}", got=f"{size} {word}s", where=str(path),
-        )  # fmt: skip
-    if not 0 <= (wanted or 0) < size:
-        raise UsageError(f"There is no such {word}.", expected=f"0…{size - 1}", got=str(wanted),
-                         where=f"--{word}")  # fmt: skip
-    return wanted or 0
-
-
-def _refuse_sim(raw: RawFrames, path: Path) -> None:
+def refuse_sim(raw: RawFrames, path: Path) -> None:
     """Raw SIM frames differ by their pattern: they are no movie of one scene.
 
     Raises
@@ -124,11 +113,12 @@ def _refuse_sim(raw: RawFrames, path: Path) -> None:
             evidence = f"{raw.count} frames with the pattern of {len(strong)} directions"
     if evidence:
         raise InputError(
-            "These are raw SIM frames, not pictures.",
-            expected="widefield, TIRF, confocal or two-photon pictures",
+            "These are raw SIM frames.",
+            expected="pictures or planes of a widefield, TIRF, confocal or other microscope",
             got=evidence,
             where=str(path),
-            hint="'zsdeconv sim' reconstructs, trains and enhances them",
+            hint="'zsdeconv sim' reconstructs, trains and enhances planes; volumes are made by "
+            "'simrecon reconstruct --mode 3d' or '--mode lls'",
         )
 
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from simrecon.config import Settings
 from simrecon.errors import InputError, MetadataError, UsageError
-from simrecon.model.optics import Optics
 from zsdeconv.camera_choice import given_camera
+from zsdeconv.file_optics import file_optics
 from zsdeconv.fpn import FixedPattern, estimate_fixed_pattern
 from zsdeconv.image_noise import PictureNoise, find_noise
 from zsdeconv.image_psf import read_psf, theoretical_psf
@@ -25,19 +25,6 @@ CLIPPED_PIXELS, CLIPPED_SHARE = 4, 1e-4
 _BITS = (8, 10, 12, 14, 16)
 
 
-def known_facts(engine: Settings, raw: Any) -> dict[str, Any]:
-    """Pixel, NA, wavelengths and index: what was given, else what the file says."""
-    given = engine.reader_overrides()
-    facts: dict[str, Any] = {
-        k: given.get(k) if given.get(k) is not None else getattr(raw, k)
-        for k in ("pixel_um", "na", "index")
-    }
-    for name in ("emission_nm", "excitation_nm"):
-        value = given.get(name) or getattr(raw, name)
-        facts[name] = float(value) if isinstance(value, int | float) else (value or (None,))[0]
-    return facts
-
-
 def imaging_of(
     files: Sequence[PictureFile], options: PictureOptions, engine: Settings
 ) -> tuple[Imaging, list[str]]:
@@ -48,26 +35,20 @@ def imaging_of(
     MetadataError
         No pixel size, or neither PSF nor NA and wavelength.
     """
-    facts = known_facts(engine, files[0].raw)
-    pixel = facts["pixel_um"]
+    facts = file_optics(engine, files[0].raw, options.channel)
+    pixel, optics = facts.pixel_um, facts.optics()
     if pixel is None:
         raise MetadataError(
             "The pixel size is neither in the file nor given.", expected="--pixel-um",
             where=str(files[0].path), hint="for example --pixel-um 0.065",
         )  # fmt: skip
-    if facts["na"] is None or facts["emission_nm"] is None:
+    if optics is None:
         raise MetadataError(
             "NA and emission wavelength are neither in the file nor given.",
             expected="--na and --emission-nm (they are needed with --psf too, to check it)",
             where=str(files[0].path),
             hint="for example --na 1.4 --emission-nm 525; they are on the objective and the filter",
         )
-    optics = Optics(
-        na=float(facts["na"]),
-        emission_nm=float(facts["emission_nm"]),
-        immersion_index=facts["index"] or 1.515,
-        excitation_nm=facts["excitation_nm"],
-    )
     if options.psf is not None:
         psf, source = read_psf(options.psf, optics, pixel, options.psf_pixel_um)
     else:
@@ -84,13 +65,14 @@ def imaging_of(
             "The camera's maps hold its fixed pattern already.", expected="one of them",
             got="maps and a fixed pattern", where="--fixed-pattern",
         )  # fmt: skip
-    about = {
-        **{k: v for k, v in facts.items() if k != "pixel_um"},
+    about: dict[str, Any] = {
+        "na": facts.na, "index": facts.index,
+        "emission_nm": facts.emission_nm, "excitation_nm": facts.excitation_nm,
         "microscope": options.microscope,
         "psf_source": source,
         "noise_errors": noise.errors,
         "noise_colour": noise.colour.sentence(),
-    }
+    }  # fmt: skip
     imaging = Imaging(
         pixel, psf, cutoff, noise.camera, noise.shot_noise, noise.kernel, about, noise.doubts
     )

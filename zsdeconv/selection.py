@@ -1,4 +1,4 @@
-"""One time point, channel and plane of a stack: what one network is trained on."""
+"""One of several time points, channels or planes: what one network is trained on."""
 
 from __future__ import annotations
 
@@ -30,20 +30,30 @@ def select_acquisition(
         When there are several and none is named, or the named one does not exist.
     """
     shape = stack.data.shape
-    t = _index("time", time, int(shape[0]))
-    c = _index("channel", channel, int(shape[1]))
-    z = _index("plane", plane, int(shape[4]))
+    t, c, z = (
+        chosen_index(name, wanted, int(length))
+        for name, wanted, length in (
+            ("time", time, shape[0]), ("channel", channel, shape[1]), ("plane", plane, shape[4])
+        )
+    )  # fmt: skip
     data = np.asarray(stack.data[t : t + 1, c : c + 1, :, :, z : z + 1])
     return replace(stack, data=data, optics=(stack.optics[c],))
 
 
-def _index(name: str, wanted: int | None, length: int) -> int:
+def chosen_index(name: str, wanted: int | None, length: int, where: str | None = None) -> int:
+    """Which of `length` time points, channels or planes; the only one needs no name.
+
+    Raises
+    ------
+    UsageError
+        Several and none named, or no such one; `where` names the file.
+    """
     if wanted is None and length > 1:
         raise UsageError(
-            "Zero-shot training takes one time point, channel and plane.",
-            expected=f"{name} 0…{length - 1}",
+            f"There are several {name}s; this works on one.",
+            expected=f"--{name} 0…{length - 1}",
             got=f"{length} of them and none named",
-            where=f"--{name}",
+            where=where or f"--{name}",
             hint=f"add --{name} 0 (in Python: {name}=0)",
         )
     index = 0 if wanted is None else wanted

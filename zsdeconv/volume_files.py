@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from simrecon.config import Settings
-from simrecon.errors import InputError, MetadataError, UsageError
+from simrecon.errors import MetadataError
 from simrecon.io import read_raw
 from simrecon.model.camera import Camera
 from simrecon.model.optics import Optics
 from zsdeconv.camera_choice import given_camera
-
-_DEFAULT_INDEX = 1.515
+from zsdeconv.file_optics import file_optics
+from zsdeconv.picture_files import refuse_sim
+from zsdeconv.selection import chosen_index
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class VolumeFile:
 
     Attributes
     ----------
+    path : Path
     counts : ndarray, shape (Z, Y, X)
     pixel_um, dz_um : float
     optics : Optics or None
@@ -31,6 +32,7 @@ class VolumeFile:
     camera : Camera
     """
 
+    path: Path
     counts: np.ndarray
     pixel_um: float
     dz_um: float
@@ -55,64 +57,33 @@ def open_volume(
         Several time points or channels and none named.
     """
     raw = read_raw(path)
+    refuse_sim(raw, path)
     names = [name for name, _ in raw.axes]
-    if {"A", "P"} & set(names) or (raw.angles or 1) * (raw.phases or 1) > 1:
-        raise InputError(
-            "These are raw SIM frames, not a volume.",
-            expected="planes of a widefield, confocal or light-sheet stack",
-            where=str(path),
-            hint="'simrecon reconstruct --mode 3d' or '--mode lls' makes the volume",
-        )
     index: list[int | slice] = []
     for name, size in raw.axes:
         if name == "C" or (name == "T" and {"Z", "S"} & set(names)):
             word, wanted = ("channel", channel) if name == "C" else ("time", time)
-            index.append(_chosen(word, wanted, size, path))
+            index.append(chosen_index(word, wanted, size, str(path)))
         else:
             index.append(slice(None))
     counts = np.asarray(raw.frames[tuple(index)])
     counts = counts.reshape(-1, *counts.shape[-2:])
-    given = engine.reader_overrides()
-    facts = {k: given.get(k) or getattr(raw, k) for k in ("pixel_um", "dz_um", "na", "index")}
-    for name, option in (("pixel_um", "--pixel-um"), ("dz_um", "--dz-um")):
-        if facts[name] is None:
-            raise MetadataError(
-                f"The {'pixel' if name == 'pixel_um' else 'distance of the planes'} is not known.",
-                expected=option, got="nothing in the file", where=str(path),
-            )  # fmt: skip
-    return VolumeFile(
-        counts.astype(np.float64),
-        float(facts["pixel_um"]),
-        float(facts["dz_um"]),
-        _optics(facts, given, raw, channel or 0),
-        _camera(engine, raw.camera, (int(counts.shape[1]), int(counts.shape[2])), path),
-    )
-
-
-def _chosen(word: str, wanted: int | None, size: int, path: Path) -> int:
-    if (wanted is None and size > 1) or not 0 <= (wanted or 0) < size:
-        raise UsageError(
-            f"Which {word}? This works on one volume.", expected=f"--{word} 0…{size - 1}",
-            got="none named" if wanted is None else str(wanted), where=str(path),
+    facts = file_optics(engine, raw, channel)
+    if facts.pixel_um is None or facts.dz_um is None:
+        pixel = facts.pixel_um is None
+        raise MetadataError(
+            f"The {'pixel' if pixel else 'distance of the planes'} is not known.",
+            expected="--pixel-um" if pixel else "--dz-um", got="nothing in the file",
+            where=str(path),
         )  # fmt: skip
-    return wanted or 0
-
-
-def _optics(facts: dict[str, Any], given: dict[str, Any], raw: Any, channel: int) -> Optics | None:
-    """Optics of the chosen channel, when NA and emission are known."""
-    waves = {}
-    for name in ("emission_nm", "excitation_nm"):
-        value = given.get(name) or getattr(raw, name)
-        listed = [value] if isinstance(value, (int, float)) else list(value or ())
-        waves[name] = listed[min(channel, len(listed) - 1)] if listed else None
-    if facts["na"] is None or waves["emission_nm"] is None:
-        return None
-    return Optics(
-        na=float(facts["na"]),
-        emission_nm=float(waves["emission_nm"]),
-        immersion_index=float(facts["index"] or _DEFAULT_INDEX),
-        excitation_nm=waves["excitation_nm"],
-        pixel_integration=raw.pixel_integration is not False,
+    shape = (int(counts.shape[1]), int(counts.shape[2]))
+    return VolumeFile(
+        path,
+        counts.astype(np.float64),
+        facts.pixel_um,
+        facts.dz_um,
+        facts.optics(),
+        _camera(engine, raw.camera, shape, path),
     )
 
 
@@ -123,7 +94,7 @@ def _camera(engine: Settings, stated: Camera | None, shape: tuple[int, int], pat
         return named
     numbers = {k: getattr(engine.camera, k) for k in ("gain", "offset", "read_noise_e")}
     found = {k: v for k, v in numbers.items() if v is not None}
-    if "gain" not in found and stated is not None:
+    if stated is not None:
         return replace(stated, **found)
     if "gain" not in found:
         raise MetadataError(

@@ -13,11 +13,41 @@ from simrecon.io import read_raw
 from simrecon.model.grid import Grid
 from simrecon.model.optics import Optics
 from simrecon.physics.pupil import pupil_psf
+from zsdeconv.volume_files import VolumeFile
 
 Microscope = Literal["widefield", "confocal"]
 SIDE_PX = 65
 _LEAST_PLANES, _MOST_PLANES = 9, 41
 _COARSER = 1.05
+
+
+def volume_psf(
+    found: VolumeFile,
+    microscope: Microscope,
+    file: Path | None,
+    psf_pixel_um: float | None,
+    psf_dz_um: float | None,
+) -> tuple[np.ndarray, str]:
+    """The PSF of a volume, from `file` or from its optics, and a sentence that says which.
+
+    Raises
+    ------
+    InputError
+        See :func:`read_volume_psf`.
+    MetadataError
+        No file, and not enough is known to compute one.
+    """
+    if file is not None:
+        return read_volume_psf(file, found.pixel_um, found.dz_um, psf_pixel_um, psf_dz_um)
+    if found.optics is None:
+        raise MetadataError(
+            "The PSF cannot be computed: NA or emission wavelength are not known.",
+            expected="--na and --emission-nm, or --psf FILE", where=str(found.path),
+        )  # fmt: skip
+    optics = found.optics
+    psf = theoretical_volume_psf(optics, found.pixel_um, found.dz_um, len(found.counts), microscope)
+    said = f"PSF: computed, {microscope}, NA {optics.na:g}, index {optics.immersion_index:g}"
+    return psf, said
 
 
 def theoretical_volume_psf(
@@ -65,7 +95,8 @@ def read_volume_psf(
 ) -> tuple[np.ndarray, str]:
     """A measured PSF (a bead's stack) on the volume's grid, and a sentence on what was done.
 
-    Its background (the median of its outermost pixels) is removed, its centre of light put on the
+    Its background (the median of its outermost pixels) is removed, what is then negative is
+    noise of dark voxels and set to 0; its centre of light put on the
     middle voxel, and it is sampled anew at the volume's spacings.
 
     Parameters

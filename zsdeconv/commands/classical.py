@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from simrecon.errors import MetadataError, UsageError
+from simrecon.errors import UsageError
 from simrecon.io import check_overwrite, write_image
 from simrecon.io.reader import expand_paths
 from simrecon.model.camera import Camera
@@ -20,11 +20,9 @@ from zsdeconv.commands.volume import VolumeOptions
 from zsdeconv.picture_files import open_pictures
 from zsdeconv.picture_options import PictureOptions
 from zsdeconv.picture_setup import imaging_of
+from zsdeconv.qc import CHI2_WEAK
 from zsdeconv.volume_files import open_volume
-from zsdeconv.volume_psf import read_volume_psf, theoretical_volume_psf
-
-CHI2_RANGE = (0.8, 1.25)
-"""As the gate of the enhancement: outside, noise, camera or PSF are other than stated."""
+from zsdeconv.volume_psf import volume_psf
 
 
 @dataclass(frozen=True)
@@ -136,20 +134,9 @@ def _volume(
         raise UsageError("This works on one stack.", got=f"{1 + len(more)} files", where=file)
     check_overwrite([output], [path, *options.side_files(engine)])
     found = open_volume(path, engine, time=volume.time, channel=options.channel)
-    if options.psf is not None:
-        kernel, said = read_volume_psf(
-            options.psf, found.pixel_um, found.dz_um, options.psf_pixel_um, volume.psf_dz_um
-        )
-    elif found.optics is None:
-        raise MetadataError(
-            "The PSF cannot be computed: NA or emission wavelength are not known.",
-            expected="--na and --emission-nm, or --psf FILE", where=str(path),
-        )  # fmt: skip
-    else:
-        kernel = theoretical_volume_psf(
-            found.optics, found.pixel_um, found.dz_um, len(found.counts), options.microscope
-        )
-        said = f"PSF: computed, {options.microscope}, NA {found.optics.na:g}"
+    kernel, said = volume_psf(
+        found, options.microscope, options.psf, options.psf_pixel_um, volume.psf_dz_um
+    )
     report.say(said)
     cutoff = None if found.optics is None else found.optics.cutoff_per_um * found.pixel_um
     about = {"psf": said, "camera": found.camera.summary(), "pixel_um": found.pixel_um,
@@ -174,7 +161,7 @@ def _sentences(done: list[Deconvolved]) -> list[str]:
 
 def _verdict(done: list[Deconvolved], doubts: tuple[str, ...]) -> tuple[int, str]:
     mean = float(np.mean([d.chi2 for d in done]))
-    if not CHI2_RANGE[0] <= mean <= CHI2_RANGE[1]:
+    if not CHI2_WEAK[0] <= mean <= CHI2_WEAK[1]:  # noise, camera or PSF are other than stated
         return EXIT_QUALITY, (
             "verdict: weak (the picture is not explained within its noise: are gain, read noise "
             "and PSF right?)"

@@ -20,13 +20,14 @@ from zsdeconv.camera_choice import given_camera
 from zsdeconv.checkpoint import require_state
 from zsdeconv.config import ZsSettings
 from zsdeconv.enhancement import Enhanced
+from zsdeconv.file_optics import file_optics
 from zsdeconv.imaging import Imaging
 from zsdeconv.options import TrainOptions
 from zsdeconv.outputs import MODEL_FOLDER, check_folder, output_paths, write_enhanced
 from zsdeconv.picture_files import PictureFile, each_picture, open_pictures
 from zsdeconv.picture_model import PictureModel, Predicted, model_folder
 from zsdeconv.picture_options import PictureOptions
-from zsdeconv.picture_setup import imaging_of, known_facts
+from zsdeconv.picture_setup import imaging_of
 from zsdeconv.picture_training import adapt_picture, train_pictures
 from zsdeconv.plan import planned
 from zsdeconv.prediction import QC, Predict, predict_files, prediction_paths
@@ -140,8 +141,8 @@ def restore_files(
     camera = camera_of_command(engine, (int(shape[0]), int(shape[1])))
     learned = PictureModel.read(model, camera=camera, device=settings.device)
     for file in opened:
-        known = known_facts(engine, file.raw)
-        learned.check_use(known["pixel_um"], known["emission_nm"], str(file.path))
+        known = file_optics(engine, file.raw, options.channel)
+        learned.check_use(known.pixel_um, known.emission_nm, str(file.path))
     predict: Predict = learned.predict
     if adapt_iterations is not None:
         steps = adapt_iterations

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from simrecon.config import Settings
-from simrecon.errors import MetadataError, UsageError
+from simrecon.errors import UsageError
 from simrecon.io import check_overwrite
 from simrecon.io.reader import expand_paths
 from simrecon.provenance import describe_files
@@ -144,7 +144,7 @@ def volume(
     from zsdeconv.outputs import MODEL_FOLDER, check_folder, output_paths
     from zsdeconv.pairs_volume import camera_volume
     from zsdeconv.volume_files import open_volume
-    from zsdeconv.volume_psf import read_volume_psf, theoretical_volume_psf
+    from zsdeconv.volume_psf import volume_psf
 
     report = Reporter(json)
     options = stack or VolumeOptions()
@@ -164,19 +164,7 @@ def volume(
     if resume:
         require_state(output / MODEL_FOLDER)
     found = open_volume(path, engine, time=time, channel=channel)
-    if psf is not None:
-        kernel, said = read_volume_psf(psf, found.pixel_um, found.dz_um, psf_pixel_um, psf_dz_um)
-    elif found.optics is None:
-        raise MetadataError(
-            "The PSF cannot be computed: NA or emission wavelength are not known.",
-            expected="--na and --emission-nm, or --psf FILE", where=str(path),
-        )  # fmt: skip
-    else:
-        planes = len(found.counts)
-        kernel = theoretical_volume_psf(
-            found.optics, found.pixel_um, found.dz_um, planes, microscope
-        )
-        said = f"PSF: computed, {microscope}, NA {found.optics.na:g}"
+    kernel, said = volume_psf(found, microscope, psf, psf_pixel_um, psf_dz_um)
     report.say(said)
     measurement = camera_volume(
         found.counts, kernel, found.pixel_um, found.dz_um, found.camera, shown_gain=SHOWN_GAIN
