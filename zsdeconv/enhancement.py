@@ -235,6 +235,28 @@ def _better(
     return compare(run.measurement, network, start, run.settings.held_out_draws, rng)
 
 
+def _model_facts(run: Training, factor: float, made: dict[str, Any]) -> dict[str, Any]:
+    """What must be known to use the model again, JSON-ready."""
+    s, m = run.settings, run.measurement
+    return {
+        "kind": m.source,
+        "operations": list(run.sampler.operations),
+        "pictures": 1 + len(run.others),
+        "settings": s.model_dump(mode="json"),
+        "scale": run.bank.scale,
+        "flux_factor": factor,
+        "stacking": None if run.stacking is None else run.stacking.weights.tolist(),
+        "start_iterations": run.bank.classical.iterations,
+        "pixel_um": m.pixel_um / m.zoom,
+        "dz_um": m.dz_um,
+        "iterations": run.iteration,
+        "training_s": run.elapsed_s,
+        "parameters": made["parameters"],
+        "data": run.fingerprint,
+        "versions": made["versions"],
+    }
+
+
 def _assemble(
     run: Training,
     result: Result | None,
@@ -291,23 +313,6 @@ def _assemble(
         "total_s": round(clock.perf_counter() - started, 2),
         "peak_memory_gb": round(peak_memory_gb(), 3),
     }
-    facts = {
-        "kind": m.source,
-        "operations": list(run.sampler.operations),
-        "pictures": 1 + len(run.others),
-        "settings": s.model_dump(mode="json"),
-        "scale": run.bank.scale,
-        "flux_factor": factor,
-        "stacking": None if run.stacking is None else run.stacking.weights.tolist(),
-        "start_iterations": run.bank.classical.iterations,
-        "pixel_um": m.pixel_um / m.zoom,
-        "dz_um": m.dz_um,
-        "iterations": run.iteration,
-        "training_s": run.elapsed_s,
-        "parameters": made["parameters"],
-        "data": run.fingerprint,
-        "versions": made["versions"],
-    }
     return Enhanced(
         image=m.image if result is None else result.image[0, 0, 0],
         image_variance=m.image_variance if result is None else _variance(result),
@@ -322,7 +327,7 @@ def _assemble(
         qc=report,
         provenance=made,
         model={k: v.detach().cpu() for k, v in run.mean.state_dict().items()},
-        model_facts=facts,
+        model_facts=_model_facts(run, factor, made),
         reconstruction=result,
         dz_um=m.dz_um,
     )

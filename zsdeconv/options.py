@@ -71,6 +71,15 @@ class TrainOptions:
         return {k: v for k, v in found.items() if v is not None}
 
 
+def file_options(options: Any) -> FileOptions:
+    """Those options of a command that describe its file; one wavelength becomes a list."""
+    names = {f.name for f in fields(FileOptions)}
+    given = {k: v for k, v in vars(options).items() if k in names}
+    for name in ("emission_nm", "excitation_nm"):
+        given[name] = None if given[name] is None else [given[name]]
+    return FileOptions(**given)
+
+
 def both_settings(
     file: FileOptions | None,
     train: TrainOptions | None,

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
 from simrecon.config import Settings
-from simrecon.shell_options import FileOptions
 from zsdeconv.config import ZsSettings
-from zsdeconv.options import TrainOptions, both_settings
+from zsdeconv.options import TrainOptions, both_settings, file_options
 
 
 @Parameter(name="*")
@@ -87,11 +86,7 @@ class PictureOptions:
 
     def settings(self, train: TrainOptions | None) -> tuple[ZsSettings, Settings]:
         """Settings of the training and of the engine (optics, camera)."""
-        names = {f.name for f in fields(FileOptions)}
-        given: dict[str, Any] = {k: v for k, v in vars(self).items() if k in names}
-        for name in ("emission_nm", "excitation_nm"):
-            given[name] = None if given[name] is None else [given[name]]
-        return both_settings(FileOptions(**given), train)
+        return both_settings(file_options(self), train)
 
     def side_files(self, engine: Settings) -> list[Path]:
         """Files that are read beside the pictures."""

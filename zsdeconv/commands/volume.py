@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,9 +14,8 @@ from simrecon.io import check_overwrite
 from simrecon.io.reader import expand_paths
 from simrecon.provenance import describe_files
 from simrecon.shell import EXIT_OK, EXIT_QUALITY, Reporter, command_line
-from simrecon.shell_options import FileOptions
 from zsdeconv.config import VOLUME_DEFAULTS, PairKind, ZsSettings
-from zsdeconv.options import TrainOptions, both_settings
+from zsdeconv.options import TrainOptions, both_settings, file_options
 
 SHOWN_GAIN = 1.5
 
@@ -80,12 +79,8 @@ class VolumeOptions:
         self, train: TrainOptions | None, pairs: PairKind | None
     ) -> tuple[ZsSettings, Settings]:
         """Settings of the training, with the defaults of volumes, and of the engine."""
-        names = {f.name for f in fields(FileOptions)}
-        given: dict[str, Any] = {k: v for k, v in vars(self).items() if k in names}
-        for name in ("emission_nm", "excitation_nm"):
-            given[name] = None if given[name] is None else [given[name]]
         chosen = {} if pairs is None else {"pairs": pairs}
-        return both_settings(FileOptions(**given), train, defaults={**VOLUME_DEFAULTS, **chosen})
+        return both_settings(file_options(self), train, defaults={**VOLUME_DEFAULTS, **chosen})
 
 
 def volume(

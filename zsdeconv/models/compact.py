@@ -6,34 +6,61 @@ channels: no information is lost, and every convolution costs a quarter.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
 Tensor = torch.Tensor
-
+Convolution = nn.Conv2d | nn.Conv3d
 
 _GATE_BIAS = -2.0
 
 
 class ResidualBlock(nn.Module):
-    """``x + conv(gelu(conv(x)))`` with replicated borders; starts as the identity."""
+    """``x + second(gelu(first(x)))`` with two convolutions that keep the shape; starts as x."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, first: Convolution, second: Convolution) -> None:
         super().__init__()
-        self.first = nn.Conv2d(width, width, 3, padding=1, padding_mode="replicate")
-        self.second = nn.Conv2d(width, width, 3, padding=1, padding_mode="replicate")
+        self.first, self.second = first, second
         self.act = nn.GELU()
         nn.init.zeros_(self.second.weight)
-        nn.init.zeros_(_bias(self.second))
+        zero_bias(self.second)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Tensor (B, width, Y, X) → the same shape."""
+        """Tensor (B, width, [Z,] Y, X) → the same shape."""
         correction: Tensor = self.second(self.act(self.first(x)))
         return x + correction
 
 
-class FoldedUnet(nn.Module):
-    """One stage: fold, three resolutions of residual blocks, unfold.
+class FoldedStage(nn.Module):
+    """How a stage runs: fold, three resolutions of residual blocks, unfold."""
+
+    head: nn.Module
+    down: nn.ModuleList
+    up: nn.ModuleList
+    encode: nn.ModuleList
+    decode: nn.ModuleList
+    tail: nn.Module
+    fold: Callable[[Tensor], Tensor]
+    unfold: Callable[[Tensor], Tensor]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Tensor (B, inputs, [Z,] Y, X), Y and X multiples of 8 → (B, outputs, [Z,] Y, X)."""
+        x = self.head(self.fold(x))
+        skips = []
+        for level in range(2):
+            x = self.encode[level](x)
+            skips.append(x)
+            x = self.down[level](x)
+        x = self.encode[2](x)
+        for level in (1, 0):
+            x = self.decode[level](self.up[level](x) + skips[level])
+        return self.unfold(self.tail(x))
+
+
+class FoldedUnet(FoldedStage):
+    """One stage of planes: fold, three resolutions of residual blocks, unfold.
 
     Parameters
     ----------
@@ -48,7 +75,7 @@ class FoldedUnet(nn.Module):
     def __init__(self, inputs: int, outputs: int, width: int, blocks: int) -> None:
         super().__init__()
         widths = (width, width * 3 // 2, width * 2)
-        self.head = nn.Conv2d(4 * inputs, widths[0], 3, padding=1, padding_mode="replicate")
+        self.head = _conv(4 * inputs, width)
         self.down = nn.ModuleList(
             nn.Conv2d(widths[i], widths[i + 1], 2, stride=2) for i in range(2)
         )
@@ -57,28 +84,33 @@ class FoldedUnet(nn.Module):
         )
         self.encode = nn.ModuleList(_chain(w, blocks) for w in widths)
         self.decode = nn.ModuleList(_chain(w, blocks) for w in widths[:2])
-        self.tail = nn.Conv2d(widths[0], 4 * outputs, 3, padding=1, padding_mode="replicate")
+        self.tail = _conv(width, 4 * outputs)
         nn.init.zeros_(self.tail.weight)
-        nn.init.zeros_(_bias(self.tail))
+        zero_bias(self.tail)
         self.fold = nn.PixelUnshuffle(2)
         self.unfold = nn.PixelShuffle(2)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Tensor (B, inputs, Y, X), Y and X multiples of 8 → (B, outputs, Y, X)."""
-        x = self.head(self.fold(x))
-        skips = []
-        for level in range(2):
-            x = self.encode[level](x)
-            skips.append(x)
-            x = self.down[level](x)
-        x = self.encode[2](x)
-        for level in (1, 0):
-            x = self.decode[level](self.up[level](x) + skips[level])
-        image: Tensor = self.unfold(self.tail(x))
-        return image
+
+class CompactStages(nn.Module):
+    """How the two stages run; see :class:`CompactNet`."""
+
+    denoise: nn.Module
+    deconvolve: nn.Module
+    mean: nn.Module
+    epsilon: float
+
+    def forward(self, x: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
+        """Noisy picture and start (B, 1, [Z,] Y, X) → denoised and object, of the same shape."""
+        denoised = self.mean(x) + self.denoise(x)
+        made = self.deconvolve(torch.cat((x, denoised, start), dim=1))
+        correction, gate = made[:, :1], torch.sigmoid(made[:, 1:] + _GATE_BIAS)
+        squared = self.epsilon**2
+        u = start - squared / torch.clamp(start, min=0.05 * self.epsilon)
+        u = u + gate * (denoised - u) + correction
+        return denoised, 0.5 * (u + torch.sqrt(u * u + 4.0 * squared))
 
 
-class CompactNet(nn.Module):
+class CompactNet(CompactStages):
     """Denoise, then deconvolve; both outputs in the scaled units of the input.
 
     The denoised image is the input's local mean plus a learned correction. The object is the
@@ -108,21 +140,18 @@ class CompactNet(nn.Module):
         self.mean = nn.AvgPool2d(5, stride=1, padding=2, count_include_pad=False)
         self.epsilon = epsilon
 
-    def forward(self, x: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
-        """Noisy image and start (B, 1, Y, X) → denoised and object, each (B, 1, Y, X)."""
-        denoised = self.mean(x) + self.denoise(x)
-        made = self.deconvolve(torch.cat((x, denoised, start), dim=1))
-        correction, gate = made[:, :1], torch.sigmoid(made[:, 1:] + _GATE_BIAS)
-        squared = self.epsilon**2
-        u = start - squared / torch.clamp(start, min=0.05 * self.epsilon)
-        u = u + gate * (denoised - u) + correction
-        return denoised, 0.5 * (u + torch.sqrt(u * u + 4.0 * squared))
+
+def _conv(inputs: int, outputs: int) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, 3, padding=1, padding_mode="replicate")
 
 
 def _chain(width: int, blocks: int) -> nn.Sequential:
-    return nn.Sequential(*(ResidualBlock(width) for _ in range(blocks)))
+    return nn.Sequential(
+        *(ResidualBlock(_conv(width, width), _conv(width, width)) for _ in range(blocks))
+    )
 
 
-def _bias(conv: nn.Conv2d) -> Tensor:
+def zero_bias(conv: Convolution) -> None:
+    """Set the bias to zero."""
     assert conv.bias is not None
-    return conv.bias
+    nn.init.zeros_(conv.bias)

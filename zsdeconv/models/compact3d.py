@@ -10,29 +10,12 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from zsdeconv.models.compact import CompactStages, FoldedStage, ResidualBlock, zero_bias
+
 Tensor = torch.Tensor
 
-_GATE_BIAS = -2.0
 
-
-class ResidualBlock3D(nn.Module):
-    """``x + conv_z(gelu(conv_yx(x)))``, or two full convolutions; starts as the identity."""
-
-    def __init__(self, width: int, factorised: bool) -> None:
-        super().__init__()
-        first, second = ((1, 3, 3), (3, 1, 1)) if factorised else ((3, 3, 3), (3, 3, 3))
-        self.first, self.second = conv3d(width, width, first), conv3d(width, width, second)
-        self.act = nn.GELU()
-        nn.init.zeros_(self.second.weight)
-        zero_bias(self.second)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Tensor (B, width, Z, Y, X) → the same shape."""
-        correction: Tensor = self.second(self.act(self.first(x)))
-        return x + correction
-
-
-class FoldedUnet3D(nn.Module):
+class FoldedUnet3D(FoldedStage):
     """One stage: fold 2 × 2 in the plane, three lateral resolutions, unfold.
 
     Parameters
@@ -62,29 +45,17 @@ class FoldedUnet3D(nn.Module):
         )
 
         def chain(channels: int) -> nn.Sequential:
-            return nn.Sequential(*(ResidualBlock3D(channels, factorised) for _ in range(blocks)))
+            return nn.Sequential(*(_block(channels, factorised) for _ in range(blocks)))
 
         self.encode = nn.ModuleList(chain(w) for w in widths)
         self.decode = nn.ModuleList(chain(w) for w in widths[:2])
         self.tail = conv3d(width, 4 * outputs, (3, 3, 3))
         nn.init.zeros_(self.tail.weight)
         zero_bias(self.tail)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Tensor (B, inputs, Z, Y, X), Y and X multiples of 8 → (B, outputs, Z, Y, X)."""
-        x = self.head(folded(x))
-        skips = []
-        for level in range(2):
-            x = self.encode[level](x)
-            skips.append(x)
-            x = self.down[level](x)
-        x = self.encode[2](x)
-        for level in (1, 0):
-            x = self.decode[level](self.up[level](x) + skips[level])
-        return unfolded(self.tail(x))
+        self.fold, self.unfold = folded, unfolded
 
 
-class CompactNet3D(nn.Module):
+class CompactNet3D(CompactStages):
     """Denoise, then deconvolve a volume; both outputs in the scaled units of the input.
 
     As :class:`zsdeconv.models.compact.CompactNet`: corrections to the local mean and to the
@@ -115,27 +86,17 @@ class CompactNet3D(nn.Module):
         self.margin = (along_z, lateral, lateral)
         """Voxels at a cut border that can see the cut: the reach of both stages."""
 
-    def forward(self, x: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
-        """Noisy volume and start (B, 1, Z, Y, X) → denoised and object, of the same shape."""
-        denoised = self.mean(x) + self.denoise(x)
-        made = self.deconvolve(torch.cat((x, denoised, start), dim=1))
-        correction, gate = made[:, :1], torch.sigmoid(made[:, 1:] + _GATE_BIAS)
-        squared = self.epsilon**2
-        u = start - squared / torch.clamp(start, min=0.05 * self.epsilon)
-        u = u + gate * (denoised - u) + correction
-        return denoised, 0.5 * (u + torch.sqrt(u * u + 4.0 * squared))
+
+def _block(width: int, factorised: bool) -> ResidualBlock:
+    """``x + conv_z(gelu(conv_yx(x)))``, or two full convolutions."""
+    first, second = ((1, 3, 3), (3, 1, 1)) if factorised else ((3, 3, 3), (3, 3, 3))
+    return ResidualBlock(conv3d(width, width, first), conv3d(width, width, second))
 
 
 def conv3d(inputs: int, outputs: int, size: tuple[int, int, int]) -> nn.Conv3d:
     """A convolution that keeps the shape; borders are replicated."""
     z, y, x = (n // 2 for n in size)
     return nn.Conv3d(inputs, outputs, size, padding=(z, y, x), padding_mode="replicate")
-
-
-def zero_bias(conv: nn.Conv3d) -> None:
-    """Set the bias to zero."""
-    assert conv.bias is not None
-    nn.init.zeros_(conv.bias)
 
 
 def folded(x: Tensor) -> Tensor:

@@ -11,7 +11,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from zsdeconv.models.compact3d import conv3d, zero_bias
+from zsdeconv.models.compact import zero_bias
+from zsdeconv.models.compact3d import conv3d
 
 Tensor = torch.Tensor
 _SLOPE = 0.2

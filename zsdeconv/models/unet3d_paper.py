@@ -10,10 +10,11 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from zsdeconv.models.compact3d import conv3d, zero_bias
+from zsdeconv.models.compact import zero_bias
+from zsdeconv.models.compact3d import conv3d
+from zsdeconv.models.unet_paper import WIDTHS, UnetStage
 
 Tensor = torch.Tensor
-_WIDTHS = (32, 64, 128, 256)
 
 
 def _conv(inputs: int, outputs: int) -> nn.Sequential:
@@ -23,34 +24,9 @@ def _conv(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(conv, nn.ReLU())
 
 
-class _Unet(nn.Module):
-    """Levels of three convolutions, twice the channels each; 1 channel in, widths[0]/2 out."""
-
-    def __init__(self, widths: tuple[int, ...]) -> None:
-        super().__init__()
-        before, top = (1, *widths[:-1]), widths[-1]
-        self.encode = nn.ModuleList(
-            nn.Sequential(_conv(b, w), _conv(w, w), _conv(w, w))
-            for b, w in zip(before, widths, strict=True)
-        )
-        self.bottom = nn.Sequential(_conv(top, 2 * top), _conv(2 * top, top))
-        self.decode = nn.ModuleList(
-            nn.Sequential(_conv(2 * w, w), _conv(w, w // 2), _conv(w // 2, w // 2))
-            for w in reversed(widths)
-        )
-        self.pool = nn.MaxPool3d((1, 2, 2))
-        self.up = nn.Upsample(scale_factor=(1, 2, 2), mode="nearest")
-
-    def forward(self, x: Tensor) -> Tensor:
-        skips = []
-        for level in self.encode:
-            x = level(x)
-            skips.append(x)
-            x = self.pool(x)
-        x = self.bottom(x)
-        for level, skip in zip(self.decode, reversed(skips), strict=True):
-            x = level(torch.cat((self.up(x), skip), dim=1))
-        return x
+def _stage(widths: tuple[int, ...]) -> UnetStage:
+    up = nn.Upsample(scale_factor=(1, 2, 2), mode="nearest")
+    return UnetStage(_conv, widths, nn.MaxPool3d((1, 2, 2)), up)
 
 
 class PaperUnet3D(nn.Module):
@@ -64,9 +40,9 @@ class PaperUnet3D(nn.Module):
 
     upsample = False
 
-    def __init__(self, widths: tuple[int, ...] = _WIDTHS) -> None:
+    def __init__(self, widths: tuple[int, ...] = WIDTHS) -> None:
         super().__init__()
-        self.first, self.second = _Unet(widths), _Unet(widths)
+        self.first, self.second = _stage(widths), _stage(widths)
         out = widths[0] // 2
         self.head = _conv(out, 1)
         self.tail = nn.Sequential(_conv(out, 2 * widths[0]), _conv(2 * widths[0], 2 * widths[0]),

@@ -7,11 +7,13 @@ description; borders are replicated here instead of filled with zeros.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
 Tensor = torch.Tensor
-_WIDTHS = (32, 64, 128, 256)
+WIDTHS = (32, 64, 128, 256)
 
 
 def _conv(inputs: int, outputs: int) -> nn.Sequential:
@@ -22,25 +24,41 @@ def _conv(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(conv, nn.ReLU())
 
 
-class _Unet(nn.Module):
-    """Four levels of three convolutions, 512-channel bottom; 1 channel in, 16 out."""
+class UnetStage(nn.Module):
+    """Levels of three convolutions, twice the channels each; 1 channel in, widths[0]/2 out.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    conv
+        Makes a convolution that keeps the shape, with its activation.
+    widths
+        Channels of the levels.
+    pool, up
+        Between the levels.
+    """
+
+    def __init__(
+        self,
+        conv: Callable[[int, int], nn.Module],
+        widths: tuple[int, ...],
+        pool: nn.Module,
+        up: nn.Module,
+    ) -> None:
         super().__init__()
-        before = (1, *_WIDTHS[:-1])
+        before, top = (1, *widths[:-1]), widths[-1]
         self.encode = nn.ModuleList(
-            nn.Sequential(_conv(b, w), _conv(w, w), _conv(w, w))
-            for b, w in zip(before, _WIDTHS, strict=True)
+            nn.Sequential(conv(b, w), conv(w, w), conv(w, w))
+            for b, w in zip(before, widths, strict=True)
         )
-        self.bottom = nn.Sequential(_conv(256, 512), _conv(512, 256))
+        self.bottom = nn.Sequential(conv(top, 2 * top), conv(2 * top, top))
         self.decode = nn.ModuleList(
-            nn.Sequential(_conv(2 * w, w), _conv(w, w // 2), _conv(w // 2, w // 2))
-            for w in reversed(_WIDTHS)
+            nn.Sequential(conv(2 * w, w), conv(w, w // 2), conv(w // 2, w // 2))
+            for w in reversed(widths)
         )
-        self.pool = nn.MaxPool2d(2)
-        self.up = nn.Upsample(scale_factor=2, mode="nearest")
+        self.pool, self.up = pool, up
 
     def forward(self, x: Tensor) -> Tensor:
+        """Tensor (B, 1, [Z,] Y, X) → (B, widths[0]/2, [Z,] Y, X)."""
         skips = []
         for level in self.encode:
             x = level(x)
@@ -50,6 +68,10 @@ class _Unet(nn.Module):
         for level, skip in zip(self.decode, reversed(skips), strict=True):
             x = level(torch.cat((self.up(x), skip), dim=1))
         return x
+
+
+def _stage() -> UnetStage:
+    return UnetStage(_conv, WIDTHS, nn.MaxPool2d(2), nn.Upsample(scale_factor=2, mode="nearest"))
 
 
 class PaperUnet(nn.Module):
@@ -67,7 +89,7 @@ class PaperUnet(nn.Module):
     def __init__(self, upsample: bool = False) -> None:
         super().__init__()
         self.upsample = upsample
-        self.first, self.second = _Unet(), _Unet()
+        self.first, self.second = _stage(), _stage()
         self.head = _conv(16, 1)
         self.tail = nn.Sequential(_conv(16, 128), _conv(128, 128), _conv(128, 1))
         self.up = nn.Upsample(scale_factor=2, mode="nearest")
