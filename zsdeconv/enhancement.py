@@ -25,7 +25,6 @@ from zsdeconv.bridge import select_device, torch_device
 from zsdeconv.config import ZsSettings
 from zsdeconv.consistency import flux_factor, raw_consistency
 from zsdeconv.held_out import HeldOut, Restore, compare
-from zsdeconv.image_psf import check_psf
 from zsdeconv.measurement import Measurement
 from zsdeconv.models import parameter_count
 from zsdeconv.pairs_image import camera_measurement, checked
@@ -223,7 +222,19 @@ def _image(
             got=f"no {', no '.join(missing)}",
             hint="for an image in photo-electrons: camera=Camera(); raw SIM frames: a SimStack",
         )
-    return camera_measurement(checked(np.asarray(image)), check_psf(psf), pixel_um, camera)
+    return camera_measurement(checked(np.asarray(image)), psf, pixel_um, camera)
+
+
+def _methods(run: Training, factor: float) -> tuple[Restore, Restore]:
+    """``frames → object`` of the network and of its classical start, times the factor."""
+
+    def network(frames_e: np.ndarray) -> np.ndarray:
+        return factor * by_network(run, frames_e)[1]
+
+    def start(frames_e: np.ndarray) -> np.ndarray:
+        return factor * by_start(run, frames_e)
+
+    return network, start
 
 
 def _better(
@@ -269,23 +280,17 @@ def _assemble(
     rng = np.random.default_rng(np.random.SeedSequence(s.seed).spawn(3)[2])
     stack(run, rng)
     denoised, objects = restored(run, rng)
-    factor = 1.0
-
-    def network(frames_e: np.ndarray) -> np.ndarray:
-        return factor * by_network(run, frames_e)[1]
-
-    def start(frames_e: np.ndarray) -> np.ndarray:
-        return factor * by_start(run, frames_e)
-
+    network, start = _methods(run, 1.0)
     held_out = _better(run, network, start, rng)
     collapsed = held_out is not None and held_out.worse
-    method = start if collapsed else network
     if collapsed:
         objects = start(m.frames_e)
     factor = flux_factor(m, objects)
     objects = (factor * objects).astype(np.float32)
+    network, start = _methods(run, factor)
     uncertainty = None
     if s.uncertainty_draws > 0:
+        method = start if collapsed else network
         uncertainty = estimated_uncertainty(m, objects, method, s.uncertainty_draws, rng, progress)
     consistency = raw_consistency(m, objects)
     probes = None

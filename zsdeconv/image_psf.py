@@ -1,4 +1,4 @@
-"""PSFs of plain pictures: from optics or from a file, on the picture's grid, and checked."""
+"""PSFs of plain pictures: from optics or from a file, on the picture's grid."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from simrecon.errors import InputError, MetadataError, UsageError
+from simrecon.errors import MetadataError
 from simrecon.io import read_otf
 from simrecon.model.optics import Optics
 from simrecon.model.psf import DetectionOTF
@@ -17,8 +17,6 @@ Microscope = Literal["widefield", "confocal", "two-photon"]
 MICROSCOPES: tuple[str, ...] = get_args(Microscope)
 SIZE_PX = 49
 """Side of a PSF on the picture's grid: the padding of a field is as wide as half of it."""
-CENTRE_PX = 0.75
-"""Distance of a PSF's centre of light from the middle of its grid that is refused."""
 _FINE = 4
 
 
@@ -108,35 +106,3 @@ def read_psf(
     """
     otf = read_otf(path, optics, pixel_um=psf_pixel_um)
     return psf_of_otf(otf, pixel_um), f"{otf.source}, cut-off {otf.cutoff_per_um:.3g} per µm"
-
-
-def check_psf(psf: np.ndarray) -> np.ndarray:
-    """A PSF array as one for the picture's grid: sum 1, float64.
-
-    Raises
-    ------
-    UsageError, InputError
-        Not two axes; not finite; no positive sum; not centred on pixel n//2.
-    """
-    if psf.ndim != 2:
-        raise UsageError("A PSF needs two axes.", got=str(psf.shape), where="psf")
-    values = np.asarray(psf, dtype=np.float64)
-    if not np.isfinite(values).all():
-        raise InputError("The PSF contains NaN or infinite values.", where="psf")
-    total = float(values.sum())
-    if not total > 0:
-        raise UsageError("The PSF must have a positive sum.", got=str(total), where="psf")
-    core = np.where(values >= 0.3 * values.max(), values, 0.0)
-    offsets: list[float] = []
-    for axis, n in enumerate(values.shape):
-        place = np.arange(n) - n // 2
-        offsets.append(float(core.sum(axis=1 - axis) @ place / core.sum()))
-    if np.hypot(offsets[0], offsets[1]) > CENTRE_PX:
-        raise InputError(
-            "The PSF is not centred: every picture would be shifted.",
-            expected=f"its peak on pixel (n//2, m//2) = {tuple(n // 2 for n in values.shape)}",
-            got=f"a centre of light ({offsets[0]:+.1f}, {offsets[1]:+.1f}) pixels from there",
-            where="psf",
-            hint="PSF files (--psf) are centred by themselves",
-        )
-    return values / total

@@ -12,6 +12,7 @@ from simrecon.errors import InputError, UsageError
 from simrecon.model.camera import Camera
 from simrecon.model.noise import FrameNoise
 from zsdeconv.measurement import Measurement, PsfForward
+from zsdeconv.psf_checks import centred_psf
 
 SMALLEST_PX = 32
 """Least side of a picture: below it, the padding is all that the network would see."""
@@ -38,13 +39,9 @@ def image_measurement(
     pixel_um : float
         Pixel pitch, µm.
     """
-    if image_e.ndim != 2 or psf.ndim != 2:
-        raise UsageError("Image and PSF need two axes.", got=f"{image_e.shape}, {psf.shape}")
-    total = float(psf.sum())
-    if not total > 0:
-        raise UsageError("The PSF must have a positive sum.", got=str(total))
-    unit = np.asarray(psf, dtype=np.float64) / total
-    return one_frame(image_e, variance_e2, unit, pixel_um)
+    if image_e.ndim != 2:
+        raise UsageError("An image needs two axes.", got=f"{image_e.shape}")
+    return one_frame(image_e, variance_e2, centred_psf(psf, 2), pixel_um)
 
 
 def one_frame(

@@ -11,6 +11,7 @@ from simrecon.errors import InputError, UsageError
 from simrecon.model.camera import Camera
 from zsdeconv.measurement import RAW_MARGIN, Measurement
 from zsdeconv.pairs_image import one_frame, with_shot_noise
+from zsdeconv.psf_checks import centred_psf
 
 MIN_PLANES = 5
 """Fewer planes are pictures, not a volume: the PSF's extent along z cannot be used."""
@@ -47,15 +48,14 @@ def volume_measurement(
     Raises
     ------
     InputError
-        For too few planes, values that are not finite, or a volume of a few pixels.
+        For too few planes, values that are not finite, or a volume of a few pixels; a PSF that is
+        not finite or not centred.
     UsageError
-        For a PSF without light or axes, or one that is not centred.
+        For other axes, or a PSF without light.
     """
-    if volume_e.ndim != 3 or psf.ndim != 3:
-        raise UsageError(
-            "Volume and PSF need three axes.", expected="(Z, Y, X)",
-            got=f"{volume_e.shape}, {psf.shape}",
-        )  # fmt: skip
+    if volume_e.ndim != 3:
+        raise UsageError("A volume needs three axes.", expected="(Z, Y, X)",
+                         got=f"{volume_e.shape}")  # fmt: skip
     if len(volume_e) < MIN_PLANES or min(volume_e.shape[1:]) < 8:
         raise InputError(
             "The stack is too small for a volume.",
@@ -140,27 +140,15 @@ def checked_psf(psf: np.ndarray) -> np.ndarray:
 
     Raises
     ------
-    UsageError
-        For values that are not finite, no light, or a peak that is not at n//2.
+    UsageError, InputError
+        See :func:`zsdeconv.psf_checks.centred_psf`.
     """
-    total = float(psf.sum()) if np.isfinite(psf).all() else 0.0
-    if not total > 0:
-        raise UsageError("The PSF must be finite with a positive sum.", got=str(total))
-    centre = tuple(n // 2 for n in psf.shape)
-    peak = np.unravel_index(int(np.argmax(psf)), psf.shape)
-    if any(abs(int(p) - c) > 1 for p, c in zip(peak, centre, strict=True)):
-        raise UsageError(
-            "The PSF is not centred.",
-            expected=f"its maximum at {centre}",
-            got=str(tuple(int(p) for p in peak)),
-            where="psf",
-            hint="centre the bead on n//2 along each axis, or use 'simcal psf'",
-        )
+    unit = centred_psf(psf, 3)
     side = max(psf.shape[1:]) | 1
     widths = [(0, 0)] + [
         (side // 2 - n // 2, side - n - (side // 2 - n // 2)) for n in psf.shape[1:]
     ]
-    return np.pad(np.asarray(psf, dtype=np.float64) / total, widths)
+    return np.pad(unit, widths)
 
 
 def margins_px(psf: np.ndarray, shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -9,6 +9,8 @@ import numpy as np
 from simrecon.errors import UsageError
 from simrecon.model.stack import SimStack
 
+_SAID = {"time": "time point"}
+
 
 def select_acquisition(
     stack: SimStack,
@@ -50,7 +52,7 @@ def chosen_index(name: str, wanted: int | None, length: int, where: str | None =
     """
     if wanted is None and length > 1:
         raise UsageError(
-            f"There are several {name}s; this works on one.",
+            f"This works on one {_SAID.get(name, name)}; there are several.",
             expected=f"--{name} 0…{length - 1}",
             got=f"{length} of them and none named",
             where=where or f"--{name}",

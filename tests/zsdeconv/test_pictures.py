@@ -19,11 +19,12 @@ from zsdeconv import ZsSettings, enhance
 from zsdeconv.checkpoint import FACTS_FILE, MODEL_FILE, read_model, write_model
 from zsdeconv.cli import app
 from zsdeconv.demo_picture import simulate_picture
-from zsdeconv.image_psf import check_psf, read_psf, theoretical_psf
+from zsdeconv.image_psf import read_psf, theoretical_psf
 from zsdeconv.imaging import Imaging
 from zsdeconv.pairs_image import expectation
 from zsdeconv.picture_model import PictureModel
 from zsdeconv.picture_training import liveliest
+from zsdeconv.psf_checks import centred_psf
 
 QUICK = ["--iterations", "6", *(f"--set=zsdeconv.{s}" for s in (
     "width=8", "patch=64", "bank=2", "uncertainty_draws=1", "resimulation=0"))]  # fmt: skip
@@ -264,11 +265,11 @@ def test_psf_files_are_centred_and_checked(tmp_path, capsys, folder):
     assert execute(app, [*argv, "--psf-pixel-um", "0.02"]) == 3
     assert "check the pixel size of the PSF" in capsys.readouterr().err
     with pytest.raises(InputError, match="not centred"):
-        check_psf(np.roll(wanted, 2, 0))
+        centred_psf(np.roll(wanted, 2, 0), 2)
     with pytest.raises(InputError, match="NaN"):
-        check_psf(np.full((5, 5), np.nan))
+        centred_psf(np.full((5, 5), np.nan), 2)
     with pytest.raises(UsageError, match="positive sum"):
-        check_psf(-wanted)
+        centred_psf(-wanted, 2)
 
 
 def test_confocal_and_two_photon_psfs_are_sharper():

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -163,6 +164,16 @@ def test_a_camera_record_counts_as_much_as_its_verdict(stack_file, tmp_path):
     psf[1, 1, 1] = 1.0
     made = camera_volume(found.counts, psf, 0.08, 0.16, found.camera)
     assert made.doubts == found.camera.doubts
+
+
+def test_a_given_number_replaces_what_the_file_states(tmp_path):
+    path = _write(tmp_path / "stated.ome.tif", np.full((5, 32, 32), 120, np.uint16))
+    stated = replace(read_raw(path), camera=Camera(2.0, 100.0, 1.0))
+    engine = Settings.model_validate({"camera": {"gain": 3.0}})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("zsdeconv.volume_files.read_raw", lambda _: stated)
+        found = open_volume(path, engine)
+    assert (found.camera.gain, found.camera.offset) == (3.0, 100.0)
 
 
 def test_camera_numbers_are_given_once(stack_file, tmp_path):

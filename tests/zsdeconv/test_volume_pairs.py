@@ -243,10 +243,11 @@ def test_widths_cutoffs_and_margins_of_a_psf():
         ({"volume": np.ones((32, 32))}, "three axes"),
         ({"volume": np.full((12, 32, 32), np.nan)}, "not finite"),
         ({"psf": np.zeros((5, 5, 5))}, "positive sum"),
-        ({"psf": np.full((5, 5, 5), np.nan)}, "positive sum"),
+        ({"psf": np.full((5, 5, 5), np.nan)}, "NaN"),
         ({"psf": np.roll(gaussian_psf(), 3, axis=0)}, "not centred"),
-        ({"psf": np.ones((5, 5))}, "three axes"),
+        ({"psf": np.ones((5, 5))}, "other dimensions"),
         ({"camera": Camera(gain=np.ones((4, 4)))}, "do not fit"),
+        ({"camera": Camera(offset=100.0)}, "below the camera's offset"),
     ],
 )
 def test_bad_volumes_are_refused(change, message):

@@ -11,9 +11,12 @@ import numpy as np
 from scipy import fft
 
 from simrecon.backend import usable_cores
-from simrecon.errors import InputError, UsageError
+from simrecon.errors import InputError
+from zsdeconv.psf_checks import unit_psf
 
 _SMALLEST_WEIGHT = 0.01
+MOST_NEGATIVE = 0.05
+"""Share of a PSF's light that may be negative: what the noise of a measured one leaves. Chosen."""
 
 
 class Blur:
@@ -79,34 +82,20 @@ class Blur:
 
 
 def checked_psf(psf: np.ndarray, ndim: int) -> np.ndarray:
-    """The PSF with sum 1, float32.
+    """A PSF that is nowhere negative, with sum 1, float32; traces of noise below 0 become 0.
 
     Raises
     ------
-    UsageError
-        For a PSF of other dimensions, or without light.
-    InputError
-        For values that are not finite, or as many below 0 as no PSF has.
+    UsageError, InputError
+        See :func:`zsdeconv.psf_checks.unit_psf`; also for more below 0 than `MOST_NEGATIVE`.
     """
-    kernel = np.asarray(psf, dtype=np.float64)
-    if kernel.ndim != ndim:
-        raise UsageError(
-            "The PSF has other dimensions than the picture.",
-            expected=f"{ndim} axes",
-            got=f"shape {kernel.shape}",
-            where="psf",
-        )
-    if not np.isfinite(kernel).all():
-        raise InputError("The PSF holds NaN or infinite values.", where="psf")
-    total = float(kernel.sum())
-    if not total > 0 or not kernel.max() > 0:
-        raise InputError("The PSF must have a positive sum.", got=f"{total:g}", where="psf")
+    kernel = unit_psf(psf, ndim)
     dark = -float(kernel[kernel < 0].sum())
-    if dark > 0.05 * total:
+    if dark > MOST_NEGATIVE:
         raise InputError(
             "The PSF is negative in places.",
             expected="light is never negative",
-            got=f"{100 * dark / total:.0f} % of its light",
+            got=f"{100 * dark:.0f} % of its light",
             where="psf",
             hint="was too much background subtracted from it?",
         )

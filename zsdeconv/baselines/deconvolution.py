@@ -15,6 +15,7 @@ from zsdeconv.baselines.blur import Blur, checked_psf
 from zsdeconv.baselines.lucy import LucyStep, Momentum, lucy_steps
 from zsdeconv.baselines.sparse import SPARSITY, STRENGTH, estimated_background, sparse_image
 from zsdeconv.baselines.stop import Stop, StopRule, chi2, discrepancy_stop, held_out_stop
+from zsdeconv.psf_checks import centred_psf
 from zsdeconv.recorrupt import draw_noise, recorrupt
 
 MOST_ITERATIONS = 100
@@ -78,7 +79,7 @@ class _Task:
         bad: np.ndarray | None,
     ) -> None:
         y = np.asarray(image_e, dtype=np.float32)
-        kernel = checked_psf(psf, y.ndim)
+        kernel = checked_psf(centred_psf(psf, y.ndim), y.ndim)
         used = np.ones(y.shape, bool) if bad is None else ~np.broadcast_to(bad, y.shape)
         self.image = np.where(used, y, 0.0).astype(np.float32)
         self.read = np.nan_to_num(np.asarray(read_variance_e2, np.float32))

@@ -185,6 +185,11 @@ def test_a_volume_is_deconvolved_along_all_axes():
         assert peak > 1.3 * y[10, 12, 13] / y[:, 12, 13].sum()
 
 
+def test_a_psf_that_is_off_centre_is_refused(scene):
+    with pytest.raises(InputError, match="not centred"):
+        richardson_lucy(scene[0], np.roll(PSF, 2, axis=1), stop=1)
+
+
 def test_background_and_refusals():
     rng = np.random.default_rng(5)
     y = rng.poisson(np.where(np.arange(64) < 40, 3.0, 90.0) * np.ones((64, 1))).astype(np.float32)
