@@ -156,7 +156,7 @@ def _line(
     line, beside = _powers(_cosines(picture))
     frequency = np.arange(size) / (2.0 * size)
     empty = frequency > min(_HIGH if cutoff_px is None else cutoff_px, 0.45)
-    if int(empty.sum()) < _FEWEST:
+    if int(empty.sum()) < _FEWEST:  # finely enough sampled optics pass hardly anything there
         empty = frequency >= frequency[-_FEWEST]
     ratio = float(np.median(line[empty] / beside[empty])) / _MEDIAN
     error = 1.6 / float(np.sqrt(empty.sum()))  # of the median of squared normal values, relative

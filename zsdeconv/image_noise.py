@@ -82,6 +82,8 @@ def find_noise(
     if gain is not None:
         if offset is None:
             notes.append("camera: offset not given, 0 assumed (--offset)")
+        if read_noise_e is None:
+            notes.append("camera: read noise not given, 0 assumed (--read-noise-e)")
         known = Camera(gain, offset or 0.0, read_noise_e or 0.0, offset_known=offset is not None)
         return PictureNoise(known, {}, True, colour, kernel, tuple(notes), tuple(doubts))
     tint = colour if correlated else None

@@ -104,4 +104,4 @@ def _camera(engine: Settings, stated: Camera | None, shape: tuple[int, int], pat
             where=str(path),
             hint="'simcal camera' measures it; for a stack in photo-electrons: --gain 1 --offset 0",
         )
-    return Camera(**found, source="given")
+    return Camera(**found, source="given", offset_known="offset" in found)

@@ -2,12 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.interpolate import make_interp_spline
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, map_coordinates, spline_filter1d
 
 from simrecon.errors import InputError
 from simrecon.physics.phantoms_volume import Box, make_volume_phantom
-from zsdeconv.axial import axial_blur_um, degraded, isotropic, resampled
+from zsdeconv.axial import Isotropic, axial_blur_um, degraded, isotropic, resampled
 
 PIXEL_UM, FACTOR = 0.08, 3
 
@@ -61,15 +60,23 @@ def test_blur_along_z_is_measured(scene):
     assert axial_blur_um(sharp, PIXEL_UM, PIXEL_UM) < 0.3 * true_um
 
 
-def test_interpolation_is_the_cubic_spline():
-    rng = np.random.default_rng(0)
-    lines = rng.random((9, 2, 3))
-    places = np.linspace(0, 8, 33)
-    made = resampled(lines, places)
-    np.testing.assert_allclose(made[::4], lines, atol=1e-12)
-    ends = [(1, np.zeros((2, 3)))]  # mirrored about the ends: no slope there
-    spline = make_interp_spline(np.arange(9), lines, k=3, bc_type=(ends, ends))
-    np.testing.assert_allclose(made, spline(places), atol=1e-10)
+def test_interpolation_is_the_cubic_spline_with_mirror_images_outside():
+    lines = np.random.default_rng(0).random((9, 6))
+    places = np.linspace(-2.0, 10.0, 49)
+    at = np.stack(np.meshgrid(places, np.arange(6), indexing="ij"))
+    at[0] = 8 - np.abs(8 - np.abs(at[0]))
+    along = spline_filter1d(lines, order=3, axis=0, mode="mirror")
+    wanted = np.stack(
+        [map_coordinates(along[:, x], at[:1, :, x], prefilter=False, mode="mirror")
+         for x in range(6)], axis=1,
+    )  # fmt: skip
+    np.testing.assert_allclose(resampled(lines, places), wanted, atol=1e-10)
+    assert np.array_equal(resampled(lines[:1], places), np.repeat(lines[:1], 49, axis=0))
+
+
+@pytest.mark.parametrize(("gain_db", "said"), [(1.5, "1.5 dB closer"), (-0.2, "NOT sharpened")])
+def test_the_report_says_whether_sections_were_sharpened(gain_db, said):
+    assert said in Isotropic(np.zeros((1, 1, 1), np.float32), 0.1, gain_db).sentence()
 
 
 def test_a_degraded_plane_has_lost_detail_along_its_first_axis_only():

@@ -134,6 +134,14 @@ def test_prediction_is_that_of_python_picture_by_picture(folder, tmp_path, capsy
         assert 'PhysicalSizeX="0.065"' in file.ome_metadata
 
 
+def test_another_camera_needs_all_its_numbers(folder, tmp_path, capsys):
+    argv = ["predict", str(folder / "movie.tif"), "--model", str(folder / "out"), "-o",
+            str(tmp_path / "p")]  # fmt: skip
+    assert execute(app, [*argv, "--gain", "2"]) == 2
+    assert "all its numbers" in capsys.readouterr().err
+    assert not (tmp_path / "p").exists()
+
+
 def test_prediction_is_what_the_training_showed(folder):
     """The same network, start, scale and stacking: the middle picture comes out the same."""
     middle = tifffile.imread(folder / "movie.tif")[1]

@@ -167,9 +167,23 @@ def restore_files(
 
 
 def camera_of_command(engine: Settings, shape: tuple[int, int]) -> Camera | None:
-    """A camera given for pictures whose model knows one: record, maps, or numbers."""
+    """A camera given for pictures whose model knows one: record, maps, or all three numbers.
+
+    Raises
+    ------
+    UsageError
+        Some of the numbers only.
+    """
     given = given_camera(engine, shape)
     c = engine.camera
-    if given is not None or c.gain is None:
+    if given is not None:
         return given
-    return Camera(c.gain, c.offset or 0.0, c.read_noise_e or 0.0)
+    numbers = (c.gain, c.offset, c.read_noise_e)
+    if None not in numbers:
+        return Camera(*numbers)  # type: ignore[arg-type]
+    if numbers != (None, None, None):
+        raise UsageError(
+            "The model knows its camera; another one needs all its numbers.",
+            expected="--gain, --offset and --read-noise-e, or none of them", where="camera",
+        )  # fmt: skip
+    return None

@@ -203,9 +203,12 @@ def _run(
         "plan": expected.to_dict(),
     }
     written = write_enhanced(enhanced, output, provenance=made, title=title)
+    reasons = list(enhanced.qc["reasons"])
     if axial:
         with report.progress() as progress:
-            written.append(write_isotropic(enhanced, output, settings, made, progress))
-    lines = [*enhanced.qc["reasons"], *(f"wrote {p}" for p in written)]
+            path, said = write_isotropic(enhanced, output, settings, made, progress)
+        written.append(path)
+        reasons.append(said)
+    lines = [*reasons, *(f"wrote {p}" for p in written)]
     report.finish({"files": [str(p) for p in written], **enhanced.qc}, "\n".join(lines))
     return EXIT_OK if enhanced.passed else EXIT_QUALITY
