@@ -64,8 +64,8 @@ class Isotropic:
         """For a report."""
         if self.gain_db > 0:
             return (
-                f"axial: sections sharpened; planes left out of the training come {self.gain_db:.1f}"
-                " dB closer than by interpolation"
+                "axial: sections sharpened; planes left out of the training come "
+                f"{self.gain_db:.1f} dB closer than by interpolation"
             )
         return (
             f"axial: NOT sharpened, interpolated only: the network gains {self.gain_db:.1f} dB on "
