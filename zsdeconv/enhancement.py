@@ -30,6 +30,7 @@ from zsdeconv.models import parameter_count
 from zsdeconv.pairs_image import camera_measurement, checked
 from zsdeconv.pairs_sim import sim_measurement
 from zsdeconv.probes import probe
+from zsdeconv.psf_checks import centred_psf
 from zsdeconv.restore import by_network, by_start, restored, stack
 from zsdeconv.selection import select_acquisition
 from zsdeconv.train import fit
@@ -222,7 +223,7 @@ def _image(
             got=f"no {', no '.join(missing)}",
             hint="for an image in photo-electrons: camera=Camera(); raw SIM frames: a SimStack",
         )
-    return camera_measurement(checked(np.asarray(image)), psf, pixel_um, camera)
+    return camera_measurement(checked(np.asarray(image)), centred_psf(psf, 2), pixel_um, camera)
 
 
 def _methods(run: Training, factor: float) -> tuple[Restore, Restore]:

@@ -12,7 +12,7 @@ from simrecon.errors import InputError, UsageError
 from simrecon.model.camera import Camera
 from simrecon.model.noise import FrameNoise
 from zsdeconv.measurement import Measurement, PsfForward
-from zsdeconv.psf_checks import centred_psf
+from zsdeconv.psf_checks import unit_psf
 
 SMALLEST_PX = 32
 """Least side of a picture: below it, the padding is all that the network would see."""
@@ -41,7 +41,7 @@ def image_measurement(
     """
     if image_e.ndim != 2:
         raise UsageError("An image needs two axes.", got=f"{image_e.shape}")
-    return one_frame(image_e, variance_e2, centred_psf(psf, 2), pixel_um)
+    return one_frame(image_e, variance_e2, unit_psf(psf, 2), pixel_um)
 
 
 def one_frame(
