@@ -274,6 +274,8 @@ def test_psf_files_are_centred_and_checked(tmp_path, capsys, folder):
     assert "check the pixel size of the PSF" in capsys.readouterr().err
     with pytest.raises(InputError, match="not centred"):
         centred_psf(np.roll(wanted, 2, 0), 2)
+    with pytest.raises(InputError, match="not centred"):
+        enhance(np.eye(64), psf=np.roll(wanted, 2, 0), pixel_um=0.065, camera=Camera())
     with pytest.raises(InputError, match="NaN"):
         centred_psf(np.full((5, 5), np.nan), 2)
     with pytest.raises(UsageError, match="positive sum"):
