@@ -133,47 +133,13 @@ def prepare(
         Model to start from; None: a fresh network.
     """
     torch.manual_seed(settings.seed)
-    network = build_network(settings).to(device)
-    if general is not None:
-        network.load_state_dict(dict(general.weights))
-    for p in network.parameters():  # the layout that convolutions are fastest at
-        if p.ndim == 4:
-            p.data = p.data.contiguous(memory_format=torch.channels_last)
-        elif p.ndim == 5:
-            p.data = p.data.contiguous(memory_format=torch.channels_last_3d)
+    network = _placed(settings, device, general)
     mean = copy.deepcopy(network)
     frame_shape = measurement.frames_e.shape[1:]
     require_axes(settings, len(frame_shape))
     multiples = per_axis(network.multiple, len(frame_shape))
-    patch, units = patch_shape(settings, measurement.zoom, multiples)
-    lateral = (*(0,) * (len(patch) - 2), *patch[-2:])  # thin volumes are not made thicker
-    padding = Padding.around(frame_shape, measurement.zoom, units, lateral, measurement.margins)
-    patch = tuple(min(p, n) for p, n in zip(patch, padding.image_shape, strict=True))
-    noise_rng, patch_rng = (
-        np.random.default_rng(s) for s in np.random.SeedSequence(settings.seed).spawn(2)
-    )
-    measurement.forward.prepare(padding.origin, padding.image_shape)
-    sampler: PatchSampler
-    rest: list[Bank] = []
-    if settings.pairs == "interleaved":
-        halves = make_halves(measurement, padding, device)
-        bank, operations = halves.bank, symmetry.allowed(measurement.effective_psf)
-        sampler = InterleavedSampler(halves, patch, settings.batch, operations, patch_rng)
-    else:
-        draws = bank_size(settings, measurement)
-        fixed = None if general is None else general.start_iterations
-        bank = make_bank(measurement, padding, draws, settings.alpha, noise_rng, device, progress,
-                         fixed)  # fmt: skip
-        for one in others:
-            around = Padding.around(one.frames_e.shape[1:], one.zoom, units, lateral, one.margins)
-            rest.append(make_bank(one, around, max(2, draws // 2), settings.alpha, noise_rng,
-                                  device, progress, bank.classical.iterations))  # fmt: skip
-        scale = max(b.scale for b in (bank, *rest)) if general is None else general.scale
-        bank, *rest = (replace(b, scale=scale) for b in (bank, *rest))
-        of_volume = len(frame_shape) == 3
-        reference = measurement.effective_psf if of_volume else noise_spectrum(bank)
-        operations = symmetry.allowed(reference)
-        sampler = PatchSampler(bank, patch, settings.batch, operations, patch_rng, rest)
+    sampler, rest = _sampler(measurement, others, settings, general, multiples, device, progress)
+    bank = sampler.bank
     psf = PsfLayer(measurement.effective_psf)
     return Training(
         settings=settings,
@@ -190,6 +156,60 @@ def prepare(
         plan=planned(settings, len(measurement.frames_e), frame_shape, measurement.zoom),
         others=tuple(zip(others, rest, strict=True)),
     )
+
+
+def _placed(settings: ZsSettings, device: torch.device, general: General | None) -> Network:
+    """The network on its device, in the layout that convolutions are fastest at."""
+    network = build_network(settings).to(device)
+    if general is not None:
+        network.load_state_dict(dict(general.weights))
+    layouts = {4: torch.channels_last, 5: torch.channels_last_3d}
+    for p in network.parameters():
+        if p.ndim in layouts:
+            p.data = p.data.contiguous(memory_format=layouts[p.ndim])
+    return network
+
+
+def _sampler(
+    measurement: Measurement,
+    others: Sequence[Measurement],
+    settings: ZsSettings,
+    general: General | None,
+    multiples: Sequence[int],
+    device: torch.device,
+    progress: Progress,
+) -> tuple[PatchSampler, list[Bank]]:
+    """What patches are cut from, and the banks of the other pictures."""
+    patch, units = patch_shape(settings, measurement.zoom, multiples)
+    lateral = (*(0,) * (len(patch) - 2), *patch[-2:])  # thin volumes are not made thicker
+
+    def around(one: Measurement) -> Padding:
+        return Padding.around(one.frames_e.shape[1:], one.zoom, units, lateral, one.margins)
+
+    padding = around(measurement)
+    patch = tuple(min(p, n) for p, n in zip(patch, padding.image_shape, strict=True))
+    noise_rng, patch_rng = (
+        np.random.default_rng(s) for s in np.random.SeedSequence(settings.seed).spawn(2)
+    )
+    measurement.forward.prepare(padding.origin, padding.image_shape)
+    if settings.pairs == "interleaved":
+        halves = make_halves(measurement, padding, device)
+        operations = symmetry.allowed(measurement.effective_psf)
+        return InterleavedSampler(halves, patch, settings.batch, operations, patch_rng), []
+    draws = bank_size(settings, measurement)
+    fixed = None if general is None else general.start_iterations
+    bank = make_bank(measurement, padding, draws, settings.alpha, noise_rng, device, progress,
+                     fixed)  # fmt: skip
+    rest = [
+        make_bank(one, around(one), max(2, draws // 2), settings.alpha, noise_rng, device, progress,
+                  bank.classical.iterations)
+        for one in others
+    ]  # fmt: skip
+    scale = max(b.scale for b in (bank, *rest)) if general is None else general.scale
+    bank, *rest = (replace(b, scale=scale) for b in (bank, *rest))
+    of_volume = measurement.dz_um is not None
+    operations = symmetry.allowed(measurement.effective_psf if of_volume else noise_spectrum(bank))
+    return PatchSampler(bank, patch, settings.batch, operations, patch_rng, rest), rest
 
 
 def require_axes(settings: ZsSettings, axes: int) -> None:
