@@ -264,7 +264,7 @@ def _model_facts(run: Training, factor: float, made: dict[str, Any]) -> dict[str
         "iterations": run.iteration,
         "training_s": run.elapsed_s,
         "parameters": made["parameters"],
-        "data": run.fingerprint,
+        "data": run.fingerprint.frames,
         "versions": made["versions"],
     }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import get_args
@@ -12,13 +11,13 @@ import numpy as np
 import torch
 
 from simrecon.errors import UsageError
-from simrecon.provenance import sha256_array
 from simrecon.result import Progress, no_progress
 from zsdeconv import losses, symmetry
 from zsdeconv.bank import Bank, make_bank
 from zsdeconv.bridge import select_precision, to_host
 from zsdeconv.config import PlaneNetwork, VolumeNetwork, ZsSettings, field_factor
 from zsdeconv.data import PatchSampler, Resimulation
+from zsdeconv.fingerprint import Fingerprint
 from zsdeconv.infer import per_axis
 from zsdeconv.interleaved import InterleavedSampler, make_halves
 from zsdeconv.measurement import Measurement, Padding
@@ -81,7 +80,7 @@ class Training:
     sampler: PatchSampler
     term: losses.DataTerm
     psf: PsfLayer
-    fingerprint: str
+    fingerprint: Fingerprint
     plan: Plan
     iteration: int = 0
     elapsed_s: float = 0.0
@@ -152,7 +151,7 @@ def prepare(
         sampler=sampler,
         term=_data_term(measurement, settings, bank, psf),
         psf=psf,
-        fingerprint=_fingerprint(measurement, others),
+        fingerprint=Fingerprint.of((measurement, *others), general.weights if general else None),
         plan=planned(settings, len(measurement.frames_e), frame_shape, measurement.zoom),
         others=tuple(zip(others, rest, strict=True)),
     )
@@ -231,15 +230,6 @@ def require_axes(settings: ZsSettings, axes: int) -> None:
         raise UsageError(
             "Interleaved halves need a volume.", got="a picture of one plane", where="pairs"
         )
-
-
-def _fingerprint(measurement: Measurement, others: Sequence[Measurement]) -> str:
-    """SHA-256 of the frames, of a set that of its pictures' hashes."""
-    own = sha256_array(measurement.frames_e)
-    if not others:
-        return own
-    hashes = [own, *(sha256_array(m.frames_e) for m in others)]
-    return hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
 def noise_spectrum(bank: Bank, size: int = 63) -> np.ndarray:

@@ -29,7 +29,7 @@ def save_state(run: Training, folder: Path) -> None:
         "elapsed_s": run.elapsed_s,
         "history": run.history,
         "generator": run.sampler.rng.bit_generator.state,
-        "fingerprint": run.fingerprint,
+        "fingerprint": run.fingerprint.to_dict(),
     }
     checkpoint.write_tensors(folder / checkpoint.STATE_FILE, tensors, facts)
 
@@ -44,14 +44,7 @@ def restore_state(run: Training, folder: Path) -> Training:
     """
     path = checkpoint.require_state(folder)
     tensors, facts = checkpoint.read_tensors(path)
-    if facts["fingerprint"] != run.fingerprint:
-        raise InputError(
-            "The saved training belongs to other data.",
-            expected=run.fingerprint[:12],
-            got=str(facts["fingerprint"])[:12],
-            where=str(path),
-            hint="train without --resume, or give the same raw file and settings",
-        )
+    _check_inputs(run, facts["fingerprint"], path)
     _check_same(run.settings, facts["settings"], path)
     run.network.load_state_dict(_part(tensors, "network."))
     run.mean.load_state_dict(_part(tensors, "mean."))
@@ -69,6 +62,24 @@ def restore_state(run: Training, folder: Path) -> Training:
 
 def _part(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def _check_inputs(run: Training, saved: Any, path: Path) -> None:
+    """Whatever the training sees must be what it saw: no other PSF, camera or pattern."""
+    if not isinstance(saved, Mapping):
+        raise InputError(
+            "The saved training is of an older version, which did not keep what it belongs to.",
+            where=str(path), hint="train again, without --resume",
+        )  # fmt: skip
+    other = run.fingerprint.differences(saved)
+    if other:
+        raise InputError(
+            "The saved training belongs to other data.",
+            expected="the same raw file, optics, pattern, camera and settings",
+            got=f"other than saved: {', '.join(other)}",
+            where=str(path),
+            hint="give what it was started with, or train without --resume",
+        )
 
 
 def _check_same(settings: ZsSettings, saved: Mapping[str, Any], path: Path) -> None:

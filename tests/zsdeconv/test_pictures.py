@@ -16,7 +16,7 @@ from simrecon.model.optics import Optics
 from simrecon.physics.simulate import simulate
 from simrecon.shell import execute
 from zsdeconv import ZsSettings, enhance
-from zsdeconv.checkpoint import FACTS_FILE, MODEL_FILE, read_model, write_model
+from zsdeconv.checkpoint import FACTS_FILE, MODEL_FILE, STATE_FILE, read_model, write_model
 from zsdeconv.cli import app
 from zsdeconv.demo_picture import simulate_picture
 from zsdeconv.image_psf import read_psf, theoretical_psf
@@ -63,6 +63,28 @@ def test_training_on_a_movie_makes_a_model_that_says_what_it_is(folder, capsys):
     said = capsys.readouterr().out
     for words in ("pictures: 3, widefield, NA 1.49, 525 nm", "gain 2.2", "65.00 nm", "limits:"):
         assert words in said
+
+
+@pytest.mark.parametrize(
+    "option, value, named",
+    [
+        ("--read-noise-e", "2.5", ["the camera's noise (by "]),
+        ("--na", "1.3", ["the forward model", "its PSF"]),
+        ("--gain", "2.4", ["the raw frames", "the linear picture"]),
+    ],
+)
+def test_a_training_of_other_inputs_is_not_resumed(folder, option, value, named, capsys):
+    argv = ["train", str(folder / "movie.tif"), "-o", str(folder / "out"), *OPTICS, *CAMERA, *QUICK,
+            "--resume"]  # fmt: skip
+    argv[argv.index(option) + 1] = value
+    state = folder / "out" / "model" / STATE_FILE
+    kept = state.read_bytes()
+    assert execute(app, argv) == 3
+    said = capsys.readouterr().err
+    for words in named:
+        assert words in said
+    assert ("the raw frames" in said) == ("the raw frames" in named)
+    assert state.read_bytes() == kept
 
 
 def test_one_picture_in_one_command(folder, scene, tmp_path, capsys):
