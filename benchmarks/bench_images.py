@@ -35,7 +35,7 @@ from zsdeconv.image_noise import find_noise
 from zsdeconv.image_psf import theoretical_psf
 from zsdeconv.imaging import Imaging
 from zsdeconv.picture_model import PictureModel
-from zsdeconv.picture_training import adapt_picture, train_pictures
+from zsdeconv.picture_training import adapted, train_pictures
 
 FMD = (
     "Confocal_MICE_1", "TwoPhoton_MICE_1", "WideField_BPAE_R_1",
@@ -156,7 +156,7 @@ def adapt(iterations: int, size: int) -> dict[str, Any]:
     plain = model.predict(after.counts)
     found["general model"] = scores(after, plain.denoised, plain.deconvolved)
     for steps in (50,):
-        made = adapt_picture(model, after.counts, steps)
+        made = adapted(model, after.counts, steps)
         found[f"adapted, {steps} steps"] = scores(after, made.denoised, made.deconvolved)
     for steps in (50, iterations):
         fresh = train_pictures(

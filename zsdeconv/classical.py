@@ -18,7 +18,6 @@ from zsdeconv.baselines.deconvolution import (
 from zsdeconv.baselines.lucy import Momentum
 from zsdeconv.baselines.sparse import SPARSITY, STRENGTH
 from zsdeconv.baselines.stop import StopRule
-from zsdeconv.fpn import FixedPattern, without_fixed_pattern
 
 Method = Literal["rl", "sparse"]
 
@@ -37,8 +36,6 @@ class ClassicalSettings:
     strength, sparsity, continuity, background_e
         Of sparse: see :func:`zsdeconv.baselines.sparse.sparse_image`; a continuity above 0 joins
         the frames of a movie or the planes of a volume.
-    fixed_pattern : bool
-        Take column and row pattern off first (:mod:`zsdeconv.fpn`).
     seed : int
     """
 
@@ -50,7 +47,6 @@ class ClassicalSettings:
     sparsity: float = SPARSITY
     continuity: float = 0.0
     background_e: float | None = None
-    fixed_pattern: bool = False
     seed: int = 0
 
     @property
@@ -67,9 +63,8 @@ def deconvolve_all(
     camera: Camera,
     settings: ClassicalSettings,
     *,
-    cutoff_px: float | None = None,
     progress: Progress = no_progress,
-) -> tuple[list[Deconvolved], FixedPattern | None]:
+) -> list[Deconvolved]:
     """Deconvolve pictures of one size, or a volume.
 
     Parameters
@@ -79,15 +74,11 @@ def deconvolve_all(
     psf : ndarray, (n, m) or (p, n, m)
         Centred on n//2.
     camera
-    cutoff_px
-        Cut-off of the optics, cycles per pixel (for the fixed pattern).
 
     Returns
     -------
     list of Deconvolved
         One per picture; a single one of shape (N, Y, X) of a volume or of joined frames.
-    FixedPattern or None
-        What was taken off, in photo-electrons; None when it was not asked for.
 
     Raises
     ------
@@ -99,11 +90,6 @@ def deconvolve_all(
         raise UsageError("Only sparse deconvolution is continuous.", where="--continuity")
     bad = camera.bad_pixels
     electrons = np.stack([camera.electrons(c) for c in counts])
-    found: FixedPattern | None = None
-    if settings.fixed_pattern:
-        if bad is not None:
-            electrons = np.where(bad, np.median(electrons[:, ~bad]), electrons)
-        electrons, found = without_fixed_pattern(electrons, cutoff_px=cutoff_px)
     read = np.square(np.asarray(camera.read_noise_e, dtype=np.float32))
     joined = volume or (settings.continuity > 0 and len(electrons) > 1)
     pictures = [electrons] if joined else list(electrons)
@@ -112,7 +98,7 @@ def deconvolve_all(
         progress("deconvolution", index, len(pictures))
         done.append(_one(picture, psf, read, bad, settings))
     progress("deconvolution", len(pictures), len(pictures))
-    return done, found
+    return done
 
 
 def _one(

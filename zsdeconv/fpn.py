@@ -18,6 +18,7 @@ more on the line than the pattern (the second term of the maximum), it is kept.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import fft
@@ -25,6 +26,7 @@ from scipy.ndimage import gaussian_filter, maximum_filter, uniform_filter1d
 
 from simrecon.backend import usable_cores
 from simrecon.errors import InputError, UsageError
+from simrecon.model.camera import Camera
 
 _BESIDE = slice(2, 18)
 """Lines whose power stands for sample and noise on the line of the pattern."""
@@ -47,7 +49,7 @@ class FixedPattern:
     Attributes
     ----------
     columns, rows : ndarray, shape (X,), (Y,)
-        The estimated patterns, in the pictures' unit, mean 0; 0 where none was significant.
+        The estimated patterns, counts, mean 0; 0 where none was significant.
     columns_sd, rows_sd : float
         Standard deviation of the true patterns as estimated from the data; 0: not significant.
     columns_z, rows_z : float
@@ -77,7 +79,28 @@ class FixedPattern:
         ]  # fmt: skip
         if not parts:
             return "fixed pattern: none found in columns or rows"
-        return f"fixed pattern taken off: {', '.join(parts)}"
+        return f"fixed pattern taken off: {', '.join(parts)} (counts)"
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready; without the lines themselves."""
+        return {
+            "said": self.sentence(), "columns_sd": self.columns_sd, "rows_sd": self.rows_sd,
+            "columns_z": self.columns_z, "rows_z": self.rows_z,
+        }  # fmt: skip
+
+
+def refuse_maps(camera: Camera) -> None:
+    """Refuse to take a fixed pattern off where the camera's maps do it.
+
+    Raises
+    ------
+    UsageError
+    """
+    if camera.map_shape is not None:
+        raise UsageError(
+            "The camera's maps hold its fixed pattern already.", expected="one of them",
+            got="maps and a fixed pattern", where="--fixed-pattern",
+        )  # fmt: skip
 
 
 def estimate_fixed_pattern(pictures: np.ndarray, *, cutoff_px: float | None = None) -> FixedPattern:
@@ -86,8 +109,9 @@ def estimate_fixed_pattern(pictures: np.ndarray, *, cutoff_px: float | None = No
     Parameters
     ----------
     pictures : ndarray, shape (Y, X) or (N, Y, X)
-        Counts or photo-electrons of one camera window, not filtered; several pictures (a movie, a
-        stack) are averaged, which shows a weaker pattern.
+        Counts of one camera window (the pattern is the read-out's, so it is taken off before gain
+        and offset), not filtered; several pictures (a movie, a stack) are averaged, which shows a
+        weaker pattern.
     cutoff_px
         Cut-off of the optics, cycles per pixel; None: 0.25 is taken.
 

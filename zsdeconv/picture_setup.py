@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from simrecon.config import Settings
-from simrecon.errors import InputError, MetadataError, UsageError
+from simrecon.errors import InputError, MetadataError
 from zsdeconv.camera_choice import given_camera
 from zsdeconv.file_optics import file_optics
-from zsdeconv.fpn import FixedPattern, estimate_fixed_pattern
+from zsdeconv.fpn import FixedPattern, estimate_fixed_pattern, refuse_maps
 from zsdeconv.image_noise import PictureNoise, find_noise
 from zsdeconv.image_psf import read_psf, theoretical_psf
 from zsdeconv.imaging import Imaging
@@ -60,11 +60,8 @@ def imaging_of(
     if options.fixed_pattern == "auto":
         pattern = fixed_pattern_of(files, cutoff * pixel)
     noise = noise_of(files, engine, cutoff * pixel, pattern)
-    if pattern is not None and noise.camera.map_shape is not None:
-        raise UsageError(
-            "The camera's maps hold its fixed pattern already.", expected="one of them",
-            got="maps and a fixed pattern", where="--fixed-pattern",
-        )  # fmt: skip
+    if pattern is not None:
+        refuse_maps(noise.camera)
     about: dict[str, Any] = {
         "na": facts.na, "index": facts.index,
         "emission_nm": facts.emission_nm, "excitation_nm": facts.excitation_nm,
@@ -81,11 +78,7 @@ def imaging_of(
     notes = [*noise.notes, *(f"doubt: {d}" for d in imaging.doubts)]
     if pattern is None:
         return imaging, notes
-    about["fixed_pattern"] = {
-        "said": f"{pattern.sentence()} (counts)",
-        "columns_sd": pattern.columns_sd, "rows_sd": pattern.rows_sd,
-        "columns_z": pattern.columns_z, "rows_z": pattern.rows_z,
-    }  # fmt: skip
+    about["fixed_pattern"] = pattern.to_dict()
     notes.append(about["fixed_pattern"]["said"])
     if pattern.found:
         imaging = replace(imaging, columns=pattern.columns, rows=pattern.rows)

@@ -58,8 +58,8 @@ def train_pictures(
     return with_card(made, imaging)
 
 
-def adapt_picture(model: PictureModel, counts: np.ndarray, iterations: int = 50) -> Predicted:
-    """A picture by the model after some steps of training on this very picture.
+def adapted(model: PictureModel, counts: np.ndarray, iterations: int = 50) -> Enhanced:
+    """A picture and the model that some steps of training on this very picture made.
 
     Parameters
     ----------
@@ -70,7 +70,13 @@ def adapt_picture(model: PictureModel, counts: np.ndarray, iterations: int = 50)
     """
     settings = adaptation(model.settings, iterations)
     measured = model.imaging.measure(counts, settings.shown_cutoff)
-    made = enhance(measured, settings, general=model.general)
+    made = with_card(enhance(measured, settings, general=model.general), model.imaging)
+    origin = {"adapted_from": model.facts["content_sha256"]}
+    return replace(made, model_facts={**made.model_facts, **origin})
+
+
+def as_predicted(made: Enhanced) -> Predicted:
+    """What a prediction holds of an enhancement."""
     found = made.qc["enhancement"]
     return Predicted(made.denoised, made.deconvolved, found["chi2"], found["flux_ratio"])
 

@@ -100,8 +100,9 @@ def test_stripes_are_said_and_taken_off(attempt):
     code, said, made = attempt(array, *KNOWN, *CAMERA, "--fixed-pattern", "auto", "--json")
     facts = json.loads(said[said.index("{") : said.rindex("}") + 1])
     assert code in (0, 4)
-    assert facts["fixed_pattern"]["columns_sd_e"] == pytest.approx(5.0, rel=0.4)
-    assert facts["fixed_pattern"]["rows_sd_e"] == 0.0
+    assert facts["fixed_pattern"]["columns_sd"] == pytest.approx(2.0 * 5.0, rel=0.4)  # in counts
+    assert facts["fixed_pattern"]["rows_sd"] == 0.0
+    assert "(counts)" in facts["fixed_pattern"]["said"]
     kept = attempt(array, *KNOWN, *CAMERA, "--iterations", str(facts["iterations"][0]))[2]
     assert np.std(made.mean(axis=0)) < 0.8 * np.std(kept.mean(axis=0))
 

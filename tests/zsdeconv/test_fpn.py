@@ -5,7 +5,8 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from simrecon.errors import InputError, UsageError
-from zsdeconv.fpn import estimate_fixed_pattern, without_fixed_pattern
+from simrecon.model.camera import Camera
+from zsdeconv.fpn import estimate_fixed_pattern, refuse_maps, without_fixed_pattern
 
 CUTOFF_PX = 0.3
 
@@ -106,3 +107,9 @@ def test_refusals(stripes):
         estimate_fixed_pattern(noisy[:20])
     with pytest.raises(InputError):
         estimate_fixed_pattern(np.where(noisy == noisy.max(), np.nan, noisy))
+
+
+def test_maps_hold_the_pattern_already() -> None:
+    refuse_maps(Camera(2.0, 100.0, 1.0))
+    with pytest.raises(UsageError, match="maps hold its fixed pattern"):
+        refuse_maps(Camera(2.0, np.full((48, 48), 100.0, np.float32), 1.0))

@@ -175,13 +175,24 @@ def test_prediction_is_what_the_training_showed(folder):
 
 def test_adaptation_trains_on_every_picture(folder, tmp_path, capsys):
     argv = ["adapt", str(folder / "movie.tif"), "--model", str(folder / "out"), "-o",
-            str(tmp_path), "--iterations", "3"]  # fmt: skip
+            str(tmp_path), "--save-model", "--iterations", "3"]  # fmt: skip
     assert execute(app, argv) in (0, 4)
     adapted = tifffile.imread(tmp_path / "movie.denoised.ome.tif")
     general = PictureModel.read(folder / "out").predict(tifffile.imread(folder / "movie.tif")[0])
     difference = np.std(adapted[0] - general.denoised)
     assert 0 < difference < 0.3 * np.std(general.denoised)
     assert execute(app, [*argv[:-1], "0"]) == 2
+    # the kept models make of their pictures what was shown of them, and are models like others
+    models = sorted(p.name for p in (tmp_path / "models").iterdir())
+    assert models == ["movie_0001", "movie_0002", "movie_0003"]
+    again = PictureModel.read(tmp_path / "models" / "movie_0003")
+    made = again.predict(tifffile.imread(folder / "movie.tif")[2])
+    np.testing.assert_allclose(made.denoised, adapted[2], atol=2e-3 * adapted[2].max())
+    assert again.facts["adapted_from"] == read_model(folder / "out" / "model")[1]["content_sha256"]
+    argv[argv.index("--model") + 1] = str(tmp_path / "models" / "movie_0003")
+    capsys.readouterr()
+    assert execute(app, argv) == 2
+    assert "would replace an input" in capsys.readouterr().err
 
 
 def test_tiles_meet_without_a_seam(folder):

@@ -20,6 +20,7 @@ def adapt(
     model: Path,
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
     iterations: int = 50,
+    save_model: bool = False,
     picture: PictureOptions | None = None,
     device: str | None = None,
     json: bool = False,
@@ -39,16 +40,20 @@ def adapt(
         Folder to write.
     iterations
         Training steps on every picture.
+    save_model
+        Keep the adapted models too: models/NAME_0001, … (one for every picture of NAME), each a model
+        for 'zsdeconv predict' or 'adapt'.
     device
         auto, cpu or cuda:N [default: auto].
     json
         Write one JSON document to standard output.
     """
-    from zsdeconv.commands.pictures import restore_files
+    from zsdeconv.commands.pictures import Adaptation, restore_files
 
     if iterations < 1:
         raise UsageError("At least one step is needed.", got=str(iterations), where="--iterations")
     return restore_files(
         Reporter(json), files, model, output, picture or PictureOptions(),
-        TrainOptions(device=device), f"adaptation, {iterations} steps per picture", iterations,
+        TrainOptions(device=device), f"adaptation, {iterations} steps per picture",
+        Adaptation(iterations, save_model),
     )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from simrecon.shell import EXIT_OK, EXIT_QUALITY, Reporter, command_line
 from zsdeconv.baselines.deconvolution import Deconvolved
 from zsdeconv.classical import ClassicalSettings, deconvolve_all
 from zsdeconv.commands.volume import VolumeOptions
+from zsdeconv.fpn import refuse_maps, without_fixed_pattern
 from zsdeconv.picture_files import open_pictures
 from zsdeconv.picture_options import PictureOptions
 from zsdeconv.picture_setup import imaging_of
@@ -42,11 +43,11 @@ class _Job:
     pictures: np.ndarray
     psf: np.ndarray
     camera: Camera
-    cutoff_px: float | None
     pixel_um: float
     dz_um: float | None
     about: dict[str, Any]
     doubts: tuple[str, ...] = ()
+    pattern: dict[str, Any] | None = None
 
 
 def run_classical(
@@ -63,9 +64,7 @@ def run_classical(
         report, file, output, options, volume
     )  # fmt: skip
     with report.progress() as progress:
-        done, pattern = deconvolve_all(
-            job.pictures, job.psf, job.camera, settings, cutoff_px=job.cutoff_px, progress=progress
-        )
+        done = deconvolve_all(job.pictures, job.psf, job.camera, settings, progress=progress)
     facts: dict[str, Any] = {
         "chi2": [d.chi2 for d in done],
         "iterations": [d.iterations for d in done],
@@ -73,11 +72,8 @@ def run_classical(
         "background_e": [d.background_e for d in done],
         "doubts": list(job.doubts),
     }
-    if pattern is not None:
-        facts["fixed_pattern"] = {
-            "columns_sd_e": pattern.columns_sd, "rows_sd_e": pattern.rows_sd,
-            "columns_z": pattern.columns_z, "rows_z": pattern.rows_z,
-        }  # fmt: skip
+    if job.pattern is not None:
+        facts["fixed_pattern"] = job.pattern
     made = record(
         settings=values, device="cpu", seed=settings.seed,
         method=f"classical deconvolution, {settings.method}", imaging=job.about,
@@ -87,8 +83,6 @@ def run_classical(
         output, _picture(done, job.dz_um), pixel_um=job.pixel_um, dz_um=job.dz_um, provenance=made
     )
     lines = _sentences(done)
-    if pattern is not None:
-        lines.append(pattern.sentence() + (" (photo-electrons)" if pattern.found else ""))
     code, verdict = _verdict(done, job.doubts)
     lines += [verdict, f"wrote {output}"]
     report.finish({"file": str(output), "verdict": verdict, **facts}, "\n".join(lines))
@@ -107,14 +101,14 @@ def _pictures(report: Reporter, file: str, output: Path, options: PictureOptions
     _, engine = options.settings(None)
     opened = open_pictures([file], channel=options.channel, plane=options.plane)[0]
     check_overwrite([output], [opened.path, *options.side_files(engine)])
-    # (the pattern is taken off the photo-electrons, later)
-    imaging, notes = imaging_of([opened], replace(options, fixed_pattern="off"), engine)
+    imaging, notes = imaging_of([opened], options, engine)
     for note in notes:
         report.say(note)
-    pictures = np.stack([opened.picture(i) for i in range(opened.count)])
+    pictures = np.stack([imaging.without_lines(opened.picture(i)) for i in range(opened.count)])
+    about = imaging.card()
     return _Job(
-        opened.path, pictures, imaging.psf, imaging.camera, imaging.cutoff_px, imaging.pixel_um,
-        None, imaging.card(), imaging.doubts,
+        opened.path, pictures, imaging.psf, imaging.camera, imaging.pixel_um, None, about,
+        imaging.doubts, about.get("fixed_pattern"),
     )  # fmt: skip
 
 
@@ -141,9 +135,15 @@ def _volume(
     cutoff = None if found.optics is None else found.optics.cutoff_per_um * found.pixel_um
     about = {"psf": said, "camera": found.camera.summary(), "pixel_um": found.pixel_um,
              "dz_um": found.dz_um}  # fmt: skip
+    planes, pattern = found.counts, None
+    if options.fixed_pattern == "auto":
+        refuse_maps(found.camera)
+        planes, lines = without_fixed_pattern(planes, cutoff_px=cutoff)
+        pattern = lines.to_dict()
+        report.say(pattern["said"])
     return _Job(
-        path, found.counts, kernel, found.camera, cutoff, found.pixel_um, found.dz_um, about,
-        found.camera.doubts,
+        path, planes, kernel, found.camera, found.pixel_um, found.dz_um, about,
+        found.camera.doubts, pattern,
     )  # fmt: skip
 
 

@@ -85,7 +85,6 @@ def deconvolve(
         "method": method, "stop": iterations if iterations is not None else stop,
         "momentum": momentum, "tv": tv, "strength": strength, "continuity": continuity,
         "background_e": background_e, "seed": seed,
-        "fixed_pattern": picture.fixed_pattern == "auto",
     }  # fmt: skip
     choice = VolumeChoice(dz_um, psf_dz_um, time) if volume else None
     return run_classical(Reporter(json), file, output, picture, choice, values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,9 @@ from simrecon.provenance import describe_files
 from simrecon.shell import EXIT_OK, EXIT_QUALITY, Reporter, command_line
 from zsdeconv.bridge import select_device
 from zsdeconv.camera_choice import given_camera
-from zsdeconv.checkpoint import require_state
+from zsdeconv.checkpoint import MODEL_FILE, require_state
 from zsdeconv.config import ZsSettings
-from zsdeconv.enhancement import Enhanced
+from zsdeconv.enhancement import Enhanced, save_model
 from zsdeconv.file_optics import file_optics
 from zsdeconv.imaging import Imaging
 from zsdeconv.options import TrainOptions
@@ -28,7 +29,7 @@ from zsdeconv.picture_files import PictureFile, each_picture, open_pictures
 from zsdeconv.picture_model import PictureModel, Predicted, model_folder
 from zsdeconv.picture_options import PictureOptions
 from zsdeconv.picture_setup import imaging_of
-from zsdeconv.picture_training import adapt_picture, train_pictures
+from zsdeconv.picture_training import adapted, as_predicted, train_pictures
 from zsdeconv.plan import planned
 from zsdeconv.prediction import QC, Predict, predict_files, prediction_paths
 
@@ -41,6 +42,14 @@ class PictureRun:
     imaging: Imaging
     settings: ZsSettings
     facts: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """Steps of training on every picture, and whether the models that they make are kept."""
+
+    iterations: int
+    save_model: bool
 
 
 def prepare_run(
@@ -121,7 +130,7 @@ def restore_files(
     options: PictureOptions,
     train: TrainOptions | None,
     how: str,
-    adapt_iterations: int | None = None,
+    adaptation: Adaptation | None = None,
 ) -> int:
     """Apply a model to every picture, adapted to each or as it is; write, and say the verdict."""
     if options.fixed_pattern != "off":
@@ -135,7 +144,12 @@ def restore_files(
     opened = open_pictures(files, channel=options.channel, plane=options.plane)
     inputs = [f.path for f in opened]
     outputs = [p for pair in prediction_paths(opened, output) for p in pair]
-    check_overwrite([*outputs, output / QC], [*inputs, *options.side_files(engine)])
+    kept = adapted_models(opened, output) if adaptation and adaptation.save_model else []
+    general = model_folder(model) / MODEL_FILE
+    check_overwrite(
+        [*outputs, output / QC, *(folder / MODEL_FILE for folder in kept)],
+        [*inputs, general, *options.side_files(engine)],
+    )
     check_folder(output)
     shape = opened[0].frames.shape[-2:]
     camera = camera_of_command(engine, (int(shape[0]), int(shape[1])))
@@ -144,15 +158,18 @@ def restore_files(
         known = file_optics(engine, file.raw, options.channel)
         learned.check_use(known.pixel_um, known.emission_nm, str(file.path))
     predict: Predict = learned.predict
-    if adapt_iterations is not None:
-        steps = adapt_iterations
+    if adaptation is not None:
+        steps, folders = adaptation.iterations, iter(kept)
 
         def predict(counts: np.ndarray) -> Predicted:
-            return adapt_picture(learned, counts, steps)
+            made = adapted(learned, counts, steps)
+            if kept:
+                save_model(made, next(folders))
+            return as_predicted(made)
 
     provenance = {
         "method": how, "command": command_line("zsdeconv"), "inputs": describe_files(inputs),
-        "model": describe_files([model_folder(model) / "model.safetensors"]),
+        "model": describe_files([general]),
         "camera": learned.imaging.camera.summary(), "versions": learned.facts["versions"],
     }  # fmt: skip
     with report.progress() as progress:
@@ -161,9 +178,19 @@ def restore_files(
             doubts=learned.imaging.doubts, fitted=learned.imaging.fitted,
             progress=progress,
         )  # fmt: skip
+    written += kept
     lines = [*found["reasons"], *(f"wrote {p}" for p in written)]
     report.finish({**found, "files": [str(p) for p in written]}, "\n".join(lines))
     return EXIT_OK if found["verdict"] == "ok" else EXIT_QUALITY
+
+
+def adapted_models(files: Sequence[PictureFile], output: Path) -> list[Path]:
+    """Folders of the models that adaptation makes, picture by picture, counted from 1."""
+    return [
+        output / "models" / f"{file.path.name.split('.')[0]}_{number:04d}"
+        for file in files
+        for number in range(1, file.count + 1)
+    ]
 
 
 def camera_of_command(engine: Settings, shape: tuple[int, int]) -> Camera | None:
