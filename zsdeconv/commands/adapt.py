@@ -41,8 +41,8 @@ def adapt(
     iterations
         Training steps on every picture.
     save_model
-        Keep the adapted models too: models/NAME_0001, … (one for every picture of NAME), each a model
-        for 'zsdeconv predict' or 'adapt'.
+        Keep the adapted models too: models/NAME_0001, … (one for every picture of NAME), each a
+        model for 'zsdeconv predict' or 'adapt'.
     device
         auto, cpu or cuda:N [default: auto].
     json
