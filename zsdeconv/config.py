@@ -13,7 +13,7 @@ from simrecon.errors import UsageError
 LossKind = Literal["raw", "whitened", "variance", "l2"]
 PlaneNetwork = Literal["compact", "unet_paper", "dfcan", "rln"]
 VolumeNetwork = Literal["compact3d", "rcan3d", "unet3d", "rln3d"]
-PairKind = Literal["recorrupted", "interleaved"]
+PairKind = Literal["recorrupted", "interleaved", "realigned"]
 Precision = Literal["auto", "float32", "bfloat16"]
 
 
@@ -31,8 +31,9 @@ class ZsSettings(BaseModel):
     blocks: int = Field(default=1, ge=1, description="residual blocks per level (compact ones)")
     pairs: PairKind = Field(
         default="recorrupted",
-        description="volumes: what is judged by what; interleaved: every other plane by the "
-        "planes between, for which no noise model is needed",
+        description="what is judged by what; without a noise model: interleaved (volumes: every "
+        "other plane by the planes between), realigned (SIM frames: a quarter of the pixels by the "
+        "other three)",
     )
     gap_weight: float = Field(
         default=0.0,

@@ -19,10 +19,12 @@ from zsdeconv.config import PlaneNetwork, VolumeNetwork, ZsSettings, field_facto
 from zsdeconv.data import PatchSampler, Resimulation
 from zsdeconv.fingerprint import Fingerprint
 from zsdeconv.infer import per_axis
-from zsdeconv.interleaved import InterleavedSampler, make_halves
+from zsdeconv.interleaved import make_halves
 from zsdeconv.measurement import Measurement, Padding
 from zsdeconv.models import Network, build_network
 from zsdeconv.optimiser import Optimiser
+from zsdeconv.pairs_realigned import make_quarters
+from zsdeconv.parts import PartsSampler
 from zsdeconv.plan import Plan, planned
 from zsdeconv.psf_layer import PsfLayer
 from zsdeconv.stacking import Stacking
@@ -136,6 +138,7 @@ def prepare(
     mean = copy.deepcopy(network)
     frame_shape = measurement.frames_e.shape[1:]
     require_axes(settings, len(frame_shape))
+    require_pairs(settings, measurement)
     multiples = per_axis(network.multiple, len(frame_shape))
     sampler, rest = _sampler(measurement, others, settings, general, multiples, device, progress)
     bank = sampler.bank
@@ -191,10 +194,11 @@ def _sampler(
         np.random.default_rng(s) for s in np.random.SeedSequence(settings.seed).spawn(2)
     )
     measurement.forward.prepare(padding.origin, padding.image_shape)
-    if settings.pairs == "interleaved":
-        halves = make_halves(measurement, padding, device)
+    if settings.pairs != "recorrupted":
+        make = make_halves if settings.pairs == "interleaved" else make_quarters
+        parts = make(measurement, padding, device)
         operations = symmetry.allowed(measurement.effective_psf)
-        return InterleavedSampler(halves, patch, settings.batch, operations, patch_rng), []
+        return PartsSampler(parts, patch, settings.batch, operations, patch_rng), []
     draws = bank_size(settings, measurement)
     fixed = None if general is None else general.start_iterations
     bank = make_bank(measurement, padding, draws, settings.alpha, noise_rng, device, progress,
@@ -212,7 +216,7 @@ def _sampler(
 
 
 def require_axes(settings: ZsSettings, axes: int) -> None:
-    """Refuse a network of planes for a volume and the reverse, and planes in interleaved halves.
+    """Refuse a network of planes for a volume, and the reverse.
 
     Raises
     ------
@@ -226,10 +230,32 @@ def require_axes(settings: ZsSettings, axes: int) -> None:
             got=settings.network,
             where="zsdeconv.network",
         )
-    if settings.pairs == "interleaved" and axes != 3:
+
+
+def require_pairs(settings: ZsSettings, measurement: Measurement) -> None:
+    """Refuse interleaved planes of pictures, and realigned pixels of anything but SIM pictures.
+
+    Raises
+    ------
+    UsageError
+    """
+    pairs, axes = settings.pairs, measurement.frames_e.ndim - 1
+    if pairs == "interleaved" and axes != 3:
         raise UsageError(
             "Interleaved halves need a volume.", got="a picture of one plane", where="pairs"
         )
+    if pairs == "realigned" and (axes != 2 or measurement.source != "sim"):
+        raise UsageError(
+            "Pixel-realigned pairs are made of the raw SIM frames of one plane.",
+            expected="recorrupted" + (" or interleaved" if axes == 3 else ""),
+            got=f"a {'volume' if axes == 3 else 'plain picture'}",
+            where="pairs",
+        )
+    if pairs == "realigned" and settings.loss == "whitened":
+        raise UsageError(
+            "The whitened loss needs draws of the noise, which realigned pairs do without.",
+            expected="raw, variance or l2", got=settings.loss, where="loss",
+        )  # fmt: skip
 
 
 def noise_spectrum(bank: Bank, size: int = 63) -> np.ndarray:

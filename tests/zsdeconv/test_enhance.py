@@ -148,11 +148,13 @@ def test_program_writes_what_it_promises(tmp_path, scene, capsys):
     # a second run continues: nothing is left to train, the weights stay
     assert execute(app, [*arguments, "--resume"]) == code
     assert read_model(out / "model")[1]["iterations"] == 3
-    # with another pattern it is another training
+    # from other pairs, or with another pattern, it is another training
+    capsys.readouterr()
+    assert execute(app, [*arguments, "--resume", "--pairs", "realigned"]) == 3
+    assert "pairs=recorrupted" in capsys.readouterr().err
     turned = json.loads((tmp_path / "pattern.json").read_text())
     turned["directions"][1]["phase_rad"][0] += 0.3
     (tmp_path / "pattern.json").write_text(json.dumps(turned))
-    capsys.readouterr()
     assert execute(app, [*arguments, "--resume"]) == 3
     assert "the forward model (pattern, PSF or OTF) (by 0." in capsys.readouterr().err
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -16,6 +16,7 @@ from simrecon.provenance import describe_files
 from simrecon.shell import Reporter
 from simrecon.shell_options import FileOptions
 from zsdeconv.commands.common import run_sim, say_device
+from zsdeconv.config import build_settings
 from zsdeconv.options import TrainOptions, both_settings
 
 
@@ -31,6 +32,7 @@ def sim(
     time: int | None = None,
     channel: int | None = None,
     plane: int | None = None,
+    pairs: Literal["recorrupted", "realigned"] | None = None,
     resume: bool = False,
     json: bool = False,
 ) -> int:
@@ -55,6 +57,10 @@ def sim(
         Channel, from 0; needed where there are several [default: the only one].
     plane
         Plane, from 0; needed where there are several [default: the only one].
+    pairs
+        What the network learns from: recorrupted (copies by the camera's noise), or realigned (a
+        quarter of every frame's pixels from the other three, with no noise model)
+        [default: recorrupted].
     resume
         Continue an interrupted training in the same folder.
     json
@@ -67,6 +73,8 @@ def sim(
     report = Reporter(json)
     file = file or FileOptions()
     settings, engine = both_settings(file, train)
+    if pairs is not None:
+        settings = build_settings(**{**settings.model_dump(), "pairs": pairs})
     _refuse_volumes(engine)
     say_device(report, settings, engine)
     paths = expand_paths(files)
