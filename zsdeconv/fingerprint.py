@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from simrecon.provenance import sha256_array
+from zsdeconv.bridge import to_host
 from zsdeconv.measurement import Measurement
 
 PROJECTIONS = 32
@@ -55,7 +56,7 @@ class Fingerprint:
             frames = hashlib.sha256("".join(hashes).encode()).hexdigest()
         start = hashlib.sha256()
         for name in sorted(weights or {}):
-            start.update(sha256_array((weights or {})[name].detach().cpu().numpy()).encode())
+            start.update(sha256_array(to_host((weights or {})[name])).encode())
         return cls(frames, [_traits(m) for m in measurements], start.hexdigest() if weights else "")
 
     def to_dict(self) -> dict[str, Any]:
