@@ -8,7 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from simrecon.errors import InputError, QualityError
-from simrecon.estimate.image_noise import ImageCamera, block_noise, camera_from_images
+from simrecon.estimate.image_noise import (
+    OPTICS_UNKNOWN,
+    ImageCamera,
+    block_noise,
+    camera_from_images,
+)
 from simrecon.estimate.noise_colour import LOWEST_PER_PX, NoiseColour, noise_colour
 from simrecon.model.camera import Camera
 
@@ -65,7 +70,8 @@ def find_noise(
     camera
         A whole camera instead of the three numbers (from a record, with maps).
     cutoff_per_px
-        2 · NA · pixel / wavelength; None: unknown.
+        2 · NA · pixel / wavelength; None: unknown. From 0.5 on the optics pass all that the pixels
+        show, so that it is of no use.
 
     Raises
     ------
@@ -87,10 +93,14 @@ def find_noise(
         known = Camera(gain, offset or 0.0, read_noise_e or 0.0, offset_known=offset is not None)
         return PictureNoise(known, {}, True, colour, kernel, tuple(notes), tuple(doubts))
     tint = colour if correlated else None
+    why = OPTICS_UNKNOWN
+    if cutoff_per_px is not None and cutoff_per_px >= 0.5:
+        why = "Pixels too coarse for these optics (cut-off not below 0.5 cycles per pixel)"
+        cutoff_per_px = None
     try:
         found = camera_from_images(
             pictures(), cutoff_per_px=cutoff_per_px, offset=offset, read_noise_e=read_noise_e,
-            colour=tint,
+            colour=tint, blind_because=why,
         )  # fmt: skip
     except QualityError as error:
         flat = _constant(pictures, cutoff_per_px, tint)

@@ -140,5 +140,5 @@ def noise_of(
         read_noise_e=c.read_noise_e,
         camera=given_camera(engine, (int(shape[0]), int(shape[1])))
         or (files[0].raw.camera if c.gain is None else None),
-        cutoff_per_px=cutoff_px if cutoff_px < 0.5 else None,
+        cutoff_per_px=cutoff_px,
     )

@@ -33,6 +33,7 @@ _RING = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], dtype=bool)
 MAX_RELATIVE_SD = 0.3
 BOOTSTRAPS = 100
 ROUNDING_ADU2 = 1.0 / 12.0
+OPTICS_UNKNOWN = "Optics not given (--pixel-um --na --emission-nm)"
 
 
 @dataclass(frozen=True)
@@ -201,6 +202,7 @@ def camera_from_images(
     read_noise_e: float | None = None,
     colour: NoiseColour | None = None,
     seed: int = 0,
+    blind_because: str = OPTICS_UNKNOWN,
 ) -> ImageCamera:
     """Estimate the gain, and what is not given of offset and read noise, from pictures.
 
@@ -217,6 +219,8 @@ def camera_from_images(
         Spectrum of noise that is not white (:func:`simrecon.estimate.noise_colour.noise_colour`).
     seed
         Of the bootstrap over blocks that gives the errors.
+    blind_because
+        Why there is no `cutoff_per_px`; begins the note that says what was assumed.
 
     Raises
     ------
@@ -244,7 +248,12 @@ def camera_from_images(
             f"{mean.min():.5g} to {mean.max():.5g} ADU",
             hint="give more frames, with bright and dark places; better: --dark and --flat",
         )
-    notes = _notes(gain, found_offset, offset, read_noise_e, cutoff_per_px)
+    notes = _notes(gain, found_offset, offset, read_noise_e)
+    if cutoff_per_px is None:
+        notes += (
+            f"{blind_because}: no structure finer than {1 / BLIND_CUTOFF:g} pixels assumed; finer "
+            "structure counts as noise.",
+        )
     if offset is not None and read_noise_e is not None:
         notes += _contradiction(mean, variance, gain, rng)
     return ImageCamera(
@@ -284,14 +293,9 @@ def _contradiction(
 
 
 def _notes(
-    gain: float, found: float, offset: float | None, read_e: float | None, cutoff: float | None
+    gain: float, found: float, offset: float | None, read_e: float | None
 ) -> tuple[str, ...]:
     notes = ["From ordinary pictures: no maps, no hot pixels, no test of linearity."]
-    if cutoff is None:
-        notes.append(
-            f"Optics not given: no structure finer than {1 / BLIND_CUTOFF:g} pixels assumed; finer "
-            "structure counts as noise (--pixel-um --na --emission-nm)."
-        )
     if offset is None and read_e is None:
         notes.append(
             f"Offset and read noise not given: {found:.4g} ADU is where the noise vanishes; the "

@@ -84,6 +84,11 @@ def test_camera_given_or_estimated(scene, smooth):
     assert "±" in " ".join(found.notes)
     assert found.kernel is None
     assert found.doubts == ()
+    coarse = find_noise(lambda: [scene.counts], offset=100.0, cutoff_per_px=0.5)
+    blind = find_noise(lambda: [scene.counts], offset=100.0)
+    assert coarse.camera == blind.camera
+    assert ["too coarse" in " ".join(f.notes) for f in (found, coarse, blind)] == [0, 1, 0]
+    assert ["Optics not given" in " ".join(f.notes) for f in (found, coarse, blind)] == [0, 0, 1]
     given = find_noise(lambda: [scene.counts], gain=2.0, read_noise_e=1.0)
     assert (given.camera.gain, given.errors) == (2.0, {})
     assert any("offset not given" in n for n in given.notes)
