@@ -9,8 +9,7 @@ thread per usable core.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from types import ModuleType
@@ -25,7 +24,6 @@ from simrecon.errors import DeviceError
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
-_I = TypeVar("_I")
 Array = Any  # an array of any Array-API library; shapes and dtypes are in the docstrings
 
 
@@ -48,18 +46,6 @@ def serial_blas(function: Callable[_P, _R]) -> Callable[_P, _R]:
             return function(*args, **kwargs)
 
     return limited
-
-
-def on_all_cores(function: Callable[[_I], _R], items: Sequence[_I]) -> list[_R]:
-    """``[function(item) for item in items]`` with one thread per usable core.
-
-    For host functions that spend their time in NumPy and SciPy, which let other threads run.
-    """
-    threads = min(usable_cores(), len(items))
-    if threads <= 1:
-        return [function(item) for item in items]
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(function, items))
 
 
 def namespace(*arrays: Array) -> Any:

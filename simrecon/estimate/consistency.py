@@ -20,17 +20,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg.blas import cherk
 
-from simrecon.backend import on_all_cores
 from simrecon.estimate.coefficients import RowModel
-from simrecon.estimate.groups import Group, band_groups
+from simrecon.estimate.groups import CHUNK, Group, band_groups
 from simrecon.estimate.half_plane import HalfPlane
 from simrecon.estimate.mixing import BANDS, DirectionState, unmixing
 from simrecon.estimate.noise import row_noise
 from simrecon.estimate.redundancy import Redundancy
 from simrecon.estimate.rows import band_rows, rows_per_direction
-
-CHUNK = 4096
-"""Samples weighted at a time: the rows of so many stay in the cache."""
+from simrecon.threads import on_all_cores
 
 
 @dataclass(frozen=True)
@@ -168,9 +165,12 @@ def build_gram(
     band_of_row = _band_of_row(len(states), phases)
     coefficients = model.of_states(states).astype(np.complex64)
     bands = np.empty((band_noise.size, rows.shape[1]), dtype=np.complex64)
-    for i in range(band_noise.size):
+
+    def unmix_band(i: int) -> None:
         block = band_rows(i // len(BANDS), i % len(BANDS), phases)
-        bands[i] = coefficients[block] @ rows[block]
+        np.matmul(coefficients[block], rows[block], out=bands[i])
+
+    on_all_cores(unmix_band, range(band_noise.size))
     groups = band_groups(bands, gains, band_noise, half, separate_px, coupled)
     matrix = np.zeros((rows.shape[0],) * 2, dtype=np.complex128)
     total = np.zeros((band_noise.size,) * 2, dtype=np.complex128)
@@ -213,28 +213,33 @@ def _accumulate(
     group: Group, rows: np.ndarray, phases: int, matrix: np.ndarray, total: np.ndarray
 ) -> None:
     """Add a group to the upper triangle of J's matrix (R, R) and to Σ_k ρ A (B, B)."""
-    root = np.sqrt(group.weight)
-    factors = np.conj(group.gains) * (root / np.sqrt(group.density)) * group.inverse
-    support = root * np.sqrt(group.inverse) * (group.gains != 0)
-    total -= np.conj(factors) @ factors.T
-    total[np.diag_indices_from(total)] += np.sum(support**2, axis=1, dtype=np.float64)
     part = rows[:, group.samples]
 
-    def contribution(start: int) -> np.ndarray:
+    def contribution(start: int) -> tuple[np.ndarray, np.ndarray]:
         chunk = slice(start, start + CHUNK)
+        gains, inverse, root = (
+            group.gains[:, chunk],
+            group.inverse[:, chunk],
+            np.sqrt(group.weight[chunk]),
+        )
+        factors = np.conj(gains) * (root / np.sqrt(group.density[chunk])) * inverse
+        support = root * np.sqrt(inverse) * (gains != 0)
         piece = part[:, chunk]
         weighted = np.empty_like(piece)
         result = np.zeros(matrix.shape, dtype=np.complex64)
         for i in range(total.shape[0]):
             own = band_rows(i // len(BANDS), i % len(BANDS), phases)
-            if support[i, chunk].any():
-                result[own, own] = _upper_power(piece[own] * support[i, chunk])
-            np.multiply(piece[own], factors[i, chunk], out=weighted[own])
+            if support[i].any():
+                result[own, own] = _upper_power(piece[own] * support[i])
+            np.multiply(piece[own], factors[i], out=weighted[own])
         result -= _upper_power(weighted)
-        return result
+        expected = -(np.conj(factors) @ factors.T).astype(np.complex128)
+        expected[np.diag_indices_from(expected)] += np.sum(support**2, axis=1, dtype=np.float64)
+        return result, expected
 
-    for one in on_all_cores(contribution, range(0, root.size, CHUNK)):
+    for one, expected in on_all_cores(contribution, range(0, group.weight.size, CHUNK)):
         matrix += one
+        total += expected
 
 
 def _upper_power(rows: np.ndarray) -> np.ndarray:

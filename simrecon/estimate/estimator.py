@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from simrecon.backend import on_all_cores, serial_blas
+from simrecon.backend import serial_blas
 from simrecon.estimate.acceptance import Evidence, Known, judge
 from simrecon.estimate.agreement import agree, clear, look_again, shared_carriers
 from simrecon.estimate.assembly import Fitted, assemble
@@ -17,7 +17,7 @@ from simrecon.estimate.expectation import Expectation
 from simrecon.estimate.frequency import CarrierSearch
 from simrecon.estimate.joint import JointFit, fit_jointly
 from simrecon.estimate.local_pattern import Correction, Deviation, LocalChoice, find_deviation
-from simrecon.estimate.overlap import mismatch_chi2, overlap
+from simrecon.estimate.overlap import mismatch_chi2, overlaps
 from simrecon.estimate.prior import KnownSteps
 from simrecon.estimate.search import Found, carrier_at, find_carrier, search_region
 from simrecon.estimate.separation import leaks_of
@@ -26,6 +26,7 @@ from simrecon.estimate.uncertainty import covariance, direction_errors
 from simrecon.model.axes import parse_order
 from simrecon.model.pattern import PatternFit
 from simrecon.model.psf import DetectionOTF
+from simrecon.threads import on_all_cores, side_by_side
 
 
 @serial_blas
@@ -283,17 +284,21 @@ def _fit_usable(
         steps=[found[d].steps for d in usable],
     )
     average = np.mean([v.mean(axis=0) for v in variance], axis=0)
-    matrix = covariance(
-        fit.gram, fit.frozen, fit.images, average, fit.prior, fit_frequency=not fixed
+    matrix, leaks = side_by_side(
+        lambda: covariance(
+            fit.gram, fit.frozen, fit.images, average, fit.prior, fit_frequency=not fixed
+        ),
+        lambda: leaks_of(fit.images, fit.states, fit.noise),
     )
-    states, matrix = conditioned(fit.states, matrix, leaks_of(fit.images, fit.states, fit.noise))
+    correlation = [one.correlation for one in overlaps(fit.gram)]
+    states, matrix = conditioned(fit.states, matrix, leaks)
     errors = direction_errors(matrix, states)
     # Intensities are relative to all frames of the stack, also those that could not be fitted.
     fitted = {
         d: Fitted(
             replace(state, intensity=state.intensity * mean),
             replace(error, intensity=error.intensity * mean),
-            overlap(fit.gram, n).correlation,
+            correlation[n],
         )
         for n, (d, state, error) in enumerate(zip(usable, states, errors, strict=True))
     }

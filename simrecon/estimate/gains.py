@@ -8,6 +8,7 @@ import numpy as np
 
 from simrecon.estimate.half_plane import HalfPlane
 from simrecon.estimate.mixing import BANDS, DirectionState
+from simrecon.threads import on_all_cores
 
 FLOOR = 0.05
 """Bands are used where their |H| is at least this: below, a model of the OTF means little."""
@@ -23,11 +24,13 @@ def band_gains(
     """``G_i(k) = H(k + b p_d)`` of all bands, (3D, K) complex64; below `floor` set to 0."""
     zero = floored(otf(half.ky, half.kx), floor)
     gains = np.empty((len(BANDS) * len(states), zero.size), dtype=np.complex64)
-    for d, state in enumerate(states):
-        fy, fx = state.frequency_per_um
-        for i, b in enumerate(BANDS):
-            value = floored(otf(half.ky + b * fy, half.kx + b * fx), floor) if b else zero
-            gains[d * len(BANDS) + i] = value
+
+    def fill(band: int) -> None:
+        b = BANDS[band % len(BANDS)]
+        fy, fx = b * states[band // len(BANDS)].frequency_per_um
+        gains[band] = floored(otf(half.ky + fy, half.kx + fx), floor) if b else zero
+
+    on_all_cores(fill, range(len(gains)))
     return gains
 
 

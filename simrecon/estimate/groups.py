@@ -10,14 +10,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simrecon.backend import on_all_cores
 from simrecon.estimate.half_plane import HalfPlane
 from simrecon.estimate.mixing import BANDS
+from simrecon.threads import on_all_cores
 
 SEPARATE = 0.12
 """Fraction of the cut-off below which order 0 is not compared with orders ±1."""
 RING_WIDTH = 4
 EXCESS_IGNORED = 1.3
+CHUNK = 4096
+"""Samples taken at a time: what is made of so many stays in the cache."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,8 @@ def band_groups(
     """
     low = half.ring <= separate_px
     side = np.arange(band_noise.size) % len(BANDS) != 0
-    common = np.where(side[:, None] & low[None, :], 0, gains)
+    common = gains.copy()
+    common[np.ix_(side, low)] = 0
     if not coupled:
         direction = np.arange(band_noise.size) // len(BANDS)
         return tuple(
@@ -105,53 +108,58 @@ def group_of_bands(
     samples: slice | np.ndarray,
 ) -> Group:
     """Freeze weights of any bands (B, k) with gains and noise, at samples of these rings."""
-    plain = np.broadcast_to(1.0 / _column(band_noise), bands.shape)
-    signal, power = np.conj(gains) * bands, np.abs(gains) ** 2
-    inverse = plain / _disagreement(bands, gains, signal, power, plain, ring)
-    density = np.sum(power * inverse, axis=0)
-    seen = density > 0
-    density = np.where(seen, density, 1.0).astype(np.float32)
-    matched = np.sum(signal * inverse, axis=0)
-    above = np.bincount(ring, np.abs(matched) ** 2 - density * seen)
-    norm = np.bincount(ring, density.astype(np.float64) ** 2 * seen)
+    plain = 1.0 / _column(band_noise)
+    disagreement = _disagreement(bands, gains, plain, ring).astype(np.float32)
+    inverse, overlap = np.empty(bands.shape, np.float32), np.empty(ring.shape, bool)
+    density, matched = np.empty(ring.shape, np.float32), np.empty(ring.shape, np.complex64)
+    rings = int(ring.max(initial=0)) + 1
+
+    def weigh(start: int) -> np.ndarray:
+        c = slice(start, start + CHUNK)
+        signal, power = np.conj(gains[:, c]) * bands[:, c], np.abs(gains[:, c]) ** 2
+        inverse[:, c] = plain / disagreement[:, ring[c] // RING_WIDTH]
+        total = np.sum(power * inverse[:, c], axis=0)
+        seen = total > 0
+        density[c] = np.where(seen, total, 1.0)
+        matched[c] = np.sum(signal * inverse[:, c], axis=0)
+        overlap[c] = np.sum(power > 0, axis=0) >= 2
+        above = np.bincount(ring[c], np.abs(matched[c]) ** 2 - density[c] * seen, rings)
+        norm = np.bincount(ring[c], density[c].astype(np.float64) ** 2 * seen, rings)
+        return np.stack([above, norm])
+
+    above, norm = sum(on_all_cores(weigh, range(0, ring.size, CHUNK)), np.zeros((2, rings)))
     object_power = np.maximum(above / np.maximum(norm, 1e-300), 0.0)
     ratio = object_power[ring] * density
-    overlap = np.sum(power > 0, axis=0) >= 2
     weight = np.where(overlap, ratio / (1.0 + ratio), 0.0).astype(np.float32)
     return Group(samples, gains, inverse, density, matched, weight)
 
 
 def _disagreement(
-    bands: np.ndarray,
-    gains: np.ndarray,
-    signal: np.ndarray,
-    power: np.ndarray,
-    inverse: np.ndarray,
-    ring: np.ndarray,
+    bands: np.ndarray, gains: np.ndarray, inverse: np.ndarray, ring: np.ndarray
 ) -> np.ndarray:
-    """f_i(k) ≥ 1: residual power of band i against all others over what noise explains.
+    """f_i ≥ 1 (B, rings): residual power of band i against all others over what noise explains.
 
     Averaged over rings of `RING_WIDTH` samples. Drift, uneven illumination, out-of-focus light or
     a wrong OTF show here, mostly at low frequencies; without this they would outweigh all the
-    rest. Below `EXCESS_IGNORED` it stays 1. `signal` is ``conj(G_i) y_i`` and `power` ``|G_i|²``.
+    rest. Below `EXCESS_IGNORED` it stays 1. `inverse` is 1/N_i, (B, 1).
     """
-    signal, power = signal * inverse, power * inverse
-    density, matched = np.sum(power, axis=0), np.sum(signal, axis=0)
-    coarse = ring // RING_WIDTH
-    result = np.ones(bands.shape, dtype=np.float32)
+    rings = int(ring.max(initial=0)) // RING_WIDTH + 1
 
-    def compare(i: int) -> None:
-        rest = density - power[i]
-        seen = (power[i] > 0) & (rest > 1e-3 * density)
-        if not seen.any():
-            return
-        safe = np.where(seen, rest, 1.0)
-        others = (matched - signal[i]) / safe
-        residual = np.abs(bands[i] - gains[i] * others) ** 2 * seen
-        noise = (1.0 / inverse[i] + np.abs(gains[i]) ** 2 / safe) * seen
-        level = np.bincount(coarse, residual) / np.maximum(np.bincount(coarse, noise), 1e-300)
-        level = np.where(level > EXCESS_IGNORED, level, 1.0)
-        result[i] = level[coarse]
+    def compare(start: int) -> np.ndarray:
+        c = slice(start, start + CHUNK)
+        coarse, y, g = ring[c] // RING_WIDTH, bands[:, c], gains[:, c]
+        signal, power = np.conj(g) * y * inverse, np.abs(g) ** 2 * inverse
+        density, matched = np.sum(power, axis=0), np.sum(signal, axis=0)
+        rest = density - power
+        seen = (power > 0) & (rest > 1e-3 * density)
+        safe = np.where(seen, rest, np.float32(1.0))
+        others = (matched - signal) / safe
+        residual = np.abs(y - g * others) ** 2 * seen
+        noise = (1.0 / inverse + power / inverse / safe) * seen
+        sums = [[np.bincount(coarse, v, rings) for v in two] for two in (residual, noise)]
+        return np.array(sums)
 
-    on_all_cores(compare, range(len(bands)))
-    return result
+    parts = on_all_cores(compare, range(0, ring.size, CHUNK))
+    residual, noise = sum(parts, np.zeros((2, len(bands), rings)))
+    level = residual / np.maximum(noise, 1e-300)
+    return np.where(level > EXCESS_IGNORED, level, 1.0)

@@ -12,18 +12,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from simrecon.backend import on_all_cores
 from simrecon.estimate.consistency import Demodulated, Gram, build_gram
 from simrecon.estimate.gains import band_gains
 from simrecon.estimate.groups import SEPARATE
 from simrecon.estimate.minimise import minimise
 from simrecon.estimate.mixing import DirectionState
 from simrecon.estimate.noise import noise_moments
-from simrecon.estimate.overlap import overlap
+from simrecon.estimate.overlap import overlaps
 from simrecon.estimate.prior import KnownSteps, Prior
 from simrecon.estimate.redundancy import Redundancy
 from simrecon.estimate.rows import BandImages, rows_per_direction
 from simrecon.estimate.window import FieldWindow
+from simrecon.threads import on_all_cores
 
 MAX_DISAGREEMENT = 0.1
 """Directions whose orders 0 differ by more than this share of their power show different objects
@@ -157,8 +157,7 @@ def with_modulation(gram: Gram, states: Sequence[DirectionState]) -> list[Direct
     not fit the rest; the regression does not, and its noise is subtracted.
     """
     result = []
-    found = on_all_cores(lambda d: overlap(gram, d), range(len(states)))
-    for state, one in zip(states, found, strict=True):
+    for state, one in zip(states, overlaps(gram), strict=True):
         factor = float(np.clip(one.ratio.real, 1.0 / MODULATION_FACTOR, MODULATION_FACTOR))
         result.append(replace(state, modulation=max(state.modulation * factor, 1e-3)))
     return result

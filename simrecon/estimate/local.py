@@ -16,9 +16,10 @@ from functools import cache
 from itertools import product
 
 import numpy as np
-from scipy.linalg import cho_solve
+from scipy.linalg import solve_triangular
 
 from simrecon.estimate.tiles import Tiles
+from simrecon.threads import on_all_cores
 
 LENGTHS = (1.0, 1.5, 2.2, 3.3, 5.0, 8.0)
 """Correlation lengths tried, in pitches of the tiles."""
@@ -29,6 +30,8 @@ REJECTED = 12.0
 """|left-out residual|² over its variance beyond which a tile is an outlier: exp(-12) = 6e-6."""
 MAX_REJECTED = 0.25
 ROUNDS = 3
+BORDER = 1e200
+"""More than any squared residual over its variance."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +62,22 @@ class SmoothField:
 
 @dataclass(frozen=True)
 class _Regression:
-    """Solution for one choice of (ℓ, τ, ν)."""
+    """Solution for one choice of (ℓ, τ, ν).
+
+    Attributes
+    ----------
+    likelihood : float
+    mean : complex
+    white : ndarray (n,), complex128
+        ``L⁻¹ (c − mean)`` with L the factor.
+    factor : ndarray (n, n)
+        Lower Cholesky factor of the covariance.
+    """
 
     likelihood: float
     mean: complex
-    alpha: np.ndarray
-    factor: tuple[np.ndarray, bool]
+    white: np.ndarray
+    factor: np.ndarray
 
     @classmethod
     def of(cls, ratio: np.ndarray, covariance: np.ndarray) -> _Regression:
@@ -75,16 +88,26 @@ class _Regression:
         ratio : ndarray (n,)
         covariance : ndarray (n, n)
         """
-        # NumPy's lets other threads run; its transpose is the upper factor in SciPy's order
-        factor = np.linalg.cholesky(covariance).T, False
-        columns = np.stack([np.ones(ratio.size), ratio.real, ratio.imag], axis=1)
-        ones, real, imaginary = cho_solve(factor, columns, check_finite=False).T
-        mean = complex(np.sum(real + 1j * imaginary) / np.sum(ones))
-        residual = ratio - mean
-        alpha = real + 1j * imaginary - mean * ones
-        log_determinant = 2.0 * float(np.sum(np.log(np.diag(factor[0]))))
-        misfit = float(np.real(np.vdot(residual, alpha)))
-        return cls(-misfit - log_determinant, mean, alpha, factor)
+        n = ratio.size
+        # One more row for every right side: the factorisation solves for them on its way.
+        framed = np.zeros((n + 3, n + 3))
+        framed[:n, :n] = covariance
+        framed[n, :n], framed[n + 1, :n], framed[n + 2, :n] = 1.0, ratio.real, ratio.imag
+        framed[range(n, n + 3), range(n, n + 3)] = BORDER
+        factor = np.linalg.cholesky(framed)
+        ones, real, imaginary = factor[n:, :n]
+        mean = complex(ones @ real, ones @ imaginary) / float(ones @ ones)
+        white = real + 1j * imaginary - mean * ones
+        log_determinant = 2.0 * float(np.sum(np.log(np.diag(factor)[:n])))
+        misfit = float(np.real(np.vdot(white, white)))
+        return cls(-misfit - log_determinant, mean, white, factor[:n, :n])
+
+    @property
+    def alpha(self) -> np.ndarray:
+        """The covariance's inverse times ``c − mean``, (n,) complex128."""
+        both = np.stack([self.white.real, self.white.imag], axis=1)
+        real, imaginary = solve_triangular(self.factor, both, lower=True, trans=1).T
+        return np.asarray(real + 1j * imaginary)
 
 
 def smooth_field(tiles: Tiles, least_gain: float = -np.inf) -> SmoothField | None:
@@ -98,7 +121,8 @@ def smooth_field(tiles: Tiles, least_gain: float = -np.inf) -> SmoothField | Non
         if kept.size < max(MIN_TILES, (1.0 - MAX_REJECTED) * lit):
             return None
         best, length_um, amplitude, flat = _most_likely(tiles, kept)
-        left_out = np.abs(best.alpha) ** 2 / np.diag(cho_solve(best.factor, np.eye(kept.size)))
+        inverse = solve_triangular(best.factor, np.eye(kept.size), lower=True)
+        left_out = np.abs(best.alpha) ** 2 / np.sum(inverse**2, axis=0)
         good = left_out < REJECTED
         if good.all() or not remaining:
             break
@@ -109,7 +133,7 @@ def smooth_field(tiles: Tiles, least_gain: float = -np.inf) -> SmoothField | Non
     blur = tiles.blur_um2
     cross = amplitude**2 * _kernel(tiles.nodes_um, tiles.place_um[kept], length_um, blur)
     values = best.mean + cross @ best.alpha
-    explained = np.einsum("ij,ji->i", cross, cho_solve(best.factor, cross.T))
+    explained = np.sum(solve_triangular(best.factor, cross.T, lower=True) ** 2, axis=0)
     sd = np.sqrt(np.maximum(amplitude**2 - explained, 0.0))
     shape = tiles.ratio.shape
     light = np.maximum(tiles.light.ravel(), 0.0) * tiles.lit
@@ -141,12 +165,15 @@ def _most_likely(tiles: Tiles, kept: np.ndarray) -> tuple[_Regression, float, fl
     def tried(
         lengths: Sequence[float], amplitudes: Sequence[float], scatters: Sequence[float]
     ) -> _Choice:
-        choices = []
-        for pitches, amplitude, scatter in product(lengths, amplitudes, scatters):
-            covariance = noise + amplitude**2 * kernel(pitches)
+        kernels = {pitches: kernel(pitches) for pitches in lengths}
+
+        def choice(values: tuple[float, float, float]) -> _Choice:
+            pitches, amplitude, scatter = values
+            covariance = noise + amplitude**2 * kernels[pitches]
             covariance[diagonal] += scatter**2
-            fit = _Regression.of(ratio, covariance)
-            choices.append(_Choice(fit, pitches, amplitude, scatter))
+            return _Choice(_Regression.of(ratio, covariance), pitches, amplitude, scatter)
+
+        choices = on_all_cores(choice, list(product(lengths, amplitudes, scatters)))
         return max(choices, key=lambda choice: choice.regression.likelihood)
 
     flat = tried(LENGTHS[:1], (0.0,), SCATTERS).regression.likelihood

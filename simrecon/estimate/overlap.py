@@ -8,6 +8,7 @@ import numpy as np
 
 from simrecon.estimate.consistency import Gram
 from simrecon.estimate.mixing import BANDS
+from simrecon.threads import on_all_cores
 
 ROUNDING = 1e-5
 """Share of the whole precision below which what is left without orders ±1 is rounding."""
@@ -100,6 +101,11 @@ def overlap(gram: Gram, direction: int) -> Overlap:
     # A negative or imaginary correlation means a wrong phase: only the real part agrees.
     value = float(np.clip(cross.real / np.sqrt(predicted * measured), 0.0, 1.0))
     return Overlap(value, abs(cross) ** 2 / max(raw, 1e-30), cross / predicted)
+
+
+def overlaps(gram: Gram) -> list[Overlap]:
+    """:func:`overlap` of every direction."""
+    return on_all_cores(lambda d: overlap(gram, d), range(len(gram.states)))
 
 
 def mismatch_chi2(gram: Gram, coefficients: np.ndarray) -> float:

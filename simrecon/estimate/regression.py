@@ -17,12 +17,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from simrecon.backend import on_all_cores
 from simrecon.estimate.blocks import Blocks, coarse_image
 from simrecon.estimate.consistency import Gram
 from simrecon.estimate.mixing import BANDS, DirectionState
 from simrecon.estimate.overlap import Prediction, side_bands
 from simrecon.estimate.rows import BandImages, band_rows
+from simrecon.threads import on_all_cores
 
 
 def modulation_rows(

@@ -17,11 +17,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from simrecon.backend import on_all_cores
 from simrecon.estimate.band_field import BandField
 from simrecon.estimate.gains import OtfFunction, log_slopes
 from simrecon.estimate.half_plane import HalfPlane
 from simrecon.estimate.mixing import BANDS, DirectionState, unmixing
+from simrecon.threads import on_all_cores
 
 
 def rows_per_direction(phases: int) -> int:
@@ -75,15 +75,17 @@ class BandImages:
         images = np.empty((directions, 3, phases, *field.shape), dtype=np.float32)
         zero = np.empty((directions, phases, half.index.size), dtype=np.complex64)
         corrected = np.empty_like(zero)
-        tapers = field.window.tapers()
+        tapers = field.window.tapers
 
         def sample(d: int) -> None:
             images[d, 0] = field.images(spectra[d])
-            zero[d] = corrected[d] = spectra[d].reshape(phases, -1)[:, half.raw_index]
+            np.take(spectra[d].reshape(phases, -1), half.raw_index, 1, out=zero[d], mode="clip")
+            corrected[d] = zero[d]
             for n, slope in enumerate(slopes, start=1):
                 part = field.window.transform_windowed(frames[d] * tapers[n])
                 images[d, n] = field.images(part)
-                corrected[d] += _correction(part.reshape(phases, -1)[:, half.raw_index], slope)
+                rows = np.take(part.reshape(phases, -1), half.raw_index, axis=1)
+                corrected[d] += _correction(rows, slope)
 
         on_all_cores(sample, range(directions))
         return cls(field, half, images, zero, corrected, otf)
@@ -105,6 +107,16 @@ class BandImages:
         """What demodulates the frames of a direction, (MY, MX) complex64."""
         carrier = self.field.carrier(state.frequency_per_um)
         return carrier * self.light[direction] if direction in self.light else carrier
+
+    def separated(self, direction: int, unmix: np.ndarray) -> np.ndarray:
+        """``Σ_j c_j · images`` of a direction, (3, MY, MX) complex64, from coefficients (P,)."""
+        images = self.images[direction]
+        # Real matrices: a complex one would first copy all images to twice their size.
+        parts = np.stack([unmix.real, unmix.imag]).astype(np.float32)
+        both = parts @ images.reshape(*images.shape[:2], -1)
+        result = np.empty((images.shape[0], both.shape[-1]), dtype=np.complex64)
+        result.real, result.imag = both[:, 0], both[:, 1]
+        return result.reshape(images.shape[0], *images.shape[2:])
 
     def rows(
         self,
@@ -128,9 +140,8 @@ class BandImages:
         first, second = (result[band_rows(0, i, phases)] for i in range(1, len(BANDS)))
         self._sample(images[0] * carrier, first[:phases], second[:phases])
         c = unmixing(state.parameters, phases)[1].astype(np.complex64)
-        bands = np.tensordot(c, images[1:], axes=(0, 1)) * carrier
-        self._correct(bands, state, c, first[:phases], second[:phases])
-        band = np.tensordot(c, images[0], axes=1) * carrier
+        band, *bands = self.separated(direction, c) * carrier
+        self._correct(np.stack(bands), state, c, first[:phases], second[:phases])
         along = (field.y_um[:, None].astype(np.float32), field.x_um[None].astype(np.float32))
         for n, position in enumerate(along, start=phases):
             self._sample(band * position, first[n], second[n])

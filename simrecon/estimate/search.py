@@ -13,6 +13,7 @@ from simrecon.estimate.frequency import CarrierPeak, CarrierSearch, SearchRegion
 from simrecon.estimate.mixing import DirectionState, mixing
 from simrecon.estimate.phase import equal_steps, phases_from_carrier, with_steps
 from simrecon.estimate.prior import KnownSteps
+from simrecon.threads import on_all_cores
 
 RING = (0.3, 1.15)
 """Search ring without an expected frequency, in units of the detection cut-off."""
@@ -161,9 +162,10 @@ def find_carrier(
     least = max(RIVAL * tallest.peak_to_background, LEAST_PEAK)
     high = [p for p in peaks if p.peak_to_background >= least] or [tallest]
     intensity = search.regression(direction)
-    candidates = [Candidate.at(p, intensity, test, direction) for p in high]
+    candidates = on_all_cores(lambda p: Candidate.at(p, intensity, test, direction), high)
     candidates.sort(key=lambda c: c.nats, reverse=True)
-    likely = [c.with_equal_steps(test, direction) for c in candidates[:MOST_LIKELY]]
+    likely = candidates[:MOST_LIKELY]
+    likely = on_all_cores(lambda c: c.with_equal_steps(test, direction), likely)
     candidates = likely + candidates[MOST_LIKELY:]
     candidates.sort(key=lambda c: c.nats, reverse=True)
     return chosen(candidates, known)

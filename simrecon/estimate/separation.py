@@ -22,10 +22,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simrecon.backend import on_all_cores
 from simrecon.estimate.blocks import SMOOTH_SHARE, Blocks, coarse_image
 from simrecon.estimate.mixing import DirectionState, unmixing
 from simrecon.estimate.rows import BandImages
+from simrecon.threads import on_all_cores
 
 RING_WIDTH = 4
 SIGNIFICANT = 3.0

@@ -15,6 +15,7 @@ from simrecon.estimate.otf_table import otf_function
 from simrecon.estimate.rows import BandImages
 from simrecon.estimate.window import FieldWindow
 from simrecon.model.psf import DetectionOTF
+from simrecon.threads import side_by_side
 
 FLANK_PX = 16.0
 """Flank of the field window, raw pixels (a quarter of the field at most): some five times the
@@ -64,8 +65,10 @@ class FitTask:
         spectra = window.transform(frames)
         variance, noise, notes = _noise(spectra, variance_e2, window, otf.cutoff_per_um, frames)
         field = BandField.on(window, otf.cutoff_per_um)
-        images = BandImages.of(frames, field, otf_function(otf), spectra)
-        covered = coverage(frames, variance, pixel_um, otf.cutoff_per_um)
+        images, covered = side_by_side(
+            lambda: BandImages.of(frames, field, otf_function(otf), spectra),
+            lambda: coverage(frames, variance, pixel_um, otf.cutoff_per_um),
+        )
         return cls(spectra, variance, noise, images, window, otf.cutoff_per_um, covered), notes
 
 

@@ -151,7 +151,7 @@ def _same_picture(
     place, ky, kx, near, far = (a[used] for a in (place, ky, kx, near, far))
     white = 1.0 / np.sqrt(np.abs(near) ** 2 * noise_one + np.abs(far) ** 2 * noise_zero)
     zero = c[0] @ images.zero_corrected[direction]
-    tapered = np.einsum("p,wpyx->wyx", c[1], images.images[direction])
+    tapered = images.separated(direction, c[1])
     one = field.transform(tapered * field.carrier(state.frequency_per_um))[:, place]
     step = SLOPE_STEP_SAMPLES / min(field.window.padded.extent_um)
     one = _commuted(one, images.otf, (ky + fy, kx + fx), far, step)

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simrecon.backend import on_all_cores
 from simrecon.estimate.blocks import Blocks, coarse_image
 from simrecon.estimate.consistency import Gram
 from simrecon.estimate.descent import curvature_scale
@@ -25,6 +24,7 @@ from simrecon.estimate.prior import Prior
 from simrecon.estimate.redundancy import Redundancy
 from simrecon.estimate.regression import modulation_rows
 from simrecon.estimate.rows import BandImages, band_rows
+from simrecon.threads import on_all_cores
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def covariance(
     blocks = Blocks.on(images)
     scores = _block_scores(gram, images, jac, blocks)
     noise = 2 * np.real(np.conj(jac) @ (gram.noise @ c))
-    share = blocks.sums_raw(images.field.window.tapers()[0] ** 2 * variance_e2)
+    share = blocks.sums_raw(images.field.window.tapers[0] ** 2 * variance_e2)
     scores -= noise[:, None] * (share / share.sum())
     if gram.redundancy is not None:
         parameters = [s.parameters for s in states]

@@ -7,6 +7,7 @@ are independent; :func:`phase_at_origin` brings them to the project's origin, pi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import scipy.fft
@@ -69,6 +70,7 @@ class FieldWindow:
         """Centre of the field (y, x) counted from pixel (0, 0), µm."""
         return -float(self.y_um[0]), -float(self.x_um[0])
 
+    @cached_property
     def tapers(self) -> np.ndarray:
         """The window and its two gradients ∂w/∂y, ∂w/∂x (per µm), (3, Y, X) float32."""
         pixel = self.padded.pixel_um
@@ -84,7 +86,7 @@ class FieldWindow:
 
     def transform(self, images: np.ndarray) -> np.ndarray:
         """Windowed `images` (…, Y, X), transformed as by :meth:`transform_windowed`."""
-        return self.transform_windowed(images * self.tapers()[0])
+        return self.transform_windowed(images * self.tapers[0])
 
     def transform_windowed(self, images: np.ndarray) -> np.ndarray:
         """DFT on the padded grid of real images (…, Y, X) that carry the window already.

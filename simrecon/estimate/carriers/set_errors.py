@@ -35,7 +35,7 @@ def set_errors(fit: SetFit, variance_e2: np.ndarray, *, fit_frequency: bool = Tr
     blocks = Blocks.on(images)
     scores = _block_scores(fit, images, jac, blocks)
     noise = 2 * np.real(np.conj(jac) @ (gram.noise @ gram.plan.coefficients(state)))
-    share = blocks.sums_raw(images.field.window.tapers()[0] ** 2 * variance_e2)
+    share = blocks.sums_raw(images.field.window.tapers[0] ** 2 * variance_e2)
     scores -= noise[:, None] * (share / share.sum())
     free = np.ones(carriers.size, dtype=bool)
     free[carriers.parameters_of("frequency")] = fit_frequency

@@ -60,19 +60,19 @@ def test_phase_moves_from_the_centre_to_pixel_zero():
 def test_noise_beyond_the_cutoff_is_that_of_the_whole_plane(shape):
     frames = np.random.default_rng(3).normal(size=(1, 2, *shape)).astype(np.float32)
     window = FieldWindow.on(shape, 0.1, 0.2)
-    whole = np.abs(np.fft.fft2(frames * window.tapers()[0], s=window.padded.shape)) ** 2
+    whole = np.abs(np.fft.fft2(frames * window.tapers[0], s=window.padded.shape)) ** 2
     beyond = np.hypot(*window.padded.frequencies_per_um()) > 1.05 * 2.0
     got = measured_noise(window.transform(frames), window, 2.0)
     assert got == pytest.approx(whole[..., beyond].mean(axis=-1), rel=1e-5)
     assert window.images(window.transform(frames))[..., : shape[0], : shape[1]] == pytest.approx(
-        frames * window.tapers()[0], abs=1e-5
+        frames * window.tapers[0], abs=1e-5
     )
 
 
 def test_tukey_flanks_are_symmetric_and_its_slope_sums_to_zero():
     assert tukey(41, 0.2) == pytest.approx(tukey(41, 0.2)[::-1])
     window = FieldWindow.on((40, 41), 0.1, 0.2)
-    assert np.abs(window.tapers()[1:].sum(axis=(1, 2))).max() < 1e-3
+    assert np.abs(window.tapers[1:].sum(axis=(1, 2))).max() < 1e-3
 
 
 def test_expected_noise_of_the_rows_matches_draws():
