@@ -8,6 +8,13 @@ from simrecon import threads
 from simrecon.threads import on_all_cores, side_by_side
 
 
+@pytest.fixture
+def two_cores(monkeypatch) -> None:
+    """Two cores, and helpers of this test alone."""
+    monkeypatch.setattr(threads, "usable_cores", lambda: 2)
+    monkeypatch.setattr(threads, "_team", threads._Team())
+
+
 @pytest.fixture(params=[1, 2, 5])
 def cores(request, monkeypatch) -> int:
     monkeypatch.setattr(threads, "usable_cores", lambda: request.param)
@@ -22,15 +29,15 @@ def test_nested_maps_keep_their_order(cores):
     assert on_all_cores(inner, []) == []
 
 
-def test_two_items_run_at_the_same_time(monkeypatch):
-    monkeypatch.setattr(threads, "usable_cores", lambda: 2)
+@pytest.mark.usefixtures("two_cores")
+def test_two_items_run_at_the_same_time():
     meeting = threading.Barrier(2, timeout=60)  # breaks unless both arrive
     assert sorted(on_all_cores(lambda _: meeting.wait(), range(2))) == [0, 1]
 
 
-def test_a_caller_that_waits_takes_items_of_the_map_inside(monkeypatch):
+@pytest.mark.usefixtures("two_cores")
+def test_a_caller_that_waits_takes_items_of_the_map_inside():
     """With two cores the inner map of the helper's item is shared by the caller."""
-    monkeypatch.setattr(threads, "usable_cores", lambda: 2)
     meeting = threading.Barrier(2, timeout=60)
     caller = threading.current_thread()
     inside = threading.Event()
