@@ -4,7 +4,7 @@
 
 500 dark frames and 4 × 125 flats of 32 × 48 pixels per draw (Poisson light that flickers by 2 %,
 read noise, offsets ±2 ADU, sensitivities ±1 %, one pixel in a thousand hot). ``emva1288`` (LGPL,
-not a dependency: ``pip install emva1288``) is compared where it is installed. The last part
+of the extra `test` only) is compared where it is installed. The last part
 estimates the camera from nine simulated SIM frames, for four objects and two levels of light.
 """
 

@@ -1,9 +1,10 @@
 """`simcal psf` on simulated beads: bias and coverage of what it reports, and its thresholds.
 
-    python benchmarks/bench_psf.py [--draws 8]
+    python benchmarks/bench_psf.py [--draws 60]     # writes benchmarks/results/psf.json
 
-Prints, over noise draws: pulls of the Zernike coefficients, errors of widths and positions, χ²;
-then how far aberrations move a spot through focus, and how far a neighbour pulls a bead's centre.
+Over draws of places, brightness and noise: how large errors of Zernike coefficients, widths and
+positions are, and how large they are said to be; χ². Then how far aberrations move a spot through
+focus, how far a neighbour pulls a bead's centre, and χ² where an aberration is not fitted.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from common import save
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
 import bead_field
@@ -21,7 +24,7 @@ import bead_field
 from calibration.psf.detect import fit_gaussian
 from calibration.psf.expected import expected_widths
 from calibration.psf.fit import planes_um
-from calibration.psf.measure import measure_psf
+from calibration.psf.measure import PsfMeasurement, measure_psf
 from calibration.psf.settings import BeadSetup, PsfSettings
 from calibration.psf.width import psf_widths
 from simrecon.model.optics import Optics
@@ -32,44 +35,64 @@ SETTINGS = PsfSettings(window_um=2.1)
 PITCHES = (SETUP.dz_um or 0.0, SETUP.pixel_um, SETUP.pixel_um)
 
 
-def coverage(draws: int) -> None:
+def coverage(draws: int) -> dict[str, Any]:
     """Nine beads of about 1000 photo-electrons at the peak, aberrated, `draws` times."""
-    pulls, errors, chi2, widths, places = [], [], [], [], []
+    zernike, stated, widths, width_sd, places, place_sd, chi2 = ([] for _ in range(7))
     for seed in range(draws):
         beads = bead_field.beads(3, 3, 15000.0, seed)
-        stack = bead_field.render(beads, 3, 3, seed=seed)
-        found = measure_psf([stack], SETUP, SETTINGS)
+        found = measure_psf([bead_field.render(beads, 3, 3, seed=seed)], SETUP, SETTINGS)
         fit = found.fit
-        for j, value in fit.aberrations_nm.items():
-            errors.append(value - bead_field.ABERRATIONS.get(j, 0.0))
-            pulls.append(errors[-1] / fit.aberrations_sd_nm[j])
+        zernike.append([v - bead_field.ABERRATIONS.get(j, 0.0)
+                        for j, v in fit.aberrations_nm.items()])  # fmt: skip
+        stated.append(list(fit.aberrations_sd_nm.values()))
         chi2.append(fit.chi2)
-        planes, side = found.aligned.mean.shape[:2]
-        place = tuple(fit.values[n] for n in ("z_um", "y_um", "x_um"))
-        exact = Camera3D((side, side), SETUP.pixel_um, planes_um(planes, SETUP), True,
-                         SETUP.bead_um).image(SETUP.optics, position_um=place,
-                                              aberrations_nm=bead_field.ABERRATIONS)  # fmt: skip
-        guesses = (found.expected.axial_um, *[found.expected.lateral_um] * 2)
-        truth = np.array(psf_widths(exact, PITCHES, guesses).gaussian)
-        widths.append(np.array(found.widths.gaussian) / truth - 1.0)
+        widths.append(np.array(found.widths.gaussian) / _true_widths(found) - 1.0)
+        width_sd.append(np.array(found.width_sd_um) / found.widths.gaussian)
         true = np.array([b.position_um for b in beads]) / PITCHES
         off = np.array([min(found.aligned.positions_px - t, key=lambda e: np.hypot(e[1], e[2]))
                         for t in true])  # fmt: skip
         places.append(off - off.mean(axis=0))
-        print(f"draw {seed}: {len(found.used)} beads, χ² {fit.chi2:.3f}, scatter "
-              f"{found.aligned.scatter:.3f}, gain {found.noise.gain:.2f}")  # fmt: skip
-    print(f"Zernike: pull rms {np.sqrt(np.mean(np.square(pulls))):.2f}, largest "
-          f"{np.max(np.abs(pulls)):.2f}; error rms {np.sqrt(np.mean(np.square(errors))):.3f} nm, "
-          f"largest {np.max(np.abs(errors)):.3f} nm")  # fmt: skip
-    worst = 100 * np.abs(widths).max(axis=0)
-    print(f"FWHM, largest error in % (z, y, x): {worst[0]:.2f} {worst[1]:.2f} {worst[2]:.2f}")
-    rms = np.sqrt(np.mean(np.square(np.concatenate(places)), axis=0))
-    print(f"position error rms in px (z, y, x): {rms[0]:.4f} {rms[1]:.4f} {rms[2]:.4f}")
-    print(f"reduced χ²: {min(chi2):.3f} to {max(chi2):.3f}")
+        place_sd.append(found.aligned.position_sd_px)
+        print(f"draw {seed}: {len(found.used)} beads, χ² {fit.chi2:.3f}, errors over sd "
+              f"{np.round(np.divide(zernike[-1], stated[-1]), 2)}", flush=True)  # fmt: skip
+    errors, pulls = np.array(zernike), np.divide(zernike, stated)
+    per_draw = np.mean(pulls**2, axis=1)  # the terms of one draw are not independent
+    ratio = float(np.sqrt(per_draw.mean()))
+    error = float(per_draw.std(ddof=1) / np.sqrt(draws) / (2.0 * ratio)) if draws > 1 else None
+    dof = len(places[0]) / (len(places[0]) - 1)  # the common centre was taken out
+    return {
+        "draws": draws, "terms": list(SETTINGS.terms),
+        "zernike_error_rms_nm": _rms(errors), "zernike_error_largest_nm": np.abs(errors).max(),
+        "zernike_bias_nm": errors.mean(axis=0).tolist(),
+        "zernike_error_over_stated": ratio, "zernike_error_over_stated_sd": error,
+        "zernike_largest_pull": np.abs(pulls).max(),
+        "zernike_within_1_sd": np.mean(np.abs(pulls) < 1.0),
+        "fwhm_zyx_error_rms_percent": (100 * _rms(widths, 0)).tolist(),
+        "fwhm_zyx_error_largest_percent": (100 * np.abs(widths).max(axis=0)).tolist(),
+        "fwhm_zyx_stated_percent": (100 * _rms(width_sd, 0)).tolist(),
+        "position_zyx_error_rms_px": (np.sqrt(dof) * _rms(np.concatenate(places), 0)).tolist(),
+        "position_zyx_stated_px": _rms(np.concatenate(place_sd), 0).tolist(),
+        "chi2": [min(chi2), max(chi2)],
+    }  # fmt: skip
 
 
-def moving_spots() -> None:
+def _rms(values: Any, axis: int | None = None) -> Any:
+    return np.sqrt(np.mean(np.square(values), axis=axis))
+
+
+def _true_widths(found: PsfMeasurement) -> np.ndarray:
+    """Gaussian FWHM (z, y, x) of the noise-free bead at the place of the mean one, µm."""
+    planes, side = found.aligned.mean.shape[:2]
+    place = tuple(found.fit.values[n] for n in ("z_um", "y_um", "x_um"))
+    camera = Camera3D((side, side), SETUP.pixel_um, planes_um(planes, SETUP), True, SETUP.bead_um)
+    exact = camera.image(SETUP.optics, position_um=place, aberrations_nm=bead_field.ABERRATIONS)
+    guesses = (found.expected.axial_um, *[found.expected.lateral_um] * 2)
+    return np.array(psf_widths(exact, PITCHES, guesses).gaussian)
+
+
+def moving_spots() -> list[dict[str, Any]]:
     """Sideways motion through the depth of focus under 0.1 wave rms of some aberrations."""
+    rows = []
     for optics in (Optics(0.85, 520.0, 1.0), Optics(1.4, 520.0, 1.515)):
         setup = BeadSetup(0.25 / optics.na * 0.52, 0.1, optics, 0.1)
         expected = expected_widths(setup)
@@ -84,36 +107,40 @@ def moving_spots() -> None:
             places = np.array([fit_gaussian(1e5 * p, int(y), int(x), sigma)[:2] for p in image])
             slope = np.hypot(*(np.polyfit(z, places[:, a], 1)[0] for a in range(2)))
             moved = slope * setup.pixel_um * expected.axial_um / expected.lateral_um
-            print(f"NA {optics.na:g}, Noll {terms}: moves {moved:.3f} lateral FWHM")
+            rows.append({"na": optics.na, "noll": list(terms), "moves_lateral_fwhm": moved})
+            print(rows[-1])
+    return rows
 
 
-def pulled_centres() -> None:
+def pulled_centres() -> list[dict[str, float]]:
     """Shift of a fitted centre by a neighbour of a tenth of the bead's light."""
     expected = expected_widths(SETUP)
     camera = Camera3D((41, 41), SETUP.pixel_um, (0.0,), True, SETUP.bead_um)
     sigma = expected.lateral_um / 2.355 / SETUP.pixel_um
+    rows = []
     for apart in (1.0, 1.5, 2.0, 3.0):
         other = camera.image(SETUP.optics, position_um=(0.0, 0.0, apart * expected.lateral_um))
         both = 1e5 * (camera.image(SETUP.optics) + 0.1 * other)[0]
         shift = fit_gaussian(both, 20, 20, sigma)[1] * SETUP.pixel_um / expected.lateral_um
-        print(
-            f"neighbour of 10 % {apart:g} FWHM away: centre moves {100 * shift:.2f} % of the FWHM"
-        )
+        rows.append({"apart_fwhm": apart, "centre_moves_percent_of_fwhm": 100 * shift})
+        print(rows[-1])
+    return rows
 
 
-def missing_term() -> None:
+def missing_term() -> dict[str, Any]:
     """χ² where a tenth of a wave of spherical aberration is not among the terms."""
     aberrations = {**bead_field.ABERRATIONS, 11: 52.0}
     stack = bead_field.render(bead_field.beads(3, 3, 15000.0, 0), 3, 3, aberrations_nm=aberrations)
     found = measure_psf([stack], SETUP, replace(SETTINGS, terms=(5, 6, 7, 8)))
-    print(f"0.1 wave of spherical not fitted: χ² {found.fit.chi2:.2f}, {found.fit.verdict}")
+    return {"chi2": found.fit.chi2, "verdict": found.fit.verdict}
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--draws", type=int, default=8)
+    parser.add_argument("--draws", type=int, default=60)
     chosen = parser.parse_args()
-    moving_spots()
-    pulled_centres()
-    missing_term()
-    coverage(chosen.draws)
+    parts = {"moving_spots": moving_spots(), "pulled_centres": pulled_centres(),
+             "missing_spherical_52_nm": missing_term(),
+             "coverage": coverage(chosen.draws)}  # fmt: skip
+    print(parts)
+    save("psf", parts)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from calibration.camera_results import CameraMeasurement, read_noise_adu
+from calibration.emva1288 import quadratic_surface
+from calibration.pixel_mask import DEAD, HOT, NOISY
 from simrecon.qc.figures import new_figure
 
 if TYPE_CHECKING:
@@ -17,16 +19,18 @@ _BLUE, _RED, _GREY = "#1f5fa8", "#c23b22", "#8a8a8a"
 
 
 def camera_figure(found: CameraMeasurement) -> Figure:
-    """Six panels in one figure, 13 × 7.5 inches."""
-    figure = new_figure(13, 7.5)
-    axes = figure.subplots(2, 3)
+    """Eight panels in one figure, 17 × 7.5 inches."""
+    figure = new_figure(17, 7.5)
+    axes = figure.subplots(2, 4)
     _transfer(axes[0, 0], found)
     _straightness(axes[0, 1], found)
     _drift(axes[0, 2], found)
+    _histogram(axes[0, 3], read_noise_adu(found) / found.transfer.gain)
     good = found.mask == 0
     _map(axes[1, 0], found.dark.mean, good, "offset (ADU)")
     _map(axes[1, 1], read_noise_adu(found) / found.transfer.gain, good, "read noise (e)")
-    _histogram(axes[1, 2], read_noise_adu(found) / found.transfer.gain)
+    _map(axes[1, 2], _response_percent(found), good, "response to light (% of its mean)")
+    _bad_pixels(axes[1, 3], found.mask)
     return figure
 
 
@@ -59,6 +63,9 @@ def _straightness(axes: Axes, found: CameraMeasurement) -> None:
     reach = 1.3 * float(np.max(np.abs(fit.deviation_percent) + fit.deviation_sd_percent))
     axes.set(xscale="log", xlabel="signal above dark (ADU)", ylim=(-reach, reach),
              ylabel="gain of the level, deviation (%)", title="linearity")  # fmt: skip
+    some = fit.level_signal[:: max(1, fit.level_signal.size // 4)]
+    axes.set_xticks(some, [f"{signal:.0f}" for signal in some])
+    axes.set_xticks([], minor=True)
 
 
 def _drift(axes: Axes, found: CameraMeasurement) -> None:
@@ -66,6 +73,25 @@ def _drift(axes: Axes, found: CameraMeasurement) -> None:
     axes.plot(found.dark.frame_means, color=_BLUE, lw=0.7)
     axes.ticklabel_format(useOffset=False, axis="y")
     axes.set(xlabel="dark frame", ylabel="mean (ADU)", title="dark level over time")
+
+
+def _response_percent(found: CameraMeasurement) -> np.ndarray:
+    """Signal of the brightest level over its mean, a quadratic surface (the light) taken off, %."""
+    signal = found.levels[-1].signal.astype(np.float64)
+    good = found.mask == 0
+    smooth = quadratic_surface(np.where(good, signal, np.median(signal[good])))
+    return np.asarray(100.0 * (signal - smooth) / signal[good].mean())
+
+
+def _bad_pixels(axes: Axes, mask: np.ndarray) -> None:
+    """Where hot, noisy and dead pixels lie."""
+    for name, bit, marker in (("hot", HOT, "o"), ("noisy", NOISY, "s"), ("dead", DEAD, "x")):
+        y, x = np.nonzero(mask & bit)
+        axes.plot(x, y, marker, ms=4, mew=1, mfc="none", label=f"{y.size} {name}")
+    rows, columns = mask.shape
+    axes.set(xlim=(-0.5, columns - 0.5), ylim=(rows - 0.5, -0.5), aspect="equal", xticks=[],
+             yticks=[], xlabel="bad pixels")  # fmt: skip
+    axes.legend(frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
 
 
 def _map(axes: Axes, image: np.ndarray, good: np.ndarray, title: str) -> None:

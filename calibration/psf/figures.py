@@ -133,6 +133,7 @@ def field_figure(found: PsfMeasurement, stack: np.ndarray) -> Figure:
     left.legend(fontsize=7, loc="lower left", bbox_to_anchor=(0.0, 1.06), ncols=3, frameon=False)
     left.set_title("spots (largest value over z)", fontsize=9)
     _width_map(right, found)
+    right.set(xlim=left.get_xlim(), ylim=left.get_ylim())
     for axis in (left, right):
         axis.set_xlabel("x / px", fontsize=8)
         axis.set_ylabel("y / px", fontsize=8)
@@ -152,7 +153,6 @@ def _width_map(axis: Axes, found: PsfMeasurement) -> None:
     place = found.aligned.positions_px
     dots = axis.scatter(place[:, 2], place[:, 1], c=lateral, s=90, cmap="viridis")
     axis.figure.colorbar(dots, ax=axis, label="lateral FWHM / nm", shrink=0.8)
-    axis.invert_yaxis()
     axis.set_aspect("equal")
     trend = found.trends.get("fwhm_nm")
     text = "too few beads for a trend"

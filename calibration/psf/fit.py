@@ -25,8 +25,8 @@ from simrecon.physics.zernike import NAMES, noll_to_nm
 
 CHI2_OK = 1.3
 """Reduced χ² up to which the pupil explains the beads. Nine simulated beads of 1000 photo-electrons
-at the peak give 0.93 to 1.01, and 48 where 0.1 wave of spherical aberration is not fitted
-(benchmarks/bench_psf.py)."""
+at the peak give 0.86 to 1.07, and 43 where 0.1 wave of spherical aberration is not fitted
+(benchmarks/results/psf.json)."""
 LEAST_EXPLAINED = 0.95
 NOTABLE = 25.0
 """Fall of χ², in units of the reduced χ², for which apodisation and blur are kept: noise alone

@@ -22,6 +22,8 @@ NARROW, WIDE = 0.75, 1.6
 """Lateral FWHM over the theoretical one outside which a wrong scale is the only explanation: no
 aberration makes a spot narrower, and the engine refuses OTFs 1.6 times too narrow."""
 BROAD_NOTED = 1.2
+BRIGHT = 0.3
+"""Spots of at least this part of the strongest response are asked what was wrong."""
 
 
 def check_scale(judged: list[Judged], setup: BeadSetup, expected: Expected) -> None:
@@ -38,7 +40,7 @@ def check_scale(judged: list[Judged], setup: BeadSetup, expected: Expected) -> N
             "No bead passed the screening.",
             got=", ".join(f"{n} {REASONS[kind]}" for kind, n in counts.items()),
             where="; ".join(_place(b) for b in judged[:5]),
-            hint=_advice(counts),
+            hint=_advice(judged),
         )
     sigma = np.median([np.sqrt(b.spot.sigma_px[0] * b.spot.sigma_px[1]) for b in good])
     width = float(sigma * FWHM_PER_SIGMA * setup.pixel_um)
@@ -72,9 +74,14 @@ def _place(bead: Judged) -> str:
     return f"z {z:.0f} y {y:.0f} x {x:.0f}: {bead.reason}"
 
 
-def _advice(counts: Counter[str]) -> str:
-    seen = Counter({k: n for k, n in counts.items() if k in _ADVICE})
-    return _ADVICE[seen.most_common(1)[0][0]] if seen else "look at the stack in a viewer"
+def _advice(judged: list[Judged]) -> str:
+    """What to do about the usual fault of the bright spots; faint ones are mostly no beads."""
+    seen = [b for b in judged if b.kind in _ADVICE]
+    if not seen:
+        return "look at the stack in a viewer"
+    bright = BRIGHT * max(b.spot.response for b in seen)
+    kinds = Counter(b.kind for b in seen if b.spot.response >= bright)
+    return _ADVICE[kinds.most_common(1)[0][0]]
 
 
 _ADVICE = {

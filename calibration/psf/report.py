@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from calibration.psf.fieldmap import LEAST_BEADS
 from calibration.psf.figures import (
     aberrations_figure,
     field_figure,
@@ -132,7 +133,7 @@ def to_text(found: PsfMeasurement) -> str:
     """What people read on the terminal."""
     lines = rejected_lines(found)
     rows = [("mean bead", found.widths, found.width_sd_um),
-            ("corrected for the bead size", found.compensated_widths, None)]  # fmt: skip
+            ("mean bead, its size taken out", found.compensated_widths, None)]  # fmt: skip
     if found.fit_widths is not None:
         rows.append(("fitted PSF", found.fit_widths, None))
     for name, widths, sd in rows:
@@ -181,7 +182,8 @@ def _width_text(widths: Widths, sd: Sequence[float] | None) -> str:
 def field_texts(found: PsfMeasurement) -> list[str]:
     """One sentence per quantity on whether it changes over the field."""
     if not found.trends:
-        return [f"{len(found.used)} beads are too few to tell a change over the field."]
+        return [f"{LEAST_BEADS} beads are needed to tell a change over the field; "
+                f"{len(found.used)} used."]  # fmt: skip
     return [
         f"{name} {trend.mean:.4g}, between beads ± {trend.scatter:.2g}: "
         + ("changes" if trend.significant else "no significant change")
@@ -195,7 +197,7 @@ def field_texts(found: PsfMeasurement) -> list[str]:
 def sections(found: PsfMeasurement, stack: np.ndarray) -> list[Section]:
     """The parts of the HTML report; `stack` is the first bead stack, (Z, Y, X)."""
     widths = [("mean bead", found.widths, found.width_sd_um),
-              ("corrected for the bead size", found.compensated_widths, None)]  # fmt: skip
+              ("mean bead, its size taken out", found.compensated_widths, None)]  # fmt: skip
     if found.fit_widths is not None:
         widths.append(("fitted PSF (point, camera pixel)", found.fit_widths, None))
     rows = [(name, _width_text(w, sd)) for name, w, sd in widths]

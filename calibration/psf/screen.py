@@ -24,7 +24,8 @@ HALO_RESPONSE = 0.05
 HOT_SIGMA_PX = 0.45
 """No optical spot is narrower: the pixel's own width is 0.29 px rms, and a PSF comes on top."""
 SMALL, LARGE = 0.6, 1.35
-"""Range of the width relative to the median spot (or, with fewer than three, to the optics)."""
+"""Range of the width relative to the median spot. With fewer than three spots nothing is usual:
+SMALL holds against the optics, and too wide a bead is left to the check of the scale."""
 ELONGATION = 1.3
 DRIFT = 0.5
 """Lateral FWHM that a bead may move within one axial FWHM. One aberration alone does not move the
@@ -55,10 +56,11 @@ def screen(
 ) -> list[Judged]:
     """Judge each spot, in the order given."""
     widths = [s for s in spots if s.snr >= settings.min_snr and _sigma(s) >= HOT_SIGMA_PX]
-    reference = expected.lateral_um / setup.pixel_um / FWHM_PER_SIGMA
+    reference, largest = expected.lateral_um / setup.pixel_um / FWHM_PER_SIGMA, np.inf
     if len(widths) >= 3:
         reference = float(np.median([_sigma(s) for s in widths]))
-    judge = Judge(stacks, spots, setup, settings, expected, half_px, saturation, reference)
+        largest = LARGE * reference
+    judge = Judge(stacks, spots, setup, settings, expected, half_px, saturation, reference, largest)
     return [judge(spot) for spot in spots]
 
 
@@ -69,7 +71,7 @@ def _sigma(spot: Spot) -> float:
 
 @dataclass(frozen=True)
 class Judge:
-    """The tests, and what they need: all spots, the window's half side, widths in pixels."""
+    """The tests, and what they need: all spots, the window's half side, usual and largest sigma."""
 
     stacks: list[np.ndarray]
     spots: list[Spot]
@@ -79,6 +81,7 @@ class Judge:
     half_px: int
     saturation: float | None
     reference_px: float
+    largest_px: float
 
     def __call__(self, spot: Spot) -> Judged:
         """Verdict of the first test that fails."""
@@ -156,7 +159,7 @@ class Judge:
         if sigma < max(HOT_SIGMA_PX, SMALL * self.reference_px):
             text = "no spot fits" if sigma == 0 else f"FWHM {sigma * to_nm:.0f} nm"
             return "small", f"{text}: a hot pixel or a cosmic ray"
-        if sigma > LARGE * self.reference_px:
+        if sigma > self.largest_px:
             usual = f"{self.reference_px * to_nm:.0f} nm is usual"
             return "large", f"FWHM {sigma * to_nm:.0f} nm where {usual}: an aggregate"
         ratio = max(spot.sigma_px) / min(spot.sigma_px)

@@ -3,6 +3,9 @@
 import numpy as np
 import pytest
 from camera_maker import SimulatedCamera
+from emva1288.process.data import Data1288
+from emva1288.process.results import Results1288
+from emva1288.process.routines import get_int_imgs
 
 from calibration.camera import calibrate_camera
 from calibration.camera_results import read_noise_adu
@@ -178,14 +181,11 @@ def test_read_noise_leaves_out_the_rounding(measured):
     assert raw**2 - adu**2 == pytest.approx(1 / 12)
 
 
-def emva_results(dark: np.ndarray, flats: list[np.ndarray]) -> object:
+def emva_results(dark: np.ndarray, flats: list[np.ndarray]) -> Results1288:
     """What the package emva1288 makes of the same frames, all of them in pairs."""
-    data = pytest.importorskip("emva1288.process.data")
-    results = pytest.importorskip("emva1288.process.results")
-    integers = pytest.importorskip("emva1288.process.routines").get_int_imgs
 
     def pairs(frames: np.ndarray) -> dict[str, float]:
-        found = [integers(list(frames[i : i + 2])) for i in range(0, len(frames) - 1, 2)]
+        found = [get_int_imgs(list(frames[i : i + 2])) for i in range(0, len(frames) - 1, 2)]
         return {
             "sum": float(np.mean([np.sum(f["sum"]) for f in found])),
             "pvar": float(np.mean([np.sum(f["pvar"]) for f in found])),
@@ -193,10 +193,10 @@ def emva_results(dark: np.ndarray, flats: list[np.ndarray]) -> object:
         }
 
     temporal = {0.0: pairs(dark)} | {e: pairs(f) for e, f in zip(LEVELS_E, flats, strict=True)}
-    spatial = {0.0: integers(list(dark)), LEVELS_E[-1]: integers(list(flats[-1]))}
+    spatial = {0.0: get_int_imgs(list(dark)), LEVELS_E[-1]: get_int_imgs(list(flats[-1]))}
     rows, columns = dark.shape[1:]
-    return results.Results1288(
-        data.Data1288({"width": columns, "height": rows, "temporal": {1.0: temporal},
+    return Results1288(
+        Data1288({"width": columns, "height": rows, "temporal": {1.0: temporal},
                        "spatial": {1.0: spatial}}).data
     )  # fmt: skip
 

@@ -8,10 +8,13 @@ import pytest
 from bead_field import ABERRATIONS, BEAD_UM, DZ_UM, OPTICS, PIXEL_UM
 
 from calibration.psf.beadsize import bead_note, compensate
+from calibration.psf.detect import Spot
 from calibration.psf.expected import expected_widths
 from calibration.psf.fieldmap import field_trends
 from calibration.psf.fit import fit_pupil, planes_um
+from calibration.psf.gates import check_scale
 from calibration.psf.measure import measure_psf
+from calibration.psf.screen import Judged
 from calibration.psf.settings import BeadSetup, PsfSettings
 from calibration.psf.width import psf_widths
 from simrecon.errors import InputError, QualityError, UsageError
@@ -222,6 +225,25 @@ def test_pixel_size_wrong_by_two(factor, text):
     with pytest.raises(QualityError, match=text) as caught:
         measure_psf([stack], setup, replace(SETTINGS, window_um=2.1 * factor))
     assert "--pixel-um" in caught.value.where
+
+
+def test_one_wide_bead_is_no_aggregate_but_doubtful():
+    stack = bead_field.render(bead_field.beads(1, 1, 60000.0, 4), 1, 1, bead_um=0.42)
+    found = measure_psf([stack], SETUP, replace(SETTINGS, terms=()))
+    assert len(found.used) == 1
+    assert found.verdict == "weak"
+    assert any("times as wide as the optics promise" in n for n in found.notes)
+    with pytest.raises(QualityError, match="far above what these optics give"):
+        measure_psf([stack], replace(SETUP, pixel_um=2 * PIXEL_UM), replace(SETTINGS, window_um=4))
+
+
+def test_the_advice_is_about_the_bright_spots():
+    place, sigma = (3.0, 20.0, 20.0), (1.0, 1.0)
+    faint = [Judged(Spot(0, place, 8.0, 9.0, sigma), "too faint", "dim")] * 5
+    bright = Judged(Spot(0, place, 900.0, 1000.0, sigma), "at 4095 counts", "saturated")
+    with pytest.raises(QualityError, match="No bead passed") as caught:
+        check_scale([*faint, bright], SETUP, expected_widths(SETUP))
+    assert caught.value.hint == "less light or a shorter exposure"
 
 
 def test_no_beads():

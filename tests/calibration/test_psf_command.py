@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 from bead_field import ABERRATIONS, DZ_UM, OPTICS, PIXEL_UM
+from real_data import real
 
 from calibration.cli import app
 from simrecon import reconstruct, simulate
@@ -191,6 +192,22 @@ def test_one_bead_is_weak_and_json_is_one_document(tmp_path, capsys):
     assert any("One bead only" in n for n in facts["notes"])
     assert facts["fwhm_nm"]["mean bead"]["x"]["sd"] is None
     assert read_record(tmp_path / "p.h5").quantities["dz_um"].value == DZ_UM
+
+
+def test_a_measured_stack_of_one_bead(tmp_path, capsys):
+    path = real("cryosim-psf/psf_wl520nm_z300nm_x130nm_na0.85_n1.0.tif")
+    argv = ["psf", str(path), "-o", str(tmp_path / "p.h5"), "--na", "0.85", "--index", "1",
+            "--emission-nm", "520", "--pixel-um", "0.13", "--dz-um", "0.3", "--json",
+            "--terms", "6", "--terms", "8", "--window-um", "2"]  # fmt: skip
+    assert execute(app, argv) == 4
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["verdict"], facts["beads_used"]) == ("weak", 1)
+    assert facts["beads"][0]["position_px"] == pytest.approx([11.9, 127.6, 130.6], abs=0.1)
+    width = facts["fwhm_nm"]["mean bead"]
+    assert [width[a]["gaussian"] for a in "yx"] == pytest.approx([400, 383], abs=5)
+    assert facts["expected_fwhm_nm"]["lateral"] == pytest.approx(352, abs=2)
+    assert facts["fit"]["explained"] > 0.95 < facts["fit"]["chi2"]
+    assert all(b["kind"] in ("halo", "dim") for b in facts["beads"] if not b["used"])
 
 
 def test_a_doubtful_camera_record_makes_the_psf_doubtful(measured, tmp_path):
