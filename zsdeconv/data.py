@@ -98,13 +98,20 @@ class PatchSampler:
     def _place(self, shape: Sequence[int] | None = None) -> tuple[int, ...]:
         """A patch in a padded field of this shape (None: that of `bank`)."""
         padding = self.bank.padding
-        sizes = zip(shape or padding.image_shape, self.patch, strict=True)
-        zoom = padding.zoom
-        return tuple(int(self.rng.integers(0, (n - p) // zoom + 1)) * zoom for n, p in sizes)
+        sizes = zip(shape or padding.image_shape, self.patch, padding.zooms, strict=True)
+        return tuple(int(self.rng.integers(0, (n - p) // q + 1)) * q for n, p, q in sizes)
 
-    def _crop(self, field: torch.Tensor, place: tuple[int, ...], zoom: int = 1) -> torch.Tensor:
+    def _crop(self, field: torch.Tensor, place: tuple[int, ...]) -> torch.Tensor:
+        """The patch at `place` of a field on the image's grid."""
         for axis, (first, size) in enumerate(zip(place, self.patch, strict=True)):
-            field = field.narrow(axis - len(place), first // zoom, size // zoom)
+            field = field.narrow(axis - len(place), first, size)
+        return field
+
+    def _crop_raw(self, field: torch.Tensor, place: tuple[int, ...]) -> torch.Tensor:
+        """The same patch of frames."""
+        sizes = zip(place, self.patch, self.bank.padding.zooms, strict=True)
+        for axis, (first, size, q) in enumerate(sizes):
+            field = field.narrow(axis - len(place), first // q, size // q)
         return field
 
     def _origin(self, place: tuple[int, ...]) -> tuple[int, ...]:
@@ -117,7 +124,6 @@ class PatchSampler:
         What the network does to the copies ``x ± α n`` is alike, so the noise ``∓ n/α`` of their
         targets largely cancels in the gradient: what is left is what depends on the draw.
         """
-        zoom = self.bank.padding.zoom
         inputs, starts, targets, raws, weights, variances = [], [], [], [], [], []
         origins, inflation, turns = [], [], []
         for index in range(self.batch):
@@ -134,10 +140,10 @@ class PatchSampler:
             x, n = self._crop(bank.image, place), sign * self._crop(bank.noise[k], place)
             inputs.append(x + alpha * n)
             targets.append(x - n / alpha)
-            y, z = (self._crop(f, place, zoom) for f in (bank.frames, bank.raw_noise[k]))
+            y, z = (self._crop_raw(f, place) for f in (bank.frames, bank.raw_noise[k]))
             raws.append(y - (sign / alpha) * z)
             starts.append(self._crop(bank.starts[k, mirrored], place))
-            weights.append(self._crop(bank.weights, place, zoom))
+            weights.append(self._crop_raw(bank.weights, place))
             variances.append(self._crop(bank.variance, place))
             origins.append(self._origin(place))
             inflation.append(1.0 + alpha**-2)

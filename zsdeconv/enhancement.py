@@ -14,27 +14,29 @@ import torch
 from simrecon.config import ReconstructionSettings, Settings
 from simrecon.errors import UsageError
 from simrecon.model.camera import Camera
+from simrecon.model.mode import VOLUME_MODES
 from simrecon.model.pattern import PatternFit, Verdict, worst
-from simrecon.model.psf import DetectionOTF
+from simrecon.model.psf import AnyOTF
 from simrecon.model.stack import SimStack
 from simrecon.pipeline import reconstruct
 from simrecon.provenance import peak_memory_gb, record
 from simrecon.result import Progress, Result, no_progress
 from zsdeconv import checkpoint, qc
 from zsdeconv.bridge import select_device, torch_device
-from zsdeconv.config import ZsSettings
+from zsdeconv.config import VOLUME_DEFAULTS, ZsSettings
 from zsdeconv.consistency import flux_factor, raw_consistency
 from zsdeconv.held_out import HeldOut, Restore, compare
 from zsdeconv.measurement import Measurement
 from zsdeconv.models import parameter_count
 from zsdeconv.pairs_image import camera_measurement, checked
 from zsdeconv.pairs_sim import sim_measurement
+from zsdeconv.pairs_sim_volume import check_volume, sim_volume_measurement
 from zsdeconv.probes import probe
 from zsdeconv.psf_checks import centred_psf
 from zsdeconv.restore import by_network, by_start, restored, stack
 from zsdeconv.selection import select_acquisition
 from zsdeconv.train import fit
-from zsdeconv.training import General, Training, prepare
+from zsdeconv.training import General, Training, prepare, require_axes
 from zsdeconv.training_state import restore_state
 from zsdeconv.uncertainty import estimated_uncertainty
 
@@ -104,7 +106,7 @@ def enhance(
     settings: ZsSettings | None = None,
     *,
     engine: Settings | None = None,
-    otf: DetectionOTF | None = None,
+    otf: AnyOTF | None = None,
     pattern: PatternFit | Sequence[PatternFit] | None = None,
     time: int | None = None,
     channel: int | None = None,
@@ -130,7 +132,8 @@ def enhance(
         For raw SIM frames: see :func:`simrecon.pipeline.reconstruct`. Without `engine`, the
         reconstruction runs on the device of `settings`.
     time, channel, plane
-        For raw SIM frames: which acquisition, from 0; needed where there are several.
+        For raw SIM frames: which acquisition, from 0; needed where there are several. The planes
+        of a volume (modes 3d and lls of `engine`) belong together.
     psf, pixel_um, camera
         For a plain picture, all needed: its PSF on its own grid (centred on n//2), pixel in µm,
         and :class:`simrecon.model.camera.Camera` (gain, offset, read noise).
@@ -155,7 +158,11 @@ def enhance(
     QualityError
         When the pattern fit failed.
     """
-    settings = settings or ZsSettings()
+    chosen = engine or Settings(
+        reconstruction=ReconstructionSettings(device=settings.device if settings else "auto")
+    )
+    volume = isinstance(data, SimStack) and chosen.reconstruction.mode in VOLUME_MODES
+    settings = settings or ZsSettings(**(VOLUME_DEFAULTS if volume else {}))
     say = progress or no_progress
     device = select_device(settings.device)
     place = torch_device(device)
@@ -166,17 +173,11 @@ def enhance(
             raise UsageError("There is nothing to resume without a folder.", where="resume")
         checkpoint.require_state(folder)
     if isinstance(data, SimStack):
-        stack = select_acquisition(data, time=time, channel=channel, plane=plane)
-        chosen = engine or Settings(reconstruction=ReconstructionSettings(device=settings.device))
-        if not chosen.reconstruction.linear:
-            raise UsageError(
-                "Training needs the linear reconstruction.",
-                expected="wiener",
-                got=chosen.reconstruction.method,
-                where="method",
-            )
+        stack = select_acquisition(data, time=time, channel=channel, plane=plane, volume=volume)
+        _check_sim(stack, settings, chosen, volume)
         result = reconstruct(stack, chosen, otf=otf, pattern=pattern, progress=say)
-        measurement = sim_measurement(
+        made_of = sim_volume_measurement if volume else sim_measurement
+        measurement = made_of(
             stack,
             result,
             chosen,
@@ -206,8 +207,24 @@ def enhance(
     return _assemble(run, result, made, started, say)
 
 
-def _variance(result: Result) -> np.ndarray | None:
-    return None if result.variance is None else result.variance[0, 0, 0]
+def _check_sim(stack: SimStack, settings: ZsSettings, engine: Settings, volume: bool) -> None:
+    """Refuse what cannot be trained on, before anything is computed."""
+    if not engine.reconstruction.linear:
+        raise UsageError(
+            "Training needs the linear reconstruction.",
+            expected="wiener",
+            got=engine.reconstruction.method,
+            where="method",
+        )
+    require_axes(settings, 3 if volume else 2)
+    if volume:
+        check_volume(stack, engine)
+
+
+def _linear(result: Result, measurement: Measurement) -> tuple[np.ndarray, np.ndarray | None]:
+    """The engine's picture, or volume, and its variance."""
+    only = (0, 0) if measurement.dz_um is not None else (0, 0, 0)
+    return result.image[only], None if result.variance is None else result.variance[only]
 
 
 def _image(
@@ -319,9 +336,10 @@ def _assemble(
         "total_s": round(clock.perf_counter() - started, 2),
         "peak_memory_gb": round(peak_memory_gb(), 3),
     }
+    image, variance = (m.image, m.image_variance) if result is None else _linear(result, m)
     return Enhanced(
-        image=m.image if result is None else result.image[0, 0, 0],
-        image_variance=m.image_variance if result is None else _variance(result),
+        image=image,
+        image_variance=variance,
         denoised=denoised.astype(np.float32),
         deconvolved=deconvolved,
         objects=objects,

@@ -15,7 +15,7 @@ import torch
 
 from zsdeconv.config import LossKind
 from zsdeconv.data import PairBatch
-from zsdeconv.measurement import Forward
+from zsdeconv.measurement import Forward, zooms
 from zsdeconv.psf_layer import PsfLayer
 
 
@@ -50,7 +50,9 @@ class RawLikelihood:
         """Mean of the squared residuals over their variances."""
         residual = self._forward(objects, batch.origins) - batch.raw_target
         widths = (margin, margin) if isinstance(margin, int) else margin
-        raw_margin = [-(-m // self._zoom) for m in widths]
+        raw_margin = [
+            -(-m // q) for m, q in zip(widths, zooms(self._zoom, len(widths)), strict=True)
+        ]
         weights = _inner(batch.weights, raw_margin)
         squares = _inner(residual**2, raw_margin) * (weights / batch.inflation)
         return squares.sum() / torch.clamp((weights > 0).sum(), min=1)

@@ -84,7 +84,7 @@ class Measurement:
     forward : Forward
         Object to frames, in torch.
     zoom : int
-        Image pixels per raw pixel and axis.
+        Image pixels per raw pixel and lateral axis; planes stay.
     pixel_um : float
         Raw pixel, µm.
     effective_psf : ndarray, shape (n, m)
@@ -198,9 +198,11 @@ class Measurement:
     @property
     def padding(self) -> Padding:
         """The smallest extension of the field that the forward model needs."""
+        planes = (1,) * (self.frames_e.ndim - 3)
         return Padding.around(
-            self.frames_e.shape[1:], self.zoom, 2 * self.zoom, margins=self.margins
-        )
+            self.frames_e.shape[1:], self.zoom, (*planes, 2 * self.zoom, 2 * self.zoom),
+            margins=self.margins,
+        )  # fmt: skip
 
     @property
     def steps(self) -> tuple[float, ...]:
@@ -222,8 +224,13 @@ class Measurement:
 
     @property
     def image_shape(self) -> tuple[int, ...]:
-        """Shape (Y, X) of the image."""
-        return tuple(n * self.zoom for n in self.frames_e.shape[1:])
+        """Shape ([Z,] Y, X) of the image."""
+        return self.padding.inner_image_shape
+
+
+def zooms(zoom: int, axes: int) -> tuple[int, ...]:
+    """A lateral zoom per axis of a picture (2) or a volume (3), whose planes stay."""
+    return (1,) * (axes - 2) + (zoom, zoom)
 
 
 @dataclass(frozen=True)
@@ -235,6 +242,7 @@ class Padding:
     shape : tuple of int
         Raw field (Y, X), or (Z, Y, X) of a volume.
     zoom : int
+        Image pixels per raw pixel and lateral axis; planes stay.
     after : tuple of int
         Raw pixels added behind the field, per axis.
     before : tuple of int
@@ -263,44 +271,57 @@ class Padding:
         units = [unit] * len(shape) if isinstance(unit, int) else unit
         smallest = [least] * len(shape) if isinstance(least, int) else least
         after = []
-        for n, m, u, low in zip(shape, before, units, smallest, strict=True):
-            total = max(zoom * (n + 2 * m), low)
-            while total % u or total % zoom:
+        for n, m, u, low, q in zip(
+            shape, before, units, smallest, zooms(zoom, len(shape)), strict=True
+        ):
+            total = max(q * (n + 2 * m), low)
+            while total % u or total % q:
                 total += 1
-            after.append(total // zoom - n - m)
+            after.append(total // q - n - m)
         return cls(tuple(shape), zoom, tuple(after), before)
 
     @property
     def origin(self) -> tuple[int, ...]:
         """Position of the padded image's first pixel, in image pixels."""
-        return tuple(-m * self.zoom for m in self.before)
+        return tuple(-m * q for m, q in zip(self.before, self.zooms, strict=True))
+
+    @property
+    def zooms(self) -> tuple[int, ...]:
+        """Image pixels per raw pixel along every axis."""
+        return zooms(self.zoom, len(self.shape))
+
+    @property
+    def inner_image_shape(self) -> tuple[int, ...]:
+        """Shape of images before they are padded."""
+        return tuple(n * q for n, q in zip(self.shape, self.zooms, strict=True))
 
     @property
     def image_shape(self) -> tuple[int, ...]:
         """Shape of padded images."""
-        sizes = zip(self.shape, self.before, self.after, strict=True)
-        return tuple((n + b + a) * self.zoom for n, b, a in sizes)
+        sizes = zip(self.shape, self.before, self.after, self.zooms, strict=True)
+        return tuple((n + b + a) * q for n, b, a, q in sizes)
 
-    def _widths(self, zoom: int) -> list[tuple[int, int]]:
-        return [(b * zoom, a * zoom) for b, a in zip(self.before, self.after, strict=True)]
+    def _widths(self, factors: Sequence[int]) -> list[tuple[int, int]]:
+        sizes = zip(self.before, self.after, factors, strict=True)
+        return [(b * q, a * q) for b, a, q in sizes]
 
-    def _inside(self, zoom: int) -> tuple[slice | EllipsisType, ...]:
-        pairs = zip(self.shape, self.before, strict=True)
-        return (..., *(slice(b * zoom, (b + n) * zoom) for n, b in pairs))
+    def _inside(self, factors: Sequence[int]) -> tuple[slice | EllipsisType, ...]:
+        sizes = zip(self.shape, self.before, factors, strict=True)
+        return (..., *(slice(b * q, (b + n) * q) for n, b, q in sizes))
 
     def image(self, picture: np.ndarray) -> np.ndarray:
         """Mirror-extend an image (zoom·Y, zoom·X)."""
-        return np.pad(picture, self._widths(self.zoom), mode="symmetric")
+        return np.pad(picture, self._widths(self.zooms), mode="symmetric")
 
     def frames(self, frames: np.ndarray) -> np.ndarray:
         """Zero-extend raw frames or weights (…, Y, X)."""
         lead = [(0, 0)] * (frames.ndim - len(self.shape))
-        return np.pad(frames, [*lead, *self._widths(1)])
+        return np.pad(frames, [*lead, *self._widths(zooms(1, len(self.shape)))])
 
     def crop_image(self, padded: np.ndarray) -> np.ndarray:
         """The field inside a padded image."""
-        return np.asarray(padded[self._inside(self.zoom)])
+        return np.asarray(padded[self._inside(self.zooms)])
 
     def crop_frames(self, padded: np.ndarray) -> np.ndarray:
         """The field inside padded frames."""
-        return np.asarray(padded[self._inside(1)])
+        return np.asarray(padded[self._inside(zooms(1, len(self.shape)))])

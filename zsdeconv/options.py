@@ -22,8 +22,10 @@ from simrecon.config import (
 )
 from simrecon.config import build_settings as build_engine_settings
 from simrecon.errors import UsageError
+from simrecon.model.mode import VOLUME_MODES
 from simrecon.shell_options import FileOptions
 from zsdeconv.config import (
+    VOLUME_DEFAULTS,
     PlaneNetwork,
     VolumeNetwork,
     ZsSettings,
@@ -108,6 +110,16 @@ def both_settings(
         ("command line", {"device": given["device"]} if "device" in given else {}),
         ("--set", theirs),
     )
+    return settings, engine
+
+
+def sim_settings(
+    file: FileOptions | None, train: TrainOptions | None
+) -> tuple[ZsSettings, Settings]:
+    """:func:`both_settings` for raw SIM frames: a mode of volumes has the defaults of volumes."""
+    settings, engine = both_settings(file, train)
+    if engine.reconstruction.mode in VOLUME_MODES:
+        return both_settings(file, train, VOLUME_DEFAULTS)
     return settings, engine
 
 

@@ -1,4 +1,4 @@
-"""Raw SIM frames as a measurement: the only file that looks inside the engine.
+"""Raw SIM frames of a plane as a measurement.
 
 The lift is the frozen operator L of the reconstruction, so that noise draws and frames go
 through exactly the same linear map (physics.md §3 and §6).
@@ -6,7 +6,9 @@ through exactly the same linear map (physics.md §3 and §6).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +19,7 @@ from simrecon.errors import QualityError, UsageError
 from simrecon.model.pattern import PatternFit
 from simrecon.model.stack import SimStack
 from simrecon.physics.otf import evaluate_otf, ideal_otf
-from simrecon.preparation import acquisition, prepare_channel
+from simrecon.preparation import Acquisition, acquisition, prepare_channel
 from simrecon.recon.operator import Reconstructor
 from simrecon.result import Result
 from zsdeconv.measurement import Measurement
@@ -76,20 +78,60 @@ def regularized(operator: Reconstructor, factor: float) -> Reconstructor:
     old = operator.regularization
     assert old is not None
     if old.wiener_constant is not None:
-        new = replace(old, wiener_constant=old.wiener_constant * factor**0.5)
-    else:
-        new = replace(old, factor=old.factor * factor)
-    return Reconstructor(
-        operator.pattern,
-        operator.otf,
-        operator.grid,
-        frame_variance_e2=operator.frame_variance_e2,
-        regularization=new,
-        zoom=operator.zoom,
-        apodization_kind=operator.apodization_kind,
-        attenuation=operator.attenuation,
-        reference=operator._reference,
-    )
+        return operator.regularized(replace(old, wiener_constant=old.wiener_constant * factor**0.5))
+    return operator.regularized(replace(old, factor=old.factor * factor))
+
+
+def frozen_operator(result: Result, shape: tuple[int, ...], time: int, channel: int) -> Any:
+    """The operator that made a result, of frames (A, P, [Z,] Y, X).
+
+    Raises
+    ------
+    QualityError
+        When there is none because the pattern fit failed.
+    UsageError
+        When it is one of other frames.
+    """
+    operator = result.reconstructors[time][channel]
+    if operator is None:
+        raise QualityError(
+            "There is no SIM reconstruction to enhance: the pattern fit failed.",
+            hint="see the verdict of 'simrecon estimate', or give --pattern",
+        )
+    if tuple(operator.frames_shape) != shape:
+        raise UsageError(
+            "The reconstruction belongs to another stack.",
+            expected=str(operator.frames_shape),
+            got=str(shape),
+        )
+    return operator
+
+
+def lift_by(operator: Reconstructor) -> Callable[[np.ndarray], np.ndarray]:
+    """L of frames (A·P, [Z,] Y, X), float32 host arrays."""
+
+    def lift(frames: np.ndarray) -> np.ndarray:
+        block = frames.astype(np.float32, copy=False).reshape(operator.frames_shape)
+        return to_numpy(operator.reconstruct(like(block, operator.reference)))
+
+    return lift
+
+
+def measured_frames(data: Acquisition, operator: Reconstructor) -> dict[str, Any]:
+    """Frames, their noise, and what L makes of both: fields of a :class:`Measurement`."""
+    shape = data.frames_e.shape
+    variance = operator.variance(like(data.variance_e2, operator.reference))
+    return {
+        "frames_e": data.frames_e.reshape(-1, *shape[2:]),
+        "variance_e2": data.variance_e2.reshape(-1, *shape[2:]),
+        "noise": data.noise.map(lambda v: _by_frame(v, shape)),
+        "lift": lift_by(operator),
+        "zoom": operator.zoom,
+        "pixel_um": operator.grid.pixel_um,
+        "image_variance": to_numpy(variance),
+        "shot_noise": True,
+        "source": "sim",
+    }
 
 
 def _by_frame(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -146,12 +188,8 @@ def sim_measurement(
     UsageError
         When result and stack do not belong together.
     """
-    operator = result.reconstructors[time][channel]
-    if operator is None:
-        raise QualityError(
-            "There is no SIM reconstruction to enhance: the pattern fit failed.",
-            hint="see the verdict of 'simrecon estimate', or give --pattern",
-        )
+    shape = (stack.directions, stack.phases, *stack.grid.shape)
+    operator: Reconstructor = frozen_operator(result, shape, time, channel)
     psf = result.effective_psf[channel]
     if input_regularization != 1.0:
         operator = regularized(operator, input_regularization)
@@ -159,35 +197,13 @@ def sim_measurement(
         psf = psf / psf.sum()
     prepared = prepare_channel(stack, channel, settings, operator.otf)
     data = acquisition(stack, prepared, time, plane)
-    shape = data.frames_e.shape
-    if tuple(operator.frames_shape) != shape:
-        raise UsageError(
-            "The reconstruction belongs to another stack.",
-            expected=str(operator.frames_shape),
-            got=str(shape),
-        )
-
-    def lift(frames: np.ndarray) -> np.ndarray:
-        block = frames.astype(np.float32, copy=False).reshape(shape)
-        on_device = like(block, operator._reference)
-        return to_numpy(operator.reconstruct(on_device))
-
     carriers = [np.hypot(*d.frequency_per_um) for d in operator.pattern.directions]
     cutoff_per_um = operator.otf.cutoff_per_um + float(max(carriers))
     cutoff_px = cutoff_per_um * operator.grid.pixel_um / operator.zoom
-    variance = to_numpy(operator.variance(like(data.variance_e2, operator._reference)))
     return Measurement(
-        frames_e=data.frames_e.reshape(-1, *shape[2:]),
-        variance_e2=data.variance_e2.reshape(-1, *shape[2:]),
-        noise=data.noise.map(lambda v: _by_frame(v, shape)),
-        lift=lift,
+        **measured_frames(data, operator),
         forward=sim_forward(operator, device),
-        zoom=operator.zoom,
-        pixel_um=operator.grid.pixel_um,
         effective_psf=psf,
-        image_variance=variance,
-        shot_noise=True,
         image_cutoff_px=cutoff_px,
         shown_psf=ideal_psf(shown_cutoff * cutoff_px, len(psf)) if shown_cutoff > 0 else None,
-        source="sim",
     )

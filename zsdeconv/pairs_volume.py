@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -199,7 +200,12 @@ def widths_px(psf: np.ndarray) -> tuple[float, ...]:
 
 def sharper_gaussian(psf: np.ndarray, gain: float) -> np.ndarray:
     """Gaussian whose widths are those of the PSF divided by `gain`, centred, sum 1."""
-    sigmas = [w / gain / 2.3548 for w in widths_px(psf)]
+    return gaussian_psf([w / gain for w in widths_px(psf)])
+
+
+def gaussian_psf(widths_px: Sequence[float]) -> np.ndarray:
+    """Gaussian with these full widths at half maximum along z, y, x, centred, sum 1."""
+    sigmas = [w / 2.3548 for w in widths_px]
     sizes = [2 * int(np.ceil(4 * s)) + 1 for s in sigmas]
     lines = [
         np.exp(-0.5 * ((np.arange(n) - n // 2) / max(s, 1e-3)) ** 2)

@@ -83,8 +83,10 @@ class Plan:
 
 
 def plan(stack: SimStack, settings: ZsSettings, zoom: int = 2) -> Plan:
-    """Predict time and memory on this machine's cores for one acquisition."""
-    return planned(settings, stack.directions * stack.phases, stack.grid.shape, zoom)
+    """Predict time and memory on this machine's cores for one acquisition, a plane or a volume."""
+    planes = (int(stack.data.shape[4]),) if settings.of_volumes else ()
+    shape = (*planes, *stack.grid.shape)
+    return planned(settings, stack.directions * stack.phases, shape, zoom)
 
 
 def planned(settings: ZsSettings, frames: int, shape: tuple[int, ...], zoom: int) -> Plan:

@@ -62,7 +62,7 @@ def kept(run: Training) -> Padding:
         return padding
     shape = m.padding.image_shape
     behind = tuple(n - k for n, k in zip(padding.image_shape, shape, strict=True))
-    return Padding(shape, padding.zoom, behind, (0,) * len(shape))
+    return Padding(shape, 1, behind, (0,) * len(shape))
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def restored(run: Training, rng: np.random.Generator) -> tuple[np.ndarray, np.nd
     s, m = run.settings, run.measurement
     if s.alpha_inference == 0:
         return by_network(run, m.frames_e)
-    shape = tuple(n * m.zoom for n in kept(run).shape)
+    shape = kept(run).inner_image_shape
     total1, total2 = np.zeros(shape), np.zeros(shape)
     for _ in range(s.draws):
         noise = m.draw_noise(rng)

@@ -18,27 +18,38 @@ def select_acquisition(
     time: int | None = None,
     channel: int | None = None,
     plane: int | None = None,
+    volume: bool = False,
 ) -> SimStack:
-    """The part of a stack with T = C = Z = 1.
+    """The part of a stack with T = C = Z = 1, or with all planes of a volume.
 
     Parameters
     ----------
     time, channel, plane
         Which one, from 0. None: the only one.
+    volume
+        All planes belong together.
 
     Raises
     ------
     UsageError
-        When there are several and none is named, or the named one does not exist.
+        When there are several and none is named, or the named one does not exist; for a plane of
+        a volume.
     """
+    if volume and plane is not None:
+        raise UsageError(
+            "All planes of a volume are enhanced together.", expected="no --plane",
+            got=str(plane), where="--plane",
+        )  # fmt: skip
     shape = stack.data.shape
     t, c, z = (
         chosen_index(name, wanted, int(length))
         for name, wanted, length in (
-            ("time", time, shape[0]), ("channel", channel, shape[1]), ("plane", plane, shape[4])
+            ("time", time, shape[0]), ("channel", channel, shape[1]),
+            ("plane", plane, 1 if volume else shape[4]),
         )
     )  # fmt: skip
-    data = np.asarray(stack.data[t : t + 1, c : c + 1, :, :, z : z + 1])
+    planes = slice(None) if volume else slice(z, z + 1)
+    data = np.asarray(stack.data[t : t + 1, c : c + 1, :, :, planes])
     return replace(stack, data=data, optics=(stack.optics[c],))
 
 

@@ -104,7 +104,10 @@ def patch_shape(
     settings: ZsSettings, zoom: int, multiples: Sequence[int]
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The patch per axis, rounded down to what network and zoom allow, and that unit."""
-    units = tuple(int(np.lcm(m, 2 * zoom)) for m in multiples)
+    planes = len(multiples) - 2
+    units = tuple(
+        m if axis < planes else int(np.lcm(m, 2 * zoom)) for axis, m in enumerate(multiples)
+    )
     wanted = (settings.patch_planes,) * (len(units) - 2) + (settings.patch, settings.patch)
     return tuple(max(u, w // u * u) for u, w in zip(units, wanted, strict=True)), units
 

@@ -7,8 +7,6 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from simrecon.config import Settings
-from simrecon.errors import UsageError
 from simrecon.io import check_overwrite, read, read_otf, read_patterns
 from simrecon.io.reader import expand_paths
 from simrecon.model.mode import VOLUME_MODES
@@ -17,7 +15,7 @@ from simrecon.shell import Reporter
 from simrecon.shell_options import FileOptions
 from zsdeconv.commands.common import run_sim, say_device
 from zsdeconv.config import build_settings
-from zsdeconv.options import TrainOptions, both_settings
+from zsdeconv.options import TrainOptions, sim_settings
 
 
 def sim(
@@ -36,7 +34,7 @@ def sim(
     resume: bool = False,
     json: bool = False,
 ) -> int:
-    """Reconstruct raw SIM frames, train on their own noise, and enhance the picture.
+    """Reconstruct raw SIM frames, train on their own noise, and enhance the picture or volume.
 
     Writes DIR/{sim,variance,denoised,deconvolved,uncertainty,consistency}.ome.tif (float32
     photo-electrons), overview.png, pattern.json, qc.json and model/.
@@ -56,7 +54,8 @@ def sim(
     channel
         Channel, from 0; needed where there are several [default: the only one].
     plane
-        Plane, from 0; needed where there are several [default: the only one].
+        Plane, from 0; needed where there are several [default: the only one]. With --mode 3d or
+        lls all planes are one volume.
     pairs
         What the network learns from: recorrupted (copies by the camera's noise), or realigned (a
         quarter of every frame's pixels from the other three, with no noise model)
@@ -72,10 +71,10 @@ def sim(
 
     report = Reporter(json)
     file = file or FileOptions()
-    settings, engine = both_settings(file, train)
+    settings, engine = sim_settings(file, train)
     if pairs is not None:
         settings = build_settings(**{**settings.model_dump(), "pairs": pairs})
-    _refuse_volumes(engine)
+    volume = engine.reconstruction.mode in VOLUME_MODES
     say_device(report, settings, engine)
     paths = expand_paths(files)
     others = (otf, pattern, file.config, *engine.camera.files)
@@ -84,11 +83,15 @@ def sim(
     if resume:
         require_state(output / MODEL_FOLDER)
     stack = read(files, mode=engine.reconstruction.mode, **engine.reader_overrides())
-    stack = select_acquisition(stack, time=time, channel=channel, plane=plane)
+    stack = select_acquisition(stack, time=time, channel=channel, plane=plane, volume=volume)
     facts: dict[str, Any] = {
         "inputs": describe_files(paths),
         "otf_files": describe_files([] if otf is None else [otf]),
-        "acquisition": {"time": time or 0, "channel": channel or 0, "plane": plane or 0},
+        "acquisition": {
+            "time": time or 0,
+            "channel": channel or 0,
+            "plane": None if volume else plane or 0,
+        },
     }
     given: dict[str, Any] = {
         "otf": None if otf is None else read_otf(otf, stack.optics[0]),
@@ -97,21 +100,3 @@ def sim(
     }
     title = paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more"
     return run_sim(report, stack, settings, engine, output, facts, title, given)[0]
-
-
-def _refuse_volumes(engine: Settings) -> None:
-    """The networks of this version work on planes.
-
-    Raises
-    ------
-    UsageError
-    """
-    mode = engine.reconstruction.mode
-    if mode in VOLUME_MODES:
-        raise UsageError(
-            "The enhancement works on planes; volumes are not done in this version.",
-            expected="a mode of planes, such as 2d",
-            got=mode,
-            where="--mode",
-            hint="'simrecon reconstruct --mode 3d' makes the volume with its variance",
-        )
