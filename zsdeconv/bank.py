@@ -39,6 +39,9 @@ class Bank:
         Strength with which each draw is used, log-spaced.
     starts : tensor, shape (K, 2, Y, X)
         Classical starts of the input copies ``y + α z`` and ``y − α z``.
+    expected : tensor or None, shape (K, 2, F, z, y, x)
+        Of volumes: the frames that the forward model expects of `starts`. What a patch of a volume
+        shows is for a large part light from outside the patch.
     start : tensor, shape (Y, X)
         Classical start of the frames themselves.
     classical : ClassicalStart
@@ -60,6 +63,7 @@ class Bank:
     classical: ClassicalStart
     scale: float
     padding: Padding
+    expected: torch.Tensor | None = None
 
     @property
     def sigma(self) -> float:
@@ -103,6 +107,10 @@ def make_bank(
         pair = (recorrupt(measurement.frames_e, z, float(alphas[k]), sign)[0] for sign in (1, -1))
         starts.append(torch.stack([classical(copy.astype(np.float32)) for copy in pair]))
         progress("noise bank", k + 1, draws)
+    expected = None
+    if measurement.dz_um is not None:
+        frames = [torch.stack([classical.expected(f) for f in pair]) for pair in starts]
+        expected = torch.stack(frames)
     lifted = np.stack(noise).astype(np.float32)
     variance = measurement.image_variance
     if variance is None:
@@ -125,4 +133,5 @@ def make_bank(
         classical=classical,
         scale=intensity_scale(measurement.image, sigma),
         padding=padding,
+        expected=expected,
     )

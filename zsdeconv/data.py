@@ -36,6 +36,8 @@ class PairBatch:
         Positions for the forward model, image pixels.
     operations : list of int
         Symmetry operation under which the network sees each patch.
+    expected : tensor or None, shape of `raw_target`
+        Frames of the whole classical starts; None: a patch's frames follow from the patch.
     """
 
     image: torch.Tensor
@@ -47,6 +49,7 @@ class PairBatch:
     inflation: torch.Tensor
     origins: Sequence[tuple[int, ...]]
     operations: list[int]
+    expected: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,7 @@ class PatchSampler:
         targets largely cancels in the gradient: what is left is what depends on the draw.
         """
         inputs, starts, targets, raws, weights, variances = [], [], [], [], [], []
-        origins, inflation, turns = [], [], []
+        origins, inflation, turns, expected = [], [], [], []
         for index in range(self.batch):
             if index % 2 == 0:
                 bank = self._picture()
@@ -143,6 +146,8 @@ class PatchSampler:
             y, z = (self._crop_raw(f, place) for f in (bank.frames, bank.raw_noise[k]))
             raws.append(y - (sign / alpha) * z)
             starts.append(self._crop(bank.starts[k, mirrored], place))
+            if bank.expected is not None:
+                expected.append(self._crop_raw(bank.expected[k, mirrored], place))
             weights.append(self._crop_raw(bank.weights, place))
             variances.append(self._crop(bank.variance, place))
             origins.append(self._origin(place))
@@ -161,6 +166,7 @@ class PatchSampler:
             ),
             origins=origins,
             operations=turns,
+            expected=torch.stack(expected) if expected else None,
         )
 
     def inputs(

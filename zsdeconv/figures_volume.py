@@ -28,15 +28,11 @@ def volume_overview(enhanced: Enhanced, path: Path, *, title: str = "") -> None:
         When matplotlib is not installed.
     """
     assert enhanced.dz_um is not None
-    pictures = {
-        "stack": enhanced.image,
-        "denoised": enhanced.denoised,
-        "enhanced (zero-shot)": enhanced.deconvolved,
-    }
+    pictures = _pictures(enhanced)
     z, y = _busiest(enhanced.deconvolved)
     low, high = common_limits(*(v[z] for v in pictures.values()))
     style: dict[str, Any] = {"cmap": "inferno", "vmin": low, "vmax": high}
-    trust = uniform_filter(enhanced.consistency, (3, 5, 5))
+    trust = _on_grid(enhanced, uniform_filter(enhanced.consistency, (3, 5, 5)))
     columns = [(name, v, style) for name, v in pictures.items()]
     mean = enhanced.qc["enhancement"]["chi2"]
     columns.append((f"trust: mean χ² = {mean:.2f}", trust,
@@ -72,6 +68,25 @@ def volume_overview(enhanced: Enhanced, path: Path, *, title: str = "") -> None:
                         color=_INK, fontsize=13)  # fmt: skip
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=100, format="png", facecolor=figure.get_facecolor())
+
+
+def _pictures(enhanced: Enhanced) -> dict[str, np.ndarray]:
+    """Title → volume, all on the pictures' grid; of SIM the widefield stands first."""
+    pictures = {"stack": enhanced.image}
+    if enhanced.reconstruction is not None:
+        wide = _on_grid(enhanced, enhanced.reconstruction.widefield[0, 0])
+        pictures = {"widefield (mean of the frames)": wide, "SIM (linear)": enhanced.image}
+    return {
+        **pictures,
+        "denoised": enhanced.denoised,
+        "enhanced (zero-shot)": enhanced.deconvolved,
+    }
+
+
+def _on_grid(enhanced: Enhanced, raw: np.ndarray) -> np.ndarray:
+    """A volume of raw pixels on the pictures' grid."""
+    zoom = round(enhanced.raw_pixel_um / enhanced.pixel_um)
+    return np.kron(raw, np.ones((1, zoom, zoom), np.float32))
 
 
 def _busiest(volume: np.ndarray) -> tuple[int, int]:

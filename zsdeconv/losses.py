@@ -40,7 +40,9 @@ class RawLikelihood:
     """Gaussian likelihood of the re-corrupted raw frames: ‖(forward(f) − ỹ)/σ‖².
 
     The noise is independent from pixel to pixel with known variance, so every band is weighted
-    as the optics say and nothing has to be whitened (physics.md §6).
+    as the optics say and nothing has to be whitened (physics.md §6). Where the frames of the whole
+    classical start are known, a patch only has to explain what it changes: light from outside it,
+    which in volumes comes from far, is that of the start.
     """
 
     def __init__(self, forward: Forward, zoom: int) -> None:
@@ -48,7 +50,11 @@ class RawLikelihood:
 
     def __call__(self, objects: torch.Tensor, batch: PairBatch, margin: Margins) -> torch.Tensor:
         """Mean of the squared residuals over their variances."""
-        residual = self._forward(objects, batch.origins) - batch.raw_target
+        if batch.expected is None:
+            residual = self._forward(objects, batch.origins) - batch.raw_target
+        else:
+            change = self._forward(objects - batch.start, batch.origins)
+            residual = change + (batch.expected - batch.raw_target)
         widths = (margin, margin) if isinstance(margin, int) else margin
         raw_margin = [
             -(-m // q) for m, q in zip(widths, zooms(self._zoom, len(widths)), strict=True)

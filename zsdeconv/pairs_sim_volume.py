@@ -12,7 +12,9 @@ import torch
 from simrecon.config import Settings
 from simrecon.errors import UsageError
 from simrecon.model.grid import VolumeGrid
+from simrecon.model.psf import DirectionalVolumeOTF, of_direction
 from simrecon.model.stack import SimStack
+from simrecon.physics.otf_volume import evaluate_volume_otf
 from simrecon.preparation import prepare_channel
 from simrecon.recon.operator import DEFAULT_MARGIN_UM, Reconstructor
 from simrecon.recon.tiling import TiledReconstructor
@@ -105,13 +107,29 @@ def sim_volume_measurement(
     deep, *lateral = mirror_margins(grid, operator.otf, DEFAULT_MARGIN_UM)
     return Measurement(
         **measured_frames(data, operator),
-        forward=VolumeSimForward(operator.pattern, operator.otf, grid, operator.zoom, device),
+        forward=sim_volume_forward(operator, device),
         effective_psf=np.asarray(psf, dtype=np.float64),
         image_cutoff_px=cutoffs,
         shown_psf=None if widths is None else gaussian_psf(widths),
         dz_um=grid.dz_um,
         margins=(min(deep, MARGIN_PLANES), *lateral),
     )
+
+
+def sim_volume_forward(
+    operator: Reconstructor, device: torch.device | str = "cpu"
+) -> VolumeSimForward:
+    """The operator's forward model, differentiable and on patches."""
+    otf, grid = operator.otf, operator.grid
+    assert isinstance(grid, VolumeGrid)
+
+    def transfer(
+        direction: int, order: int, kz: np.ndarray, ky: np.ndarray, kx: np.ndarray
+    ) -> np.ndarray:
+        return evaluate_volume_otf(of_direction(otf, direction), order, kz, ky, kx)
+
+    one_otf = not isinstance(otf, DirectionalVolumeOTF)
+    return VolumeSimForward(operator.pattern, transfer, one_otf, grid, operator.zoom, device)
 
 
 def cutoffs_px(operator: Reconstructor) -> tuple[float, ...]:

@@ -1,16 +1,16 @@
 """The forward model of SIM volumes on patches, differentiable: sharp object → expected raw frames.
 
-    frame_j = g_j Re Σ_m c_m e^{i m φ_j} e^{2πi m p·r} [ F⁻¹{ H_m(k + m p) S(k) } ](r)     m = 0, 1, …
+    frame_j = g_j Re Σ_m c_m e^{i m φ_j} e^{2πi m p·r} [ F⁻¹{ H_m(k + m p) S(k) } ](r)
 
-This is h_m ⊛ (S cos(m(2π p·r + φ_j))) summed over the orders, each with its own OTF (physics.md
-§2), but the object is transformed once for all frames and every order is sampled on the raw grid
-only. The engine's ``Reconstructor.forward`` is the same map for whole fields with mirror images
-outside; a test holds the two together.
+summed over the orders m = 0, 1, …: h_m ⊛ (S cos(m(2π p·r + φ_j))), each with its own OTF
+(physics.md §2), but the object is transformed once for all frames and every order is sampled on
+the raw grid only. The engine's ``Reconstructor.forward`` is the same map for whole fields with
+mirror images outside; a test holds the two together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -19,9 +19,9 @@ import torch
 
 from simrecon.model.grid import VolumeGrid
 from simrecon.model.pattern import DirectionPattern, PatternFit
-from simrecon.model.psf import AnyVolumeOTF, DirectionalVolumeOTF, of_direction
-from simrecon.physics.otf_volume import evaluate_volume_otf
 from zsdeconv.bridge import to_tensor
+
+Transfer = Callable[[int, int, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,11 @@ class VolumeSimForward:
     ----------
     pattern
         Directions; frames in their order, phases fastest.
-    otf
-        OTFs of all orders; one, or one per direction.
+    transfer
+        ``transfer(direction, order, kz, ky, kx)``: the OTF of an order at frequencies in space,
+        cycles/µm.
+    one_otf
+        It is the same for all directions, so that they share order 0.
     grid
         Raw grid; its pixel (0, 0) is where phases refer to.
     zoom
@@ -53,7 +56,8 @@ class VolumeSimForward:
     def __init__(
         self,
         pattern: PatternFit,
-        otf: AnyVolumeOTF,
+        transfer: Transfer,
+        one_otf: bool,
         grid: VolumeGrid,
         zoom: int,
         device: torch.device | str = "cpu",
@@ -61,7 +65,7 @@ class VolumeSimForward:
         self.grid, self.zoom = grid, zoom
         self.device = torch.device(device)
         self._directions = pattern.directions
-        self._otf = otf
+        self._transfer, self._one_otf = transfer, one_otf
         self._mixing = [to_tensor(_mixing(d), self.device) for d in pattern.directions]
         self._windows: dict[tuple[int, int, tuple[int, ...]], list[_Window]] = {}
 
@@ -94,7 +98,7 @@ class VolumeSimForward:
         made: list[torch.Tensor] = []
         zero: torch.Tensor | None = None
         for d, mixing in enumerate(self._mixing):
-            if zero is None or isinstance(self._otf, DirectionalVolumeOTF):
+            if zero is None or not self._one_otf:
                 zero = self._seen(spectrum, d, 0, shape).real
             fields = [zero]
             for m in range(1, len(self._directions[d].modulation) + 1):
@@ -186,10 +190,8 @@ class VolumeSimForward:
             ramps.append(inside * np.exp(2j * np.pi * k * offset) / self.zoom)
         kz = np.fft.fftfreq(shape[0], self.grid.dz_um)[:, None, None]
         ky, kx = waves[0][None, :, None], waves[1][None, None, :]
-        values = evaluate_volume_otf(
-            of_direction(self._otf, d), m, self.grid.axial_in_space(kz, ky, kx),
-            ky - centre[0], kx - centre[1],
-        )  # fmt: skip
+        axial = self.grid.axial_in_space(kz, ky, kx)
+        values = self._transfer(d, m, axial, ky - centre[0], kx - centre[1])
         values = values * ramps[0][:, None] * ramps[1]
         if not values.any():
             return None

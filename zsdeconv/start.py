@@ -63,3 +63,8 @@ class ClassicalStart:
         """Padded object of frames (F, Y, X), e, on the solver's device."""
         *_, last = self._solver.iterate(frames_e, self.iterations, accelerate=True)
         return last.clone()
+
+    def expected(self, start: torch.Tensor) -> torch.Tensor:
+        """Padded frames of such an object."""
+        with torch.inference_mode():
+            return self._solver.expected(start).clone()
