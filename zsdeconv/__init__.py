@@ -17,6 +17,7 @@ _LAZY = {
     "image_measurement": "zsdeconv.pairs_image",
     "isotropic": "zsdeconv.axial",
     "sim_measurement": "zsdeconv.pairs_sim",
+    "sim_volume_measurement": "zsdeconv.pairs_sim_volume",
     "volume_measurement": "zsdeconv.pairs_volume",
 }
 __all__ = [*_LAZY]
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from zsdeconv.measurement import Measurement as Measurement
     from zsdeconv.pairs_image import image_measurement as image_measurement
     from zsdeconv.pairs_sim import sim_measurement as sim_measurement
+    from zsdeconv.pairs_sim_volume import sim_volume_measurement as sim_volume_measurement
     from zsdeconv.pairs_volume import camera_volume as camera_volume
     from zsdeconv.pairs_volume import volume_measurement as volume_measurement
 
