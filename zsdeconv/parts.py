@@ -164,7 +164,7 @@ class PartsSampler(PatchSampler):
         found: dict[str, list[torch.Tensor]] = {
             name: [] for name in ("image", "start", "target", "raw", "weights", "variance")
         }
-        p, part, zoom = self.parts, 0, self.bank.padding.zoom
+        p, part = self.parts, 0
         count = len(p.images)
         origins: list[tuple[int, ...]] = []
         turns: list[int] = []
@@ -177,8 +177,8 @@ class PartsSampler(PatchSampler):
             found["image"].append(self._crop(p.images[part], place)[None])
             found["start"].append(self._crop(p.starts[part], place)[None])
             found["target"].append(self._crop(p.targets[part], place)[None])
-            found["raw"].append(self._crop(p.bank.frames, place, zoom))
-            found["weights"].append(self._crop(p.weights[part], place, zoom))
+            found["raw"].append(self._crop_raw(p.bank.frames, place))
+            found["weights"].append(self._crop_raw(p.weights[part], place))
             found["variance"].append(self._crop(p.variances[part], place)[None])
             origins.append(self._origin(place))
             turns.append(turn)

@@ -236,21 +236,25 @@ def require_axes(settings: ZsSettings, axes: int) -> None:
 
 
 def require_pairs(settings: ZsSettings, measurement: Measurement) -> None:
-    """Refuse interleaved planes of pictures, and realigned pixels of anything but SIM pictures.
+    """Refuse interleaved planes of all but plain volumes, and realigned pixels of all but SIM
+    pictures.
 
     Raises
     ------
     UsageError
     """
     pairs, axes = settings.pairs, measurement.frames_e.ndim - 1
-    if pairs == "interleaved" and axes != 3:
+    if pairs == "interleaved" and (axes != 3 or measurement.source != "volume"):
         raise UsageError(
-            "Interleaved halves need a volume.", got="a picture of one plane", where="pairs"
+            "Interleaved halves are made of a plain volume.",
+            expected="recorrupted",
+            got="SIM frames" if measurement.source == "sim" else "a picture of one plane",
+            where="pairs",
         )
     if pairs == "realigned" and (axes != 2 or measurement.source != "sim"):
         raise UsageError(
             "Pixel-realigned pairs are made of the raw SIM frames of one plane.",
-            expected="recorrupted" + (" or interleaved" if axes == 3 else ""),
+            expected="recorrupted",
             got=f"a {'volume' if axes == 3 else 'plain picture'}",
             where="pairs",
         )
