@@ -1,6 +1,6 @@
 """What measured OTFs are worth: SIM pictures with the true, the measured and the theoretical OTF.
 
-    python benchmarks/bench_otf.py [--modes 2d 3d lls] [--seeds 1 2]
+    python benchmarks/bench_otf.py [--modes 2d 3d lls] [--seeds 1 2 3]
 
 An aberrated objective (which theory does not know) takes SIM frames of beads and of an object.
 The beads are measured; the object is reconstructed, with its true pattern, with each OTF. Errors
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,7 +29,7 @@ from simrecon import pipeline
 from simrecon.config import build_settings
 from simrecon.model.camera import Camera
 from simrecon.model.optics import Optics
-from simrecon.model.pattern import PatternFit
+from simrecon.model.pattern import DirectionPattern, PatternFit
 from simrecon.model.psf import AnyOTF, GridVolumeOTF, RadialVolumeOTF
 from simrecon.physics.illumination import regular_directions
 from simrecon.physics.otf import theoretical_otf
@@ -70,8 +71,8 @@ class Case:
 CASES = {
     "2d": Case("2d", Optics(1.4, 525.0, excitation_nm=488.0), 0.065, None, (1, 192, 192),
                (1, 192, 192), 2.5),
-    "3d": Case("3d", OPTICS_3D, 0.08, 0.125, (25, 176, 176), (16, 96, 96), 4.0),
-    "lls": Case("lls", OPTICS_LLS, 0.104, 0.15, (41, 160, 160), (20, 96, 96), 4.0),
+    "3d": Case("3d", OPTICS_3D, 0.08, 0.125, (25, 176, 176), (16, 80, 80), 4.0),
+    "lls": Case("lls", OPTICS_LLS, 0.104, 0.15, (41, 160, 160), (20, 80, 80), 4.0),
 }  # fmt: skip
 
 
@@ -90,7 +91,10 @@ def theory(case: Case) -> AnyOTF:
     return theoretical_volume_otf(case.optics, illumination=light, pixel_um=case.pixel_um)
 
 
-def bead_recording(case: Case, otf: AnyOTF, peak_e: float, seed: int) -> np.ndarray:
+def bead_recording(
+    case: Case, otf: AnyOTF, peak_e: float, seed: int
+) -> tuple[np.ndarray, tuple[DirectionPattern, ...]]:
+    """Counts (A, P, Z, Y, X) and the pattern."""
     rng = np.random.default_rng(seed)
     if case.dz_um is None:
         directions = regular_directions(rng, directions=3, phases=3, period_um=0.22,
@@ -111,9 +115,10 @@ def bead_recording(case: Case, otf: AnyOTF, peak_e: float, seed: int) -> np.ndar
     window = {"pixel_um": case.pixel_um, "bead_um": BEAD_UM}
     window |= {"dz_um": case.dz_um} if case.dz_um else {}
     beads = lit_beads(beads, peak_e, otf, **window)
-    return simulate_sim_beads(beads, directions, otf, shape=case.bead_shape,
-                              pixel_um=case.pixel_um, dz_um=case.dz_um, bead_um=BEAD_UM,
-                              background_e=5.0, camera=CAMERA, seed=seed)  # fmt: skip
+    frames = simulate_sim_beads(beads, directions, otf, shape=case.bead_shape,
+                                pixel_um=case.pixel_um, dz_um=case.dz_um, bead_um=BEAD_UM,
+                                background_e=5.0, camera=CAMERA, seed=seed)  # fmt: skip
+    return frames, tuple(directions)
 
 
 def errors(case: Case, truth: AnyOTF, otfs: dict[str, AnyOTF], seed: int) -> dict[str, Any]:
@@ -176,25 +181,35 @@ def _cell(ratio: dict[str, float]) -> str:
     return f"{ratio['nrmse']:.3f}, {ratio['equalised']:.3f}, {100 * ratio['beside']:.1f} %"
 
 
-def measured(case: Case, frames: np.ndarray, full: bool) -> OtfMeasurement:
+def measured(case: Case, frames: np.ndarray) -> OtfMeasurement:
+    """With full arrays; without them (``psfs=None``) it is the radial one."""
     setup = BeadSetup(case.pixel_um, case.dz_um, case.optics, BEAD_UM)
-    return measure_otf([frames], setup, OtfSettings(case.mode, full=full))  # type: ignore[arg-type]
+    return measure_otf([frames], setup, OtfSettings(case.mode, full=True))  # type: ignore[arg-type]
+
+
+def step_errors_deg(found: OtfMeasurement, directions: Sequence[DirectionPattern]) -> list[float]:
+    """Of the phase steps of all directions, what they have in common taken off."""
+    off = [np.exp(1j * (one.step_rad - np.array(true.phase_rad)))
+           for one, true in zip(found.separations, directions, strict=True)]  # fmt: skip
+    return [float(v) for o in off for v in np.degrees(np.angle(o * np.conj(o.sum())))]
 
 
 def run(mode: str, kind: str, seed: int, bead_peak_e: float) -> dict[str, Any]:
     case = CASES[mode]
     truth = true_otf(case, ABERRATIONS[kind])
-    frames = bead_recording(case, truth, bead_peak_e, seed)
-    radial = measured(case, frames, full=False)
-    otfs = {"true": truth, "radial": radial.otf(), "full": measured(case, frames, True).otf(),
+    frames, directions = bead_recording(case, truth, bead_peak_e, seed)
+    full = measured(case, frames)
+    otfs = {"true": truth, "radial": replace(full, psfs=None).otf(), "full": full.otf(),
             "theory": theory(case)}  # fmt: skip
     found = errors(case, truth, otfs, seed + 100)
     true = found["true"]
     ratios = {f"{name} / true": {k: v / true[k] if k != "beside" else v for k, v in one.items()}
               for name, one in found.items() if name != "true"}  # fmt: skip
     return {"mode": mode, "aberrations_nm": ABERRATIONS[kind], "kind": kind, "seed": seed,
-            "beads": len(radial.beads.used), "bead_peak_e": bead_peak_e,
-            "model": radial.model, "verdict": radial.verdict, "notes": list(radial.notes),
+            "beads": len(full.beads.used), "bead_peak_e": bead_peak_e,
+            "model": full.model, "verdict": full.verdict, "notes": list(full.notes),
+            "step_error_deg": step_errors_deg(full, directions),
+            "step_sd_deg": [float(v) for s in full.separations for v in np.degrees(s.step_sd_rad)],
             "errors": found, "ratios": ratios}  # fmt: skip
 
 
@@ -211,7 +226,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--modes", nargs="+", default=list(CASES))
     parser.add_argument("--kinds", nargs="+", default=list(ABERRATIONS))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--bead-peak-e", type=float, default=1000.0)
     parser.add_argument("--no-save", action="store_true")
     args = parser.parse_args()
@@ -221,6 +236,8 @@ def main() -> None:
             for seed in args.seeds:
                 one = run(mode, kind, seed, args.bead_peak_e)
                 found.append(one)
+                if not args.no_save:
+                    save("otf", merged([one]))
                 print(mode, kind, seed, one["verdict"], one["beads"], {
                     name: {k: round(v, 3) for k, v in r.items()}
                     for name, r in one["ratios"].items()}, flush=True)  # fmt: skip
@@ -231,8 +248,6 @@ def main() -> None:
             for r in found]  # fmt: skip
     print(table(["mode", "aberrations", "seed", "beads", "verdict", "error (true OTF)", *names],
                 rows))  # fmt: skip
-    if not args.no_save:
-        save("otf", merged(found))
 
 
 if __name__ == "__main__":

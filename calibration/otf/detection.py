@@ -14,6 +14,8 @@ from simrecon.physics.bead_image import Camera3D
 _DARK = 0.1
 """Planes with less light than this share of the brightest say nothing about the pupil."""
 _SHEET_ROUNDS = 2
+_INSIDE = 0.01
+"""Share of H(0) above which a frequency counts as support."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,25 @@ def measured_detection(mean: np.ndarray, setup: BeadSetup) -> tuple[np.ndarray, 
     heights = np.array(planes_um(mean.shape[0], setup))
     focus = heights[int(np.argmax(np.sum(mean**2, axis=(1, 2))))]
     return mean, focus - heights
+
+
+def otf_error(fit: PupilFit, settings: PsfSettings, planes: int) -> float:
+    """Standard deviation of H, H(0) = 1, that the aberrations' own leave; rms over its support."""
+    setup = fit.setup
+    side = fit.model.shape[1]
+    camera = Camera3D((side, side), setup.pixel_um, tuple(-z for z in planes_um(planes, setup)),
+                      setup.optics.pixel_integration)  # fmt: skip
+    terms = tuple(fit.aberrations_nm)
+    image, slopes = camera.image_and_slopes(
+        setup.optics, terms, aberrations_nm=fit.aberrations_nm,
+        apodisation=fit.values.get("apodisation", 0.0), blur_um2=fit.values.get("blur_um2", 0.0),
+        model=settings.model,
+    )  # fmt: skip
+    power = sum(np.abs(np.fft.fftn(slope) * fit.aberrations_sd_nm[j]) ** 2
+                for j, slope in zip(terms, slopes[-len(terms) :], strict=True))  # fmt: skip
+    whole = np.abs(np.fft.fftn(image))
+    inside = whole > _INSIDE * whole.max()
+    return float(np.sqrt(np.mean(np.asarray(power)[inside])) / image.sum())
 
 
 def centred(setup: BeadSetup) -> BeadSetup:

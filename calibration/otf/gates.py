@@ -23,6 +23,7 @@ STEP_WEAK_RAD, STEP_FAILED_RAD = 0.35, 0.7
 LIGHT_WEAK, LIGHT_FAILED = 0.97, 0.7
 SHIFT_WEAK = 0.1
 ENDS_WEAK = 0.15
+SPREAD_WEAK_RAD = 0.3
 
 
 def judge(
@@ -74,9 +75,7 @@ def _direction(
         out.append((verdict, f"{name}: one pattern with {len(one.step_rad)} phases "
                     f"leaves {100 * one.unexplained:.0f} % of the modulation unexplained: wrong "
                     "frame order, number of phases, or beads that move or bleach"))  # fmt: skip
-    steps = np.angle(np.exp(1j * (one.step_rad - _equal(one.step_rad.size))))
-    steps = steps - steps.mean()
-    off = float(np.abs(steps).max())
+    off = off_equal_steps_rad(one.step_rad)
     if beads > 1 and off > STEP_WEAK_RAD:
         verdict = "failed" if off > STEP_FAILED_RAD else "weak"
         out.append((verdict, f"{name}: phase steps are off equal ones by up to "
@@ -84,8 +83,19 @@ def _direction(
     return out
 
 
-def _equal(count: int) -> np.ndarray:
-    return 2.0 * np.pi * np.arange(count) / count
+def off_equal_steps_rad(step_rad: np.ndarray) -> float:
+    """Largest distance of the phases from equally spaced ones."""
+    equal = 2.0 * np.pi * np.arange(step_rad.size) / step_rad.size
+    off = np.angle(np.exp(1j * (step_rad - equal)))
+    return float(np.abs(off - off.mean()).max())
+
+
+def axial_spread_rad(light: Light) -> float:
+    """Rms difference of the directions in the axial phase of order 1, near the focus."""
+    first = light.each[:, 1]
+    phases = np.angle(first * first.mean(axis=0).conj())
+    near = np.abs(first).mean(axis=0) > 0.5 * np.abs(first).max()
+    return float(np.sqrt(np.mean(phases[:, near] ** 2)))
 
 
 def _light(light: Light, setup: BeadSetup, settings: OtfSettings) -> list[tuple[Verdict, str]]:
@@ -105,11 +115,8 @@ def _light(light: Light, setup: BeadSetup, settings: OtfSettings) -> list[tuple[
     if settings.mode == "lls" and light.at_ends > ENDS_WEAK:
         out.append(("weak", f"The light sheet has {100 * light.at_ends:.0f} % of its light at the "
                     "ends of the stack: record more planes"))  # fmt: skip
-    if len(light.each) > 1 and ORDERS[settings.mode] > 1:
-        phases = np.angle(light.each[:, 1] * light.each[:, 1].mean(axis=0).conj())
-        near = np.abs(light.each[:, 1]).mean(axis=0) > 0.5 * np.abs(light.each[:, 1]).max()
-        spread = float(np.sqrt(np.mean(phases[:, near] ** 2)))
-        if spread > 0.3:
-            text = f"The directions differ in the axial phase of order 1 by {spread:.2f} rad rms"
-            out.append(("weak", f"{text}: radial means mix them, --full keeps each"))
+    spread = axial_spread_rad(light)
+    if spread > SPREAD_WEAK_RAD and not settings.full:
+        out.append(("weak", f"The directions differ in the axial phase of order 1 by {spread:.2f} "
+                    "rad rms: radial means mix them, --full keeps each"))  # fmt: skip
     return out

@@ -10,7 +10,13 @@ import numpy as np
 
 from calibration.otf.carrier import Carrier, find_carrier
 from calibration.otf.crops import BeadFrames, bead_frames, widefield
-from calibration.otf.detection import Detection, centred, fit_detection, measured_detection
+from calibration.otf.detection import (
+    Detection,
+    centred,
+    fit_detection,
+    measured_detection,
+    otf_error,
+)
 from calibration.otf.gates import judge
 from calibration.otf.light import Light, common_phase, light_along_z, plane_factors
 from calibration.otf.separate import Separation, separate
@@ -77,6 +83,10 @@ class OtfMeasurement:
         Light of the orders along z, of volumes.
     contrast : ndarray, shape (A, orders − 1)
         Modulation of the orders, the size of the bead taken out where the frequency is known.
+    contrast_sd : ndarray, shape (A, orders − 1)
+    otf_sd : float
+        Standard deviation of H where H(0) = 1, from noise: rms over the support for a pupil, of
+        every frequency (before radial means) for measured beads.
     model : {"pupil", "measured"}
         What the OTF was made from.
     table : RadialTable
@@ -95,6 +105,8 @@ class OtfMeasurement:
     detection: Detection | None
     light: Light | None
     contrast: np.ndarray
+    contrast_sd: np.ndarray
+    otf_sd: float
     model: str
     table: RadialTable
     psfs: np.ndarray | None
@@ -191,6 +203,11 @@ def measure_otf(
             picture, distance = detection.picture, detection.distance_um
         separations, light = _light(separations, picture, distance, setup, settings)
     contrast = _contrast(separations, carriers, light, mean, setup)
+    if detection is not None and pupil:
+        sd = otf_error(detection.fit, settings.psf, mean.shape[0])
+    else:
+        sd = float(np.sqrt(np.sum(error**2)) / abs(np.sum(mean)))
+    errors = {"contrast_sd": contrast * np.array([s.order_sd for s in separations]), "otf_sd": sd}
     parts: dict[str, Any] = {
         "setup": setup, "settings": settings, "beads": found, "separations": tuple(separations),
         "carriers": carriers, "detection": detection, "light": light, "contrast": contrast,
@@ -198,7 +215,8 @@ def measure_otf(
     }  # fmt: skip
     table, psfs = _made(parts, mean, error, pupil)
     verdict, notes = judge(**parts)
-    return OtfMeasurement(**parts, table=table, psfs=psfs, verdict=verdict, notes=notes)
+    return OtfMeasurement(**parts, **errors, table=table, psfs=psfs, verdict=verdict,
+                          notes=notes)  # fmt: skip
 
 
 def _checked(

@@ -40,7 +40,8 @@ def facts(found: OtfMeasurement) -> dict[str, Any]:
 def _direction(found: OtfMeasurement, number: int) -> dict[str, Any]:
     one, carrier = found.separations[number], found.carriers[number]
     out: dict[str, Any] = {
-        "contrast": found.contrast[number], "phase_step_rad": one.step_rad,
+        "contrast": found.contrast[number], "contrast_sd": found.contrast_sd[number],
+        "phase_step_rad": one.step_rad,
         "phase_step_sd_rad": one.step_sd_rad, "intensity": one.intensity,
         "bead_phase_rad": one.phase_rad, "unexplained": one.unexplained,
         "condition": one.condition,
@@ -80,18 +81,26 @@ def _quantities(found: OtfMeasurement) -> dict[str, Quantity]:
     meaning = "OTF of every order over (kr, kz), kz in FFT order, order 0 is 1 at 0: "
     steps = np.stack([s.step_rad for s in found.separations])
     out = {
-        "otf_real": Quantity(np.real(table.values), "", None, meaning + "real part"),
-        "otf_imag": Quantity(np.imag(table.values), "", None, meaning + "imaginary part"),
+        "otf_real": Quantity(np.real(table.values), "", found.otf_sd, meaning + "real part"),
+        "otf_imag": Quantity(np.imag(table.values), "", found.otf_sd, meaning + "imaginary part"),
         "kr_step_per_um": Quantity(table.kr_step_per_um, "1/µm", None, "step of kr"),
         "kz_step_per_um": Quantity(table.kz_step_per_um, "1/µm", None, "step of kz; 0: a plane"),
         "pixel_um": Quantity(found.setup.pixel_um, "µm", None, "camera pixel in the sample"),
-        "contrast": Quantity(found.contrast, "", None, "modulation, per direction and order"),
+        "contrast": Quantity(found.contrast, "", found.contrast_sd,
+                             "modulation, per direction and order"),
         "phase_step_rad": Quantity(steps, "rad",
                                    np.stack([s.step_sd_rad for s in found.separations]),
                                    "phases of the frames against the first one, per direction"),
     }  # fmt: skip
     if found.setup.dz_um is not None:
         out["dz_um"] = Quantity(found.setup.dz_um, "µm", None, "distance between planes")
+    if found.detection is not None:
+        fit = found.detection.fit
+        out["aberrations_nm"] = Quantity(
+            np.array(list(fit.aberrations_nm.values())), "nm",
+            np.array(list(fit.aberrations_sd_nm.values())),
+            f"rms wavefront of Noll's Zernike terms {', '.join(map(str, fit.aberrations_nm))}",
+        )  # fmt: skip
     if found.psfs is not None:
         about = "PSFs (directions, orders, Z, Y, X), focus on the middle voxel: "
         out["psf_real"] = Quantity(np.real(found.psfs).astype(np.float32), "", None,
@@ -126,7 +135,8 @@ def to_text(found: OtfMeasurement) -> str:
     lines = rejected_lines(found.beads)
     for a, one in enumerate(found.separations):
         steps = ", ".join(f"{np.degrees(v):.1f}°" for v in one.step_rad)
-        contrast = ", ".join(f"order {m} {v:.3f}" for m, v in enumerate(found.contrast[a], 1))
+        contrast = ", ".join(f"order {m} {v:.3f} ± {sd:.3f}" for m, (v, sd) in enumerate(
+            zip(found.contrast[a], found.contrast_sd[a], strict=True), 1))
         lines.append(f"direction {a + 1}: contrast {contrast}; phases {steps} "
                      f"(± {np.degrees(one.step_sd_rad.mean()):.1f}°)")  # fmt: skip
         carrier = found.carriers[a]
@@ -142,7 +152,7 @@ def to_text(found: OtfMeasurement) -> str:
         lines.append(f"wavefront: {found.detection.fit.rms_nm:.1f} nm rms")
         for name, value in found.detection.fit.named().items():
             lines.append(f"  {name}: {value['rms_nm']:+.1f} ± {value['sd_nm']:.1f} nm")
-    lines.append(f"OTF from {_MODELS[found.model]}, "
+    lines.append(f"OTF from {_MODELS[found.model]}, ± {found.otf_sd:.2g}, "
                  + ("full arrays" if found.psfs is not None else "radial means"))  # fmt: skip
     lines += [f"note: {text}" for text in found.notes]
     lines.append(f"verdict: {found.verdict}")
@@ -154,8 +164,12 @@ _MODELS = {"pupil": "a pupil fitted to the beads", "measured": "the mean beads t
 
 def sections(found: OtfMeasurement) -> list[Section]:
     """The parts of the HTML report."""
-    rows = [(str(a + 1), ", ".join(f"{v:.3f}" for v in found.contrast[a]),
-             ", ".join(f"{np.degrees(v):.1f}" for v in one.step_rad),
+    rows = [(str(a + 1),
+             ", ".join(f"{v:.3f} ± {sd:.3f}" for v, sd in zip(found.contrast[a],
+                                                              found.contrast_sd[a], strict=True)),
+             ", ".join(f"{v:.1f} ± {sd:.1f}" for v, sd in zip(np.degrees(one.step_rad),
+                                                              np.degrees(one.step_sd_rad),
+                                                              strict=True)),
              ", ".join(f"{v:.3f}" for v in one.intensity), f"{100 * one.unexplained:.1f} %")
             for a, one in enumerate(found.separations)]  # fmt: skip
     out = [

@@ -17,7 +17,7 @@ the bead.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import least_squares
@@ -54,6 +54,9 @@ class Separation:
         Brightness of the frames, mean 1.
     amplitude : ndarray, shape (N,)
         Brightness of the beads, median 1.
+    order_sd : ndarray, shape (M,)
+        Relative standard deviation of the size of orders 1, 2, …: of the noise, or of the scatter
+        over the beads where that is larger.
     unexplained : float
         Share of the frames' modulation, its noise taken off, that the model leaves.
     condition : float
@@ -66,16 +69,15 @@ class Separation:
     step_sd_rad: np.ndarray
     intensity: np.ndarray
     amplitude: np.ndarray
+    order_sd: np.ndarray
     unexplained: float
     condition: float
 
     def turned(self, angle_rad: float) -> Separation:
         """The same with the common phase moved: h_m takes exp(−i m angle), ψ the angle."""
         turn = np.exp(-1j * angle_rad * np.arange(len(self.orders)))
-        return Separation(
-            self.orders * turn[:, None, None, None], self.phase_rad + angle_rad, self.step_rad,
-            self.step_sd_rad, self.intensity, self.amplitude, self.unexplained, self.condition,
-        )  # fmt: skip
+        return replace(self, orders=self.orders * turn[:, None, None, None],
+                       phase_rad=self.phase_rad + angle_rad)  # fmt: skip
 
 
 @dataclass
@@ -170,10 +172,12 @@ def separate(
     whole = _pictures(frames.reshape(beads, phases, -1), numbers, orders)
     out = [whole[0].astype(complex)]
     out += [whole[2 * m - 1] + 1j * whole[2 * m] for m in range(1, orders)]
+    pictures = _pictures(data, numbers, orders)
     return Separation(
         np.stack(out).reshape(orders, *frames.shape[2:]), numbers.phase,
         numbers.step - numbers.step[0], sd, numbers.intensity, numbers.amplitude,
-        _unexplained(data, _pictures(data, numbers, orders), numbers, orders, noise), condition,
+        _order_sd(data, pictures, numbers, orders, noise),
+        _unexplained(data, pictures, numbers, orders, noise), condition,
     )  # fmt: skip
 
 
@@ -276,6 +280,27 @@ def _numbers(
     best.intensity /= best.intensity.mean()
     best.amplitude /= np.median(best.amplitude)
     return best, sd
+
+
+def _order_sd(
+    data: np.ndarray, pictures: np.ndarray, numbers: _Numbers, orders: int, noise: float
+) -> np.ndarray:
+    """Relative standard deviations of the orders' sizes: every bead's own, against all beads'."""
+    beads = len(data)
+    rows = numbers.rows(orders)
+    parts = [slice(0, 1), *(slice(2 * m - 1, 2 * m + 1) for m in range(1, orders))]
+    model = np.stack([(rows[..., part] @ pictures[part]).reshape(beads, -1) for part in parts], 1)
+    gram = model @ model.transpose(0, 2, 1)
+    sizes = np.linalg.solve(gram, model @ data.reshape(beads, -1, 1))[..., 0]
+    ratios = sizes[:, 1:] / sizes[:, :1]
+    weight = numbers.amplitude**2 / np.sum(numbers.amplitude**2)
+    each = noise * np.diagonal(np.linalg.inv(gram), axis1=1, axis2=2)[:, 1:]
+    own = np.sqrt(weight**2 @ each)
+    if beads < LEAST_JACKKNIFE:
+        return own
+    about = ratios - weight @ ratios
+    scatter = np.sqrt(weight**2 @ about**2 * beads / (beads - 1.0))
+    return np.asarray(np.maximum(own, scatter))
 
 
 def _unexplained(

@@ -12,9 +12,10 @@ import numpy as np
 from simrecon.backend import Device
 from simrecon.cli.outputs import check_output, split_output, staging
 from simrecon.errors import UsageError
-from simrecon.io import write_image, write_json
+from simrecon.io import write_json, write_raw
 from simrecon.model.camera import Camera
 from simrecon.model.optics import Optics
+from simrecon.model.stack import SimStack
 from simrecon.physics.simulate_beads import scattered_beads, simulate_beads
 from simrecon.provenance import record
 from simrecon.shell import Reporter, command_line
@@ -78,9 +79,10 @@ def simulate_bead_stack(
     made = record(settings=truth, device=f"{device.label}: {device.reason}", seed=seed,
                   command=command_line("simrecon"))  # fmt: skip
     names = [f"{stem}{suffix}", f"{stem}.truth.json"]
+    stack = SimStack(np.asarray(counts)[None, None, None, None], pixel_um, (optics,), camera,
+                     dz_um if planes > 1 else None, "ZPA")  # fmt: skip
     with staging(output) as folder:
-        write_image(folder / names[0], np.asarray(counts), pixel_um=pixel_um, dz_um=dz_um,
-                    provenance=made)  # fmt: skip
+        write_raw(folder / names[0], stack, provenance=made)
         write_json(folder / names[1], truth)
     files = [str(output.parent / name) for name in names]
     report.finish({"files": files}, "\n".join(f"wrote {name}" for name in files))

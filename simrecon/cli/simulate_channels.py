@@ -11,10 +11,11 @@ from cyclopts import Parameter
 
 from simrecon.backend import Device
 from simrecon.cli.outputs import check_output, split_output, staging
-from simrecon.io import write_image, write_json
+from simrecon.io import write_json, write_raw
 from simrecon.model.affine import Affine2D
 from simrecon.model.camera import Camera
 from simrecon.model.optics import Optics
+from simrecon.model.stack import SimStack
 from simrecon.physics.simulate_beads import scattered_beads, simulate_bead_channels
 from simrecon.provenance import record
 from simrecon.shell import Reporter, command_line
@@ -89,12 +90,11 @@ def simulate_channels(
         "beads": [asdict(b) for b in beads], "camera": asdict(camera),
     }  # fmt: skip
     made = record(settings=truth, device=f"{device.label}: {device.reason}", seed=seed,
-                  emission_nm=truth["emission_nm"], command=command_line("simrecon"))  # fmt: skip
+                  command=command_line("simrecon"))  # fmt: skip
+    stack = SimStack(counts[None, :, None, None, None], pixel_um, both, camera)
     names = [f"{stem}{suffix}", f"{stem}.truth.json"]
     with staging(output) as folder:
-        write_image(folder / names[0], counts[None, :, None], pixel_um=pixel_um, provenance=made,
-                    channel_names=[f"{o.emission_nm:g} nm" for o in both],
-                    emission_nm=[o.emission_nm for o in both])  # fmt: skip
+        write_raw(folder / names[0], stack, provenance=made)
         write_json(folder / names[1], truth)
     files = [str(output.parent / name) for name in names]
     report.finish({"files": files}, "\n".join(f"wrote {name}" for name in files))
