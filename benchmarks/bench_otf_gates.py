@@ -185,8 +185,7 @@ def run(kind: Kind, seed: int) -> dict[str, Any]:
     setup = BeadSetup(case.pixel_um, dz, kind.optics(case.optics), BEAD_UM)
     out: dict[str, Any] = {"kind": kind.name, "seed": seed}
     try:
-        found = measure_otf([frames], setup,
-                            OtfSettings(mode, psf=PsfSettings(terms=(11,))))  # type: ignore[arg-type]
+        found = measure_otf([frames], setup, OtfSettings(mode, psf=PsfSettings(terms=(11,))))  # type: ignore[arg-type]
     except SimReconError as error:
         return {**out, "verdict": f"refused: {error.message}"}
     out |= {
@@ -242,10 +241,15 @@ def main() -> None:
             continue
         rows = [run(kind, seed) for seed in range(args.seeds)]
         every += rows
-        lines.append([kind.name, "/".join(str(r["verdict"]) for r in rows),
-                      *(_range(rows, n) for n in numbers),
-                      f"{_rms(rows, 'step_error_deg'):.2f} ({_rms(rows, 'step_sd_deg'):.2f})",
-                      f"{_rms(rows, 'contrast_error'):.4f} ({_rms(rows, 'contrast_sd'):.4f})"])
+        lines.append(
+            [
+                kind.name,
+                "/".join(str(r["verdict"]) for r in rows),
+                *(_range(rows, n) for n in numbers),
+                f"{_rms(rows, 'step_error_deg'):.2f} ({_rms(rows, 'step_sd_deg'):.2f})",
+                f"{_rms(rows, 'contrast_error'):.4f} ({_rms(rows, 'contrast_sd'):.4f})",
+            ]
+        )
         print(lines[-1], flush=True)
     print(table(["kind", "verdict", *numbers, "steps off / ° (stated)", "contrast off (stated)"],
                 lines))  # fmt: skip

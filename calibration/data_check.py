@@ -28,7 +28,7 @@ NOISE_CHANGE_WEAK, NOISE_CHANGE_FAILED = 1.1, 1.5
 """Ratio of read noises, either way; 10 % is far beyond the error of 10 frames of any sensor."""
 BELOW = 0.01, 3.0
 """Share of the pixels that may lie so many read noises below the offset; 0.13 % do by chance."""
-_OPTICS = {"pixel_um": "µm", "dz_um": "µm", "emission_nm": "nm", "na": "", "index": ""}
+_OPTICS = {"pixel_um": "µm", "emission_nm": "nm", "na": "", "index": ""}
 Optics = Mapping[str, float]
 
 

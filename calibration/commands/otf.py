@@ -2,40 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import numpy as np
 from cyclopts import Parameter
 
 from calibration.commands.psf import camera_of
-from calibration.otf.measure import OtfMeasurement, measure_otf
+from calibration.otf.export import check_exports, export_otf
+from calibration.otf.measure import measure_otf
+from calibration.otf.read import read_recordings
 from calibration.otf.report import facts, sections, to_record, to_text
 from calibration.otf.settings import OtfModel, OtfSettings
 from calibration.outputs import conditions_of, record_files, write_measurement
-from calibration.psf.settings import TERMS, BeadSetup, PsfSettings
+from calibration.psf.settings import TERMS, PsfSettings
 from calibration.record import worst
 from simrecon.backend import select_device
-from simrecon.errors import InputError, UsageError
-from simrecon.io import (
-    check_overwrite,
-    read,
-    write_fairsim_otf,
-    write_image,
-    write_otf_tiff,
-    write_priism_otf,
-)
+from simrecon.errors import UsageError
+from simrecon.io import check_overwrite
 from simrecon.io.reader import expand_paths
-from simrecon.model.stack import SimStack
 from simrecon.provenance import describe_files, record
 from simrecon.qc.figures import new_figure
 from simrecon.shell import EXIT_OK, EXIT_QUALITY, Reporter, command_line
 from simrecon.shell_options import FileOptions, side_inputs
-
-_PRIISM, _TIFF = (".mrc", ".dv", ".otf"), (".tif", ".tiff")
-_SUFFIXES = (*_PRIISM, *_TIFF, ".xml")
 
 
 def otf(
@@ -117,12 +106,18 @@ def otf(
     mode = settings.reconstruction.mode
     out = record_files(output)
     inputs = [path for source in beads for path in expand_paths(source)]
-    _check_exports(export or [])
+    check_exports(export or [])
     check_overwrite([*out.all(), *(export or [])], [*inputs, *side_inputs(file, settings)])
     if report:
         new_figure(1.0, 1.0)  # a missing matplotlib is said before the work
-    stacks = [read(source, mode=mode, **settings.reader_overrides()) for source in beads]
-    setup = _setup(stacks, channel or 0, 1e-3 * bead_nm, settings.sheet.scan)
+    if settings.sheet.scan == "stage":
+        raise UsageError(
+            "Beads that a stage carries through the focus at an angle are not measured.",
+            expected="--scan objective", got="stage", where="--scan",
+            hint="the OTF is the same: record the beads with the objective's piezo",
+        )  # fmt: skip
+    recorded = read_recordings(beads, mode=mode, given=settings.reader_overrides(),
+                               bead_um=1e-3 * bead_nm, channel=channel)  # fmt: skip
     chosen = OtfSettings(
         mode,  # type: ignore[arg-type]
         model, full, PsfSettings(window_um, min_snr, tuple(terms or TERMS), saturation=saturation),
@@ -131,12 +126,11 @@ def otf(
         settings.camera.camera, settings.camera.gain, settings.camera.offset,
         settings.camera.read_noise_e or 0.0,
     )  # fmt: skip
-    data = [_frames(stack, channel, source) for stack, source in zip(stacks, beads, strict=True)]
-    found = measure_otf(data, setup, chosen, camera=noise)
+    found = measure_otf(recorded.frames, recorded.setup, chosen, camera=noise)
     if doubts:
         found = replace(found, verdict=worst(found.verdict, "weak"), notes=(*found.notes, *doubts))
     made = record(
-        settings={"setup": asdict(setup), "settings": asdict(chosen)},
+        settings={"setup": asdict(recorded.setup), "settings": asdict(chosen)},
         device=f"{device.label}: {device.reason}", seed=None, inputs=describe_files(inputs),
         command=command_line("simcal"),
     )  # fmt: skip
@@ -144,70 +138,7 @@ def otf(
                         valid_days=valid_days, sources=made["inputs"], provenance=made)  # fmt: skip
     pages = sections(found) if report else []
     written = write_measurement(out, content, "Optical transfer function", pages)
-    written += [_export(path, found, made) for path in export or []]
-    notes = dict.fromkeys(text for stack in stacks for text in stack.notes)
-    lines = [f"note: {text}" for text in notes] + [f"wrote {path}" for path in written]
+    written += [export_otf(path, found, made) for path in export or []]
+    lines = [f"note: {text}" for text in recorded.notes] + [f"wrote {path}" for path in written]
     speak.finish({**facts(found), "files": written}, "\n".join([to_text(found), *lines]))
     return EXIT_OK if found.verdict == "ok" else EXIT_QUALITY
-
-
-def _setup(stacks: Sequence[SimStack], channel: int, bead_um: float, scan: str | None) -> BeadSetup:
-    first = stacks[0]
-    if scan == "stage":
-        raise UsageError(
-            "Beads that a stage carries through the focus at an angle are not measured.",
-            expected="--scan objective", got="stage", where="--scan",
-            hint="the OTF is the same: record the beads with the objective's piezo",
-        )  # fmt: skip
-    if not 0 <= channel < len(first.optics):
-        raise UsageError("There is no such channel.", got=str(channel), where="--channel",
-                         expected=f"0…{len(first.optics) - 1}")  # fmt: skip
-    for stack in stacks[1:]:
-        if abs(stack.pixel_um / first.pixel_um - 1.0) > 0.01 or stack.dz_um != first.dz_um:
-            raise InputError("The recordings differ in pixel size or plane distance.",
-                             expected=f"{first.pixel_um:g} and {first.dz_um} µm",
-                             got=f"{stack.pixel_um:g} and {stack.dz_um} µm")  # fmt: skip
-        if stack.optics != first.optics:
-            raise InputError("The recordings differ in their optics: one OTF cannot hold both.",
-                             expected=str(first.optics), got=str(stack.optics),
-                             hint="measure them one by one")  # fmt: skip
-    planes = int(first.data.shape[4])
-    return BeadSetup(first.pixel_um, first.dz_um if planes > 1 else None, first.optics[channel],
-                     bead_um)  # fmt: skip
-
-
-def _frames(stack: SimStack, channel: int | None, where: str) -> np.ndarray:
-    """Counts (A, P, Z, Y, X) of one channel and time."""
-    times, channels = stack.data.shape[:2]
-    if times > 1:
-        raise InputError("A recording of beads is one time point.", got=f"{times} times",
-                         expected="one; give --planes where planes were read as times",
-                         where=where)  # fmt: skip
-    if channels > 1 and channel is None:
-        raise UsageError("Which channel holds the beads?", got=f"{channels} channels",
-                         expected=f"--channel 0…{channels - 1}", where=where)  # fmt: skip
-    return np.asarray(stack.data[0, channel or 0])
-
-
-def _check_exports(paths: Sequence[Path]) -> None:
-    for path in paths:
-        if path.suffix.lower() not in _SUFFIXES:
-            raise UsageError("No program's OTF format has this suffix.", got=path.name,
-                             expected=", ".join(_SUFFIXES), where="--export")  # fmt: skip
-
-
-def _export(path: Path, found: OtfMeasurement, made: dict[str, Any]) -> str:
-    table, optics, suffix = found.table, found.setup.optics, path.suffix.lower()
-    if suffix in _PRIISM:
-        write_priism_otf(path, table.values, table.kr_step_per_um, table.kz_step_per_um,
-                         emission_nm=optics.emission_nm,
-                         title=f"simcal otf, {found.settings.mode}, {found.model}")  # fmt: skip
-    elif suffix == ".xml":
-        write_fairsim_otf(path, table.values, table.kr_step_per_um, na=optics.na,
-                          emission_nm=optics.emission_nm)  # fmt: skip
-    elif found.settings.mode == "2d":
-        write_image(path, found.plane_psf(), pixel_um=found.setup.pixel_um,
-                    provenance={**made, "quantity": "PSF of a point, sum 1"})  # fmt: skip
-    else:
-        write_otf_tiff(path, table.values)
-    return str(path)

@@ -10,7 +10,7 @@ from calibration.otf.carrier import Carrier
 from calibration.otf.detection import Detection
 from calibration.otf.light import Light
 from calibration.otf.separate import Separation
-from calibration.otf.settings import ORDERS, OtfSettings
+from calibration.otf.settings import OtfSettings
 from calibration.psf.measure import PsfMeasurement
 from calibration.psf.settings import BeadSetup
 from calibration.record import worst

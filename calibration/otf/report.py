@@ -135,8 +135,12 @@ def to_text(found: OtfMeasurement) -> str:
     lines = rejected_lines(found.beads)
     for a, one in enumerate(found.separations):
         steps = ", ".join(f"{np.degrees(v):.1f}°" for v in one.step_rad)
-        contrast = ", ".join(f"order {m} {v:.3f} ± {sd:.3f}" for m, (v, sd) in enumerate(
-            zip(found.contrast[a], found.contrast_sd[a], strict=True), 1))
+        contrast = ", ".join(
+            f"order {m} {v:.3f} ± {sd:.3f}"
+            for m, (v, sd) in enumerate(
+                zip(found.contrast[a], found.contrast_sd[a], strict=True), 1
+            )
+        )
         lines.append(f"direction {a + 1}: contrast {contrast}; phases {steps} "
                      f"(± {np.degrees(one.step_sd_rad.mean()):.1f}°)")  # fmt: skip
         carrier = found.carriers[a]
