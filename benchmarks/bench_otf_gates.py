@@ -193,6 +193,7 @@ def run(kind: Kind, seed: int) -> dict[str, Any]:
         "contrast": float(np.min(found.contrast)),
         "unexplained": float(np.max([s.unexplained for s in found.separations])),
         "steps_rad": max(off_equal_steps_rad(s.step_rad) for s in found.separations),
+        "frequency_known": all(c is not None for c in found.carriers),
         "condition": max(s.condition for s in found.separations),
         "otf_error": otf_error(found, otf), "otf_sd": found.otf_sd,
     }  # fmt: skip
@@ -201,7 +202,6 @@ def run(kind: Kind, seed: int) -> dict[str, Any]:
         out |= {"step_error_deg": step_errors_deg(found, directions),
                 "step_sd_deg": [float(v) for s in found.separations
                                 for v in np.degrees(s.step_sd_rad)],
-                "frequency_known": all(c is not None for c in found.carriers),
                 "contrast_error": (found.contrast - true).ravel().tolist(),
                 "contrast_sd": found.contrast_sd.ravel().tolist()}  # fmt: skip
     if found.light is not None:

@@ -16,6 +16,7 @@ from calibration.psf.settings import BeadSetup, PsfSettings
 from simrecon.errors import InputError, QualityError
 from simrecon.io import CalibrationRecord
 from simrecon.model.pattern import Verdict
+from simrecon.model.psf import RadialVolumeOTF
 from simrecon.physics.measured_volume import radial_table
 from simrecon.physics.otf_volume import evaluate_volume_otf
 
@@ -102,23 +103,18 @@ def otf_difference(one: CalibrationRecord, found: OtfMeasurement) -> list[float]
     )
     kr = np.linspace(0.02, 0.98, 50) * optics.cutoff_per_um
     if table.shape[2] == 1:
-        pair = [
-            np.interp(kr, np.arange(len(v)) * step, v.real)[None]
-            for v, step in (
-                (table[0, :, 0], kr_step),
-                (found.table.values[0, :, 0], found.table.kr_step_per_um),
-            )
-        ]
-        return [_difference(*pair, kr)]
+        places = kr_step * np.arange(table.shape[1])
+        now = found.table.kr_step_per_um * np.arange(found.table.values.shape[1])
+        return [_difference(np.interp(kr, places, table[0, :, 0].real),
+                            np.interp(kr, now, found.table.values[0, :, 0].real), kr)]  # fmt: skip
     old = radial_table(table, kr_step, kz_step, optics=optics, source="record")
     new = replace(found, psfs=None).otf()
+    assert isinstance(new, RadialVolumeOTF)
     kz = np.linspace(-0.5, 0.5, 41)[:, None, None] / float(found.setup.dz_um or 1.0)
-    zero = np.zeros((1, 1, 1))
-    return [
-        _difference(*(evaluate_volume_otf(o, m, kz, zero, kr[None, None])[:, 0]  # type: ignore[arg-type]
-                      for o in (old, new)), kr)
-        for m in range(len(table))
-    ]  # fmt: skip
+    where = kz, np.zeros((1, 1, 1)), kr[None, None]
+    return [_difference(evaluate_volume_otf(old, m, *where)[:, 0],
+                        evaluate_volume_otf(new, m, *where)[:, 0], kr)
+            for m in range(len(table))]  # fmt: skip
 
 
 def _difference(old: np.ndarray, new: np.ndarray, kr: np.ndarray) -> float:

@@ -158,8 +158,9 @@ def _beads(
     known = {**record.conditions, **optics}
     before = record.results.get("setup", {})
     sample = {n: v for n, v in before.get("optics", {}).items() if n in _SAMPLE}
-    light = Optics(*(needed(None, known.get(n), n, f"--{n.replace('_', '-')}")
-                     for n in ("na", "emission_nm", "index")), **sample)  # fmt: skip
+    na, nm, index = (needed(None, known.get(n), n, f"--{n.replace('_', '-')}")
+                     for n in ("na", "emission_nm", "index"))  # fmt: skip
+    light = Optics(na, nm, index, **sample)
     beads = read_beads(data)
     dz = None
     if beads.stacks[0].shape[0] > 1:

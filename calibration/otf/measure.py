@@ -202,6 +202,8 @@ def measure_otf(
         else:
             picture, distance = detection.picture, detection.distance_um
         separations, light = _light(separations, picture, distance, setup, settings)
+    else:
+        separations = [_real_first_order(one) for one in separations]
     contrast = _contrast(separations, carriers, light, mean, setup)
     if detection is not None and pupil:
         sd = otf_error(detection.fit, settings.psf, mean.shape[0])
@@ -316,6 +318,11 @@ def _light(
         expected_shift_per_um=axial_shift_per_um(optics) if known else None,
     )  # fmt: skip
     return turned, light
+
+
+def _real_first_order(one: Separation) -> Separation:
+    """On the common phase with which order 1 of a plane looks like order 0."""
+    return one.turned(float(np.angle(np.sum(one.orders[1] * one.orders[0].real))))
 
 
 def _contrast(

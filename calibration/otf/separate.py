@@ -297,7 +297,7 @@ def _order_sd(
     each = noise * np.diagonal(np.linalg.inv(gram), axis1=1, axis2=2)[:, 1:]
     own = np.sqrt(weight**2 @ each)
     if beads < LEAST_JACKKNIFE:
-        return own
+        return np.asarray(own)
     about = ratios - weight @ ratios
     scatter = np.sqrt(weight**2 @ about**2 * beads / (beads - 1.0))
     return np.asarray(np.maximum(own, scatter))

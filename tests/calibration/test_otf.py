@@ -250,3 +250,27 @@ def test_bead_size_is_taken_out_at_the_frequency_of_the_object():
     found = np.fft.fftn(without_bead(seen, 1, p, setup))
     found /= sphere_otf(np.array([np.hypot(*p)]), 0.15)[0]
     assert np.allclose(found, spectrum, atol=1e-6 * np.abs(spectrum).max())
+
+
+def test_contrast_has_the_error_that_it_says():
+    y, x = np.mgrid[-5:6, -5:6]
+    spot = 60.0 * np.exp(-0.15 * (x**2 + y**2))[None]
+    rng = np.random.default_rng(1)
+    psi, step = rng.uniform(-3, 3, 8), 2 * np.pi * np.arange(3) / 3
+    wave = 1.0 + 0.5 * np.cos(psi[:, None] + step)
+    size, stated = [], []
+    for _ in range(12):
+        frames = wave[..., None, None, None] * spot
+        frames = frames + rng.normal(0.0, 4.0, frames.shape)
+        found = separate(frames, np.ones(8), 2, 16.0, psi, 1e-3)
+        size.append(np.sum(found.orders[1].real * spot) / np.sum(found.orders[0].real * spot))
+        stated.append(found.order_sd[0])
+    assert np.mean(size) == pytest.approx(0.5, abs=0.01)
+    assert np.std(size) / np.mean(size) == pytest.approx(np.mean(stated), rel=0.6)
+
+
+def test_first_order_of_a_plane_looks_like_the_bead(plane):
+    _, found = plane
+    for one in found.separations:
+        zero, first = one.orders[0].real, one.orders[1]
+        assert np.sum(first.real * zero) > 0.99 * abs(np.sum(first * zero))

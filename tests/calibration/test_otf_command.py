@@ -74,7 +74,21 @@ def test_plane_leaves_record_numbers_report_and_exports(plane):
     page = (folder / "otf.report.html").read_text()
     assert page.count("data:image/png;base64,") == 2
     assert "http" not in page
-    assert execute(app, ["check", str(folder / "otf.h5")]) == 0
+    for name in ("contrast", "otf_real", "phase_step_rad", "frequency_per_um"):
+        assert np.all(np.asarray(record.quantities[name].sd) > 0), name
+
+
+def test_check_measures_new_beads(plane, capsys):
+    _, folder, _ = plane
+    argv = ["check", str(folder / "otf.h5"), str(folder / "beads.ome.tif")]
+    assert execute(app, argv) == 0
+    assert "drift: unknown, not compared; give new beads with --beads" in capsys.readouterr().out
+    assert execute(app, [*argv, "--beads"]) == 0
+    said = capsys.readouterr().out
+    assert "check OTF: ok, differs by 0.0 % rms" in said
+    assert execute(app, [*argv, "--emission-nm", "620"]) == 4
+    assert execute(app, [*argv, "--dark"]) == 2
+    assert "--dark with records of camera" in capsys.readouterr().err
 
 
 def test_every_form_of_a_planar_otf_is_the_same(plane):

@@ -4,11 +4,20 @@ import math
 
 import numpy as np
 import pytest
+import tifffile
 from real_data import real
 
 from simrecon.errors import InputError, MetadataError
 from simrecon.inspection import inspect
-from simrecon.io import read, read_otf, read_raw
+from simrecon.io import (
+    read,
+    read_otf,
+    read_raw,
+    write_fairsim_otf,
+    write_otf_tiff,
+    write_priism_otf,
+)
+from simrecon.io.mrc_dv import read_header, read_samples
 from simrecon.model.optics import Optics
 from simrecon.model.pattern import line_distance_rad
 from simrecon.physics.otf import check_otf
@@ -129,6 +138,40 @@ def test_fairsim_otf():
     assert 4.5 < otf.cutoff_per_um < 5.31
     with pytest.raises(InputError, match="no fairSIM OTF"):
         read_otf(real("fairsim-params/parameters/TIRF_Tubulin.xml"))
+
+
+@pytest.mark.parametrize(
+    "name", ["cudasirecon-3dsim/otf.dv", "zsdeconvnet/otf/3D-488*.mrc", "zsdeconvnet/otf/C2*.mrc"]
+)
+def test_priism_otfs_are_written_as_they_were_read(name, tmp_path):
+    path = real(name)
+    path = next(path.parent.glob(path.name))
+    header = read_header(path)
+    table = np.asarray(read_samples(path, header))
+    kz, kr, _ = header.spacing
+    write_priism_otf(tmp_path / "o.mrc", table, kr, kz, emission_nm=525.0)
+    again = read_header(tmp_path / "o.mrc")
+    assert again.spacing == pytest.approx(header.spacing)
+    assert np.array_equal(read_samples(tmp_path / "o.mrc", again), table)
+
+
+@pytest.mark.parametrize("name", ["llspy-otf/488_otf.tif", "cudasirecon-3dsim/otf.tif"])
+def test_makeotf_tiffs_are_written_as_they_were_read(name, tmp_path):
+    pairs = tifffile.imread(real(name))
+    pairs = pairs.reshape(-1, *pairs.shape[-2:])
+    write_otf_tiff(tmp_path / "o.tif", pairs[..., 0::2] + 1j * pairs[..., 1::2])
+    assert np.array_equal(tifffile.imread(tmp_path / "o.tif").reshape(pairs.shape), pairs)
+
+
+def test_fairsim_otfs_are_written_as_they_were_read(tmp_path):
+    path = real("fairsim-params/parameters/OTF-files/OMX-OTF-528nm-2d.xml")
+    otf = read_otf(path)
+    table = otf.values[None, :, None].astype(complex)
+    step = float(otf.k_per_um[1])
+    write_fairsim_otf(tmp_path / "o.xml", table, step, na=1.4, emission_nm=528.0)
+    again = read_otf(tmp_path / "o.xml")
+    assert again.k_per_um[1] == pytest.approx(step)
+    assert np.abs(again.values - otf.values).max() < 1e-6
 
 
 def test_measured_psf():
