@@ -10,7 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from simrecon.io.calibration_record import RECORD_SCHEMA, CalibrationRecord, Quantity
+from simrecon.io.calibration_record import (
+    RECORD_SCHEMA,
+    CalibrationRecord,
+    Quantity,
+    malformed_record,
+)
 from simrecon.io.camera_record import CAMERA_UNITS, camera_of
 from simrecon.model.pattern import Verdict
 
@@ -18,6 +23,16 @@ HOT_FACTOR = 5.0
 """A pixel is noisy when its read noise exceeds so many medians."""
 HOT_FRACTION_NOTED = 0.02
 _PLAUSIBLE = {"gain": (0.02, 200.0), "offset": (0.0, 5000.0), "read_noise_e": (0.1, 50.0)}
+_NEEDED: dict[str, tuple[str, ...]] = {
+    "camera": tuple(CAMERA_UNITS),
+    "psf": ("psf", "pixel_um", "fwhm_um"),
+    "otf": ("otf_real", "otf_imag", "kr_step_per_um", "kz_step_per_um", "pixel_um", "contrast",
+            "phase_step_rad"),
+    "pattern": ("emission_nm", "frequency_per_um", "frequency_repeat_per_um", "phase_step_rad",
+                "phase_step_repeat_rad", "modulation", "pixel_um"),
+    "registration": ("emission_nm", "matrix", "shift_um", "pixel_um", "shape"),
+}  # fmt: skip
+"""Quantities without which a record of that kind is of no use."""
 _ORDER: tuple[Verdict, ...] = ("ok", "weak", "failed")
 
 
@@ -63,8 +78,15 @@ def check_record(record: CalibrationRecord, where: str = "") -> RecordCheck:
     Raises
     ------
     InputError
-        When a camera record holds no usable camera.
+        A kind that is not known, a quantity of its kind that is missing, or a camera record without
+        a usable camera.
     """
+    if record.kind not in _NEEDED:
+        raise malformed_record(where, "a kind: " + ", ".join(_NEEDED), record.kind)
+    missing = [name for name in _NEEDED[record.kind] if name not in record.quantities]
+    if missing:
+        raise malformed_record(where, f"quantities of a {record.kind} record: "
+                               + ", ".join(_NEEDED[record.kind]), f"no {missing[0]}")  # fmt: skip
     notes: list[str] = []
     verdict = record.verdict
     if verdict != "ok":

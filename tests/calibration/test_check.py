@@ -1,5 +1,7 @@
 import json
+from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -45,3 +47,32 @@ def test_no_record(tmp_path, capsys):
     assert execute(app, ["check", str(path)]) == 3
     assert "not a calibration record" in capsys.readouterr().err
     assert execute(app, ["check", str(tmp_path / "nowhere.h5")]) == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda f: f.attrs.__setitem__("schema", "calibration/record/9"), "record/9"),
+        (lambda f: f.attrs.__setitem__("kind", "weather"), "weather"),
+        (lambda f: f.attrs.__setitem__("expires", "soon"), "soon"),
+        (lambda f: f.__delitem__("quantities/gain"), "gain"),
+        (lambda f: f["quantities/offset"].write_direct(np.array(np.nan)), "finite"),
+    ],
+    ids=["future", "kind", "date", "missing", "nan"],
+)
+def test_records_that_are_built_otherwise(tmp_path, capsys, change, said):
+    path = record(tmp_path)
+    with h5py.File(path, "a") as file:
+        change(file)
+    assert execute(app, ["check", path]) == 3
+    assert said in capsys.readouterr().err
+
+
+def test_damaged_and_foreign_files(tmp_path, capsys):
+    path = Path(record(tmp_path))
+    (tmp_path / "half.h5").write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["data"] = np.arange(3)
+    for name, said in (("half.h5", "truncated file"), ("other.h5", "no such attribute")):
+        assert execute(app, ["check", str(tmp_path / name)]) == 3
+        assert said in capsys.readouterr().err

@@ -55,7 +55,6 @@ def test_record_without_origin_is_weak():
 
 
 def test_doubt_about_the_measurement_stays():
-    record = CalibrationRecord(
-        "psf", {"fwhm": Quantity(0.2, "µm")}, "a", "2026-11-22", verdict="weak"
-    )
+    quantities = {name: Quantity(0.2, "µm") for name in ("psf", "fwhm_um", "pixel_um")}
+    record = CalibrationRecord("psf", quantities, "a", "2026-11-22", verdict="weak")
     assert check_record(record).verdict == "weak"
