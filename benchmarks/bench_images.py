@@ -1,7 +1,7 @@
 """Plain pictures: real pairs against N2V, robustness, sets, adaptation, false alarms.
 
     python benchmarks/bench_images.py fmd --data DIR --n2v PYTHON     # real noisy/clean pairs
-    python benchmarks/bench_images.py robust sets adapt white         # simulated
+    python benchmarks/bench_images.py robust sets adapt white gain    # simulated
 
 Every figure goes into results/images.json at once; what is there is not measured again. The real
 pairs are the fmd set (`raw/*.png` with `gt/*.png`, means of 50): crops of 256², noise model,
@@ -17,7 +17,7 @@ import json
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -183,9 +183,34 @@ def white() -> dict[str, Any]:
             "missed of 15, smoothed by": {f"{s:g} px": n for s, n in missed.items()}}  # fmt: skip
 
 
+def gain() -> dict[str, Any]:
+    """How often a gain that is given is doubted, when it is right and when it is not."""
+    found: dict[str, dict[str, int]] = {}
+    for peak in (5.0, 30.0, 300.0):
+        row = found.setdefault(f"{peak:g} e", {"pictures": 0})
+        for kind in ("filaments", "rings", "blobs", "mixed", "beads"):
+            for seed in range(4):
+                scene = simulate_picture(kind=kind, size=128, peak_e=peak, seed=100 + seed)
+                row["pictures"] += 1
+                for factor in (1.0, 0.7, 0.8, 1.25, 1.3):
+                    noise = find_noise(
+                        lambda scene=scene: [scene.counts], gain=factor * float(CAMERA.gain),
+                        offset=float(CAMERA.offset), read_noise_e=float(CAMERA.read_noise_e),
+                        cutoff_per_px=scene.cutoff_per_um * scene.stack.pixel_um,
+                    )  # fmt: skip
+                    name = f"doubted, gain x {factor:g}"
+                    row[name] = row.get(name, 0) + any("gain" in d for d in noise.doubts)
+    return found
+
+
+PARTS: dict[str, Callable[[int, int], dict[str, Any]]] = {
+    "sets": sets, "adapt": adapt, "white": lambda *_: white(), "gain": lambda *_: gain(),
+}  # fmt: skip
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="+", choices=["fmd", "robust", "sets", "adapt", "white"])
+    parser.add_argument("parts", nargs="+", choices=["fmd", "robust", *PARTS])
     parser.add_argument("--data", type=Path)
     parser.add_argument("--n2v")
     parser.add_argument("--names", nargs="*", default=FMD)
@@ -195,7 +220,6 @@ def main() -> None:
     torch.set_num_threads(1)
     path = RESULTS / "images.json"
     results = json.loads(path.read_text())["results"] if path.exists() else {}
-    simulated = {"sets": sets, "adapt": adapt}
     for part in given.parts:
         if part == "fmd":
             pairs = results.setdefault("fmd", {})
@@ -208,9 +232,7 @@ def main() -> None:
             for _ in robust(given.iterations, given.size, results.setdefault("robust", {})):
                 save("images", results)
         elif part not in results:
-            results[part] = (
-                white() if part == "white" else simulated[part](given.iterations, given.size)
-            )
+            results[part] = PARTS[part](given.iterations, given.size)
             print(part, results[part], flush=True)
             save("images", results)
     pairs = results.get("fmd", {})

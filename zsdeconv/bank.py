@@ -49,6 +49,8 @@ class Bank:
     scale : float
         The network sees values divided by this; outputs are multiplied by it.
     padding : Padding
+    withheld : ndarray of bool or None, shape (y, x)
+        Raw pixels that are nobody's target: their weight is 0 and their variance infinite.
     """
 
     image: torch.Tensor
@@ -64,11 +66,13 @@ class Bank:
     scale: float
     padding: Padding
     expected: torch.Tensor | None = None
+    withheld: np.ndarray | None = None
 
     @property
     def sigma(self) -> float:
         """Root of the mean variance of the image, e."""
-        return float(np.sqrt(float(self.variance.mean())))
+        shown = self.variance[torch.isfinite(self.variance)]
+        return float(np.sqrt(float(shown.mean())))
 
     @property
     def draws(self) -> int:
@@ -90,10 +94,12 @@ def make_bank(
     device: torch.device,
     progress: Progress = no_progress,
     start_iterations: int | None = None,
+    withheld: float = 0.0,
 ) -> Bank:
     """Draw and lift the noise of `measurement`, and pad everything.
 
-    `start_iterations` of the classical start; None: as many as the data want.
+    `start_iterations` of the classical start; None: as many as the data want. `withheld`: share of
+    the raw pixels that are nobody's target.
     """
     noise, raw, starts = [], [], []
     alphas = np.exp(np.linspace(np.log(alpha[0]), np.log(alpha[1]), draws))
@@ -117,15 +123,21 @@ def make_bank(
         variance = padding.crop_image((lifted**2).mean(axis=0))
         variance = gaussian_filter(variance, _VARIANCE_SMOOTHING)
     padded = padding.image(np.asarray(variance, dtype=np.float32))
-    floor = 1e-3 * float(padded.mean())
-    weights = padding.frames((1.0 / measurement.variance_e2).astype(np.float32))
     sigma = float(padded.mean()) ** 0.5
+    padded = np.maximum(padded, 1e-3 * float(padded.mean()))
+    weights = (1.0 / measurement.variance_e2).astype(np.float32)
+    hidden = None
+    if withheld > 0:
+        hidden = rng.random(weights.shape[1:]) < withheld
+        weights[:, hidden] = 0.0
+        finer = hidden.repeat(padding.zoom, 0).repeat(padding.zoom, 1)
+        padded[padding.image(finer)] = np.inf
     return Bank(
         image=to_tensor(padding.image(measurement.image), device),
-        variance=to_tensor(np.maximum(padded, floor), device),
+        variance=to_tensor(padded, device),
         noise=to_tensor(lifted, device),
         frames=to_tensor(padding.frames(measurement.frames_e), device),
-        weights=to_tensor(weights, device),
+        weights=to_tensor(padding.frames(weights), device),
         raw_noise=to_tensor(np.stack(raw), device),
         alphas=tuple(float(a) for a in alphas),
         starts=torch.stack(starts),
@@ -134,4 +146,5 @@ def make_bank(
         scale=intensity_scale(measurement.image, sigma),
         padding=padding,
         expected=expected,
+        withheld=hidden,
     )

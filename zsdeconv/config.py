@@ -97,6 +97,13 @@ class ZsSettings(BaseModel):
     )
     ema: float = Field(default=0.99, ge=0, lt=1, description="decay of the weights' mean")
     seed: int = Field(default=0, ge=0, description="seed of every random draw")
+    withheld: float = Field(
+        default=0.1,
+        ge=0,
+        le=0.5,
+        description="share of a plain picture's pixels that are no target of the training: they "
+        "choose when it stops and how its two pictures are combined (loss raw); 0: none",
+    )
     draws: int = Field(default=1, ge=1, description="re-corruptions averaged at inference")
     alpha_inference: float = Field(
         default=0.0, ge=0, description="their strength; 0: the image itself, once"
@@ -105,7 +112,7 @@ class ZsSettings(BaseModel):
         default=True, description="mean over the field's allowed turns and mirror images"
     )
     stacking_draws: int = Field(
-        default=1,
+        default=2,
         ge=0,
         description="fresh copies from which denoised picture and object are combined, ring by "
         "ring in frequency; 0: the network's object alone",

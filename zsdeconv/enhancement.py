@@ -21,7 +21,7 @@ from simrecon.model.stack import SimStack
 from simrecon.pipeline import reconstruct
 from simrecon.provenance import peak_memory_gb, record
 from simrecon.result import Progress, Result, no_progress
-from zsdeconv import checkpoint, qc
+from zsdeconv import checkpoint, early_stop, qc
 from zsdeconv.bridge import select_device, torch_device
 from zsdeconv.config import VOLUME_DEFAULTS, ZsSettings
 from zsdeconv.consistency import flux_factor, raw_consistency
@@ -320,7 +320,9 @@ def _assemble(
     )
     uncertainty = None if uncertainty is None else m.inside(uncertainty)
     found = qc.numbers(consistency, 1.0 / factor, objects, uncertainty, held_out, probes)
-    report: dict[str, Any] = {"enhancement": found, "history": run.history[-200:]}
+    report: dict[str, Any] = {
+        "enhancement": found, "history": run.history[-200:], "looks": run.looks,
+    }  # fmt: skip
     if result is not None:
         verdicts = {f"sim_{k}": v for k, v in result.verdicts.items() if k != "overall"} | verdicts
         verdicts["overall"] = worst([verdicts["overall"], result.verdicts["overall"]])
@@ -331,6 +333,7 @@ def _assemble(
         "verdicts": verdicts,
         "reasons": [
             *m.doubts,
+            *early_stop.sentences(run),
             *qc.sentences(found, verdicts, () if result is None else result.qc["reasons"]),
         ],
         "total_s": round(clock.perf_counter() - started, 2),

@@ -17,6 +17,10 @@ from simrecon.estimate.image_noise import (
 from simrecon.estimate.noise_colour import LOWEST_PER_PX, NoiseColour, noise_colour
 from simrecon.model.camera import Camera
 
+GAIN_SIGMAS, GAIN_SHARE = 4.0, 0.15
+"""Errors, and share, by which the gain seen must differ from the one given to be a doubt
+(``benchmarks/bench_images.py gain``: false alarms and what is found)."""
+
 Pictures = Callable[[], Iterable[np.ndarray]]
 """Gives the pictures anew at every call, as counts (Y, X)."""
 
@@ -91,6 +95,8 @@ def find_noise(
         if read_noise_e is None:
             notes.append("camera: read noise not given, 0 assumed (--read-noise-e)")
         known = Camera(gain, offset or 0.0, read_noise_e or 0.0, offset_known=offset is not None)
+        doubts += _gain_doubt(pictures, gain, offset, read_noise_e, cutoff_per_px,
+                              colour if correlated else None)  # fmt: skip
         return PictureNoise(known, {}, True, colour, kernel, tuple(notes), tuple(doubts))
     tint = colour if correlated else None
     why = OPTICS_UNKNOWN
@@ -118,6 +124,32 @@ def find_noise(
         "gain": found.gain_sd, "offset": found.offset_sd, "read_noise_e": found.read_noise_sd_e
     }  # fmt: skip
     return PictureNoise(known, errors, True, colour, kernel, tuple(notes), tuple(doubts))
+
+
+def _gain_doubt(
+    pictures: Pictures,
+    gain: float,
+    offset: float | None,
+    read_noise_e: float | None,
+    cutoff: float | None,
+    colour: NoiseColour | None,
+) -> list[str]:
+    """Why a given gain is doubted: the noise in the pictures shows clearly another one."""
+    try:
+        seen = camera_from_images(
+            pictures(), cutoff_per_px=cutoff, offset=offset, read_noise_e=read_noise_e,
+            colour=colour,
+        )  # fmt: skip
+    except (InputError, QualityError):
+        return []  # the pictures show no gain: there is nothing to compare with
+    off = abs(seen.gain - gain)
+    if off < GAIN_SIGMAS * seen.gain_sd or off < GAIN_SHARE * gain:
+        return []
+    return [
+        f"camera: the noise of the pictures is that of a gain of {seen.gain:.3g} ± "
+        f"{seen.gain_sd:.1g}, not of the {gain:.3g} counts per photo-electron that are given: "
+        "check --gain, --offset and --read-noise-e (or leave the gain out: it is estimated then)"
+    ]
 
 
 def _estimate(found: ImageCamera) -> str:

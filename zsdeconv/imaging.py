@@ -8,15 +8,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.ndimage import generic_filter
 
 from simrecon.errors import InputError
 from simrecon.model.camera import Camera
 from simrecon.model.noise import FrameNoise
+from zsdeconv.bad_pixels import mended
 from zsdeconv.bridge import to_host, to_tensor
-from zsdeconv.measurement import Measurement
+from zsdeconv.measurement import Measurement, fitted_share
 from zsdeconv.pairs_image import camera_measurement, checked, image_measurement
 from zsdeconv.pairs_sim import ideal_psf
+from zsdeconv.upsampling import on_camera_grid, upsampled
 
 _KEYS = ("psf", "noise_kernel", "columns", "rows")
 
@@ -29,7 +30,7 @@ class Imaging:
     ----------
     pixel_um : float
     psf : ndarray, shape (n, m)
-        On the pictures' grid, centred, sum 1.
+        On the object's grid, centred, sum 1.
     cutoff_per_um : float
         Cut-off of the pictures' optics.
     camera : Camera
@@ -37,6 +38,8 @@ class Imaging:
         False: noise of one size, `camera.read_noise_e`, everywhere.
     noise_kernel : ndarray or None
         Filter of correlated noise.
+    zoom : int
+        Object pixels per camera pixel and axis.
     columns, rows : ndarray, shape (X,), (Y,), or None
         Fixed pattern of the camera window in counts, taken off every picture.
     facts : mapping
@@ -55,16 +58,17 @@ class Imaging:
     doubts: tuple[str, ...] = ()
     columns: np.ndarray | None = None
     rows: np.ndarray | None = None
+    zoom: int = 1
 
     @property
     def cutoff_px(self) -> float:
-        """Cut-off in cycles per pixel, at most that of the grid's sides."""
-        return min(self.cutoff_per_um * self.pixel_um, 0.5)
+        """Cut-off in cycles per object pixel, at most that of the camera grid's sides."""
+        return min(self.cutoff_per_um * self.pixel_um, 0.5) / self.zoom
 
     @property
     def fitted(self) -> float:
         """See :attr:`zsdeconv.measurement.Measurement.fitted`."""
-        return float(min(1.0, np.pi * self.cutoff_px**2))
+        return fitted_share(self.cutoff_px * self.zoom)
 
     def measure(self, counts: np.ndarray, shown_cutoff: float = 1.5) -> Measurement:
         """A picture (Y, X) in counts as a measurement.
@@ -89,16 +93,18 @@ class Imaging:
                 got=str(camera.map_shape),
                 hint="make the record with the same camera window (ROI) and binning",
             )
-        if camera.bad_pixels is not None:
-            picture, camera = _mended(picture, camera)
+        picture, camera = mended(picture, camera)
         shown = min(shown_cutoff * self.cutoff_px, 0.5)
+        psf = self.psf if self.zoom == 1 else on_camera_grid(self.psf, self.zoom)
         if self.shot_noise:
-            made = camera_measurement(picture, self.psf, self.pixel_um, camera)
+            made = camera_measurement(picture, psf, self.pixel_um, camera)
         else:
             # (the classical start alone takes shot noise on top: it cannot do without)
             variance = float(np.mean(np.asarray(camera.read_noise_e))) ** 2
-            made = image_measurement(camera.electrons(picture), variance, self.psf, self.pixel_um)
+            made = image_measurement(camera.electrons(picture), variance, psf, self.pixel_um)
             made = replace(made, noise=FrameNoise(variance))
+        if self.zoom > 1:
+            made = upsampled(made, self.psf, self.zoom)
         return replace(
             made,
             image_cutoff_px=self.cutoff_px,
@@ -133,6 +139,7 @@ class Imaging:
             **self.facts,
             "raw_pixel_um": self.pixel_um,
             "cutoff_per_um": self.cutoff_per_um,
+            "upsampling": self.zoom,
             "camera": {**self.camera.summary(), "source": self.camera.source,
                        "maps": self.camera.map_shape is not None},
             "shot_noise": self.shot_noise,
@@ -175,24 +182,5 @@ class Imaging:
             noise_kernel=arrays.get("noise_kernel"),
             columns=arrays.get("columns"),
             rows=arrays.get("rows"),
+            zoom=int(facts.get("upsampling", 1)),
         )
-
-
-def _mended(picture: np.ndarray, camera: Camera) -> tuple[np.ndarray, Camera]:
-    """Bad pixels get the median of the good ones around them, and typical camera numbers."""
-    bad = camera.bad_pixels
-    assert bad is not None
-    counts = picture.copy()
-    counts[bad] = np.nan
-    counts[bad] = generic_filter(counts, np.nanmedian, size=5, mode="mirror")[bad]
-    typical = camera.summary()
-
-    def mended(name: str) -> np.ndarray:
-        return np.where(bad, typical[name], getattr(camera, name)).astype(np.float32)
-
-    return counts, replace(
-        camera,
-        gain=mended("gain"),
-        offset=mended("offset"),
-        read_noise_e=mended("read_noise_e"),
-    )

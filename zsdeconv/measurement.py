@@ -220,7 +220,7 @@ class Measurement:
         """
         if self.source != "image" or isinstance(self.image_cutoff_px, tuple):
             return 0.0
-        return min(1.0, np.pi * self.image_cutoff_px**2)
+        return fitted_share(self.image_cutoff_px * self.zoom)
 
     @property
     def image_shape(self) -> tuple[int, ...]:
@@ -231,6 +231,11 @@ class Measurement:
 def zooms(zoom: int, axes: int) -> tuple[int, ...]:
     """A lateral zoom per axis of a picture (2) or a volume (3), whose planes stay."""
     return (1,) * (axes - 2) + (zoom, zoom)
+
+
+def fitted_share(cutoff_px: float) -> float:
+    """Share of the waves on a grid below a cut-off in cycles per its pixel."""
+    return float(min(1.0, np.pi * cutoff_px**2))
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from scipy.signal import fftconvolve
 
 from simrecon.errors import InputError, UsageError
 from simrecon.model.camera import Camera
+from zsdeconv.bad_pixels import mended
 from zsdeconv.measurement import RAW_MARGIN, Measurement
 from zsdeconv.pairs_image import one_frame, with_shot_noise
 from zsdeconv.psf_checks import centred_psf
@@ -93,7 +94,8 @@ def camera_volume(
     psf, pixel_um, dz_um, shown_gain
         See :func:`volume_measurement`.
     camera : Camera
-        Gain, offset and read noise: numbers, or maps (Y, X) that all planes share.
+        Gain, offset and read noise: numbers, or maps (Y, X) that all planes share. Bad pixels
+        get what the good ones around them show, plane by plane.
 
     Raises
     ------
@@ -112,15 +114,8 @@ def camera_volume(
         )  # fmt: skip
     if not np.isfinite(counts).all():
         raise InputError("The volume has values that are not finite.", where="counts")
-    volume = camera.electrons(counts)
-    bad = camera.bad_pixels
-    if bad is not None:
-        raise UsageError(
-            "Volumes with bad camera pixels are not done in this version.",
-            got=f"{int(bad.sum())} bad pixels",
-            where="camera",
-            hint="'zsdeconv deconvolve --volume' gives them no weight",
-        )
+    planes, camera = mended(counts, camera)
+    volume = camera.electrons(planes)
     plain = volume_measurement(volume, 1.0, psf, pixel_um, dz_um, shown_gain=shown_gain)
     made = with_shot_noise(plain, camera, smoothed(volume, plain.effective_psf))
     return replace(made, doubts=camera.doubts)

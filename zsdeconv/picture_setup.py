@@ -26,9 +26,11 @@ _BITS = (8, 10, 12, 14, 16)
 
 
 def imaging_of(
-    files: Sequence[PictureFile], options: PictureOptions, engine: Settings
+    files: Sequence[PictureFile], options: PictureOptions, engine: Settings, zoom: int = 1
 ) -> tuple[Imaging, list[str]]:
     """Optics, camera and noise of the pictures, and notes for people.
+
+    `zoom`: object pixels per camera pixel and axis.
 
     Raises
     ------
@@ -50,9 +52,9 @@ def imaging_of(
             hint="for example --na 1.4 --emission-nm 525; they are on the objective and the filter",
         )
     if options.psf is not None:
-        psf, source = read_psf(options.psf, optics, pixel, options.psf_pixel_um)
+        psf, source = read_psf(options.psf, optics, pixel, options.psf_pixel_um, zoom)
     else:
-        psf, source = theoretical_psf(optics, pixel, options.microscope), "theoretical"
+        psf, source = theoretical_psf(optics, pixel, options.microscope, zoom), "theoretical"
     cutoff = optics.cutoff_per_um
     if options.microscope == "two-photon" and optics.excitation_nm:
         cutoff = 4.0 * optics.na / (optics.excitation_nm * 1e-3)
@@ -71,8 +73,9 @@ def imaging_of(
         "noise_colour": noise.colour.sentence(),
     }  # fmt: skip
     imaging = Imaging(
-        pixel, psf, cutoff, noise.camera, noise.shot_noise, noise.kernel, about, noise.doubts
-    )
+        pixel, psf, cutoff, noise.camera, noise.shot_noise, noise.kernel, about, noise.doubts,
+        zoom=zoom,
+    )  # fmt: skip
     if clipped := clipped_doubt(files):
         imaging = replace(imaging, doubts=(*imaging.doubts, clipped))
     notes = [*noise.notes, *(f"doubt: {d}" for d in imaging.doubts)]

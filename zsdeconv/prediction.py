@@ -54,24 +54,26 @@ def predict_files(
     doubts: Sequence[str],
     fitted: float,
     progress: Progress,
+    zoom: int = 1,
 ) -> tuple[dict[str, Any], list[Path]]:
     """Restore every picture of every file; returns the report and the files written.
 
-    An output has its name when its whole file is done.
+    An output has its name when its whole file is done; its pixels are 1/`zoom` of `pixel_um`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     total, done = sum(f.count for f in files), 0
     report: dict[str, Any] = {"schema": "zsdeconv/prediction/1", "files": {}}
     written: list[Path] = []
     for file, paths in zip(files, prediction_paths(files, folder), strict=True):
-        shape = (file.count, int(file.frames.shape[-2]), int(file.frames.shape[-1]))
+        ny, nx = (zoom * int(n) for n in file.frames.shape[-2:])
+        shape = (file.count, ny, nx)
         found: list[tuple[float, float]] = []
         with ExitStack() as open_files:
             arrays = []
             for path, word in zip(paths, OUTPUTS, strict=True):
                 about = {**provenance, "quantity": f"{word} picture, e"}
-                arrays.append(open_files.enter_context(
-                    movie_writer(path, shape, pixel_um=pixel_um, provenance=about)))  # fmt: skip
+                writer = movie_writer(path, shape, pixel_um=pixel_um / zoom, provenance=about)
+                arrays.append(open_files.enter_context(writer))
             for index in range(file.count):
                 made = predict(file.picture(index))
                 arrays[0][index], arrays[1][index] = made.denoised, made.deconvolved

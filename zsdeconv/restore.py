@@ -32,7 +32,7 @@ def stack(run: Training, rng: np.random.Generator) -> None:
             copy, partner = recorrupt(m.frames_e, noise, _STACKING_ALPHA, sign)
             pictures = network_pictures(run, copy)
             copies.append(Copy(*pictures, partner, 1.0 + _STACKING_ALPHA**-2))
-    run.stacking = Stacking.fit(m, copies) if copies else None
+    run.stacking = Stacking.fit(m, copies, run.bank.withheld) if copies else None
 
 
 def by_network(run: Training, frames_e: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

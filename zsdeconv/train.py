@@ -12,6 +12,7 @@ import torch
 from simrecon.errors import InputError
 from simrecon.result import Progress, no_progress
 from zsdeconv import checkpoint
+from zsdeconv.early_stop import Watch, take_best
 from zsdeconv.interrupt import deferred_interrupt
 from zsdeconv.objective import batch_loss
 from zsdeconv.plan import timed
@@ -67,6 +68,8 @@ def step(run: Training) -> tuple[float, float]:
 def fit(run: Training, folder: Path | None = None, progress: Progress = no_progress) -> Training:
     """Train to the end of the schedule, saving the state in `folder` now and then.
 
+    Where pixels are withheld, the weights that predicted them best become the mean's.
+
     Raises
     ------
     KeyboardInterrupt
@@ -87,6 +90,7 @@ def fit(run: Training, folder: Path | None = None, progress: Progress = no_progr
         ) from None
     if folder is not None:
         save_state(run, folder)
+    take_best(run)
     return run
 
 
@@ -98,11 +102,14 @@ def _steps(
     recent: list[tuple[float, float]] = []
     times: list[float] = []
     progress("train", *_position(run))
+    watch = None if run.bank.withheld is None else Watch(run)
     while run.fraction < 1.0:
         check()
-        before = run.elapsed_s
+        before, done = run.elapsed_s, run.fraction
         recent.append(step(run))
         times.append(run.elapsed_s - before)
+        if watch is not None and watch.due(run, done):
+            watch.look(run)
         if len(times) == _UNTIMED_STEPS + _TIMED_STEPS and not run.resimulations:
             _plan_again(run, times[_UNTIMED_STEPS:], progress)
         if len(recent) >= 20 or run.fraction >= 1.0:

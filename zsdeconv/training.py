@@ -70,6 +70,10 @@ class Training:
         Expected cost; from the measured time of the first steps as soon as there is one.
     stacking
         How the trained network's two pictures are combined; None: not (yet).
+    looks
+        (iteration, error at the withheld pixels) now and then.
+    best
+        The mean weights with the least of these errors.
     """
 
     settings: ZsSettings
@@ -90,6 +94,8 @@ class Training:
     resimulations: list[Resimulation] = field(default_factory=list)
     others: tuple[tuple[Measurement, Bank], ...] = ()
     stacking: Stacking | None = None
+    looks: list[tuple[int, float]] = field(default_factory=list)
+    best: dict[str, torch.Tensor] | None = None
 
     @property
     def fraction(self) -> float:
@@ -204,8 +210,9 @@ def _sampler(
         return PartsSampler(parts, patch, settings.batch, operations, patch_rng), []
     draws = bank_size(settings, measurement)
     fixed = None if general is None else general.start_iterations
+    of_picture = measurement.source == "image" and settings.loss == "raw"
     bank = make_bank(measurement, padding, draws, settings.alpha, noise_rng, device, progress,
-                     fixed)  # fmt: skip
+                     fixed, settings.withheld if of_picture else 0.0)  # fmt: skip
     rest = [
         make_bank(one, around(one), max(2, draws // 2), settings.alpha, noise_rng, device, progress,
                   bank.classical.iterations)

@@ -20,6 +20,7 @@ def save_state(run: Training, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {f"network.{k}": v for k, v in run.network.state_dict().items()}
     tensors |= {f"mean.{k}": v for k, v in run.mean.state_dict().items()}
+    tensors |= {f"best.{k}": v for k, v in (run.best or {}).items()}
     tensors |= {f"optimiser.{k}": v for k, v in run.optimiser.state().items()}
     for index, r in enumerate(run.resimulations):
         tensors |= {f"resimulation.{index}.{k}": v for k, v in vars(r).items()}
@@ -28,6 +29,7 @@ def save_state(run: Training, folder: Path) -> None:
         "iteration": run.iteration,
         "elapsed_s": run.elapsed_s,
         "history": run.history,
+        "looks": run.looks,
         "generator": run.sampler.rng.bit_generator.state,
         "fingerprint": run.fingerprint.to_dict(),
     }
@@ -56,6 +58,8 @@ def restore_state(run: Training, folder: Path) -> Training:
     run.resimulations = [Resimulation(**fields[i]) for i in sorted(fields)]
     run.iteration, run.elapsed_s = int(facts["iteration"]), float(facts["elapsed_s"])
     run.history = [(int(i), float(d), float(a)) for i, d, a in facts["history"]]
+    run.looks = [(int(i), float(e)) for i, e in facts["looks"]]
+    run.best = _part(tensors, "best.") or None
     run.sampler.rng.bit_generator.state = facts["generator"]
     return run
 

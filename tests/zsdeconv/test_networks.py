@@ -48,15 +48,16 @@ def _trained_like(network):
     return network
 
 
-@pytest.mark.parametrize("shape", [(300, 217), (128, 333)])
+@pytest.mark.parametrize("shape", [(600, 33), (40, 937)])
 def test_tiles_equal_the_whole(shape):
-    network = _trained_like(CompactNet(width=8))
+    """Tiles are made as large as the reach of the network needs, and the overlap as well."""
+    network = _trained_like(CompactNet(width=4))
     image = torch.rand(shape, generator=torch.Generator().manual_seed(2)) * 50
-    whole = apply_network(network, image, image.abs(), 30.0, tile=512)
-    tiled = apply_network(network, image, image.abs(), 30.0, tile=160)
+    whole = apply_network(network, image, image.abs(), 30.0, tile=1024)
+    tiled = apply_network(network, image, image.abs(), 30.0, tile=128)
     for a, b in zip(whole, tiled, strict=True):
         assert a.shape == shape
-        assert float((a - b).abs().max()) < 5e-3 * float(a.std())
+        assert float((a - b).abs().max()) < 1e-5 * float(a.abs().max())
 
 
 def test_normalisation_is_inverted_exactly():

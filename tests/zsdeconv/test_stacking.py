@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from zsdeconv.measurement import Measurement
+from zsdeconv.pairs_image import image_measurement
+from zsdeconv.pairs_sim import ideal_psf
 from zsdeconv.recorrupt import draw_noise, recorrupt
 from zsdeconv.stacking import RINGS, Copy, Stacking, ring_filters
 
@@ -55,3 +60,20 @@ def test_the_picture_that_predicts_gets_the_weight(scene, partner):
     found = Stacking.fit(measurement, [Copy(truth.object_e, noisy, partner, 5.0)])
     assert found.weights[0, 2] == pytest.approx(1.0, abs=0.1)
     assert abs(found.weights[1, 2]) < 0.1
+
+
+def test_a_small_dim_picture_is_left_as_it_is():
+    """What its noise seems to ask for is not significant; many times the light, and it is."""
+    rng = np.random.default_rng(3)
+    truth = gaussian_filter(rng.random((64, 64)), 3.0)
+    truth = 4.0 * (truth / truth.mean()) ** 6
+    psf = ideal_psf(0.25, 25)
+    for light, gain in ((0.3, 1.0), (3000.0, 2.0)):
+        expected = image_measurement(light * truth, 1.0, psf, 0.1).predict(light * truth)
+        noisy = expected + rng.normal(0.0, np.sqrt(5.0 * expected))
+        measurement = replace(
+            image_measurement(noisy[0], expected[0], psf, 0.1), image_cutoff_px=0.25
+        )
+        weak = weakened((light * truth).astype(np.float32), measurement, 0.5)
+        found = Stacking.fit(measurement, [Copy(0 * weak, weak, noisy.astype(np.float32), 5.0)])
+        assert found.weights[1, 3] == pytest.approx(gain, abs=0.2)

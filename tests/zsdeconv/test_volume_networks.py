@@ -7,9 +7,11 @@ from simrecon.errors import UsageError
 from zsdeconv.config import build_settings
 from zsdeconv.infer import apply_network
 from zsdeconv.models import (
+    CompactNet,
     CompactNet3D,
     FourierAttentionNet,
     PaperRcan3D,
+    PaperUnet,
     PaperUnet3D,
     RichardsonLucyNet,
     build_network,
@@ -42,6 +44,12 @@ SMALL = {
     "rln": lambda: RichardsonLucyNet(dims=2, width=4),
     "dfcan": lambda: FourierAttentionNet(width=8, groups=1, blocks=1),
 }
+WITH_MARGIN = {
+    **{k: SMALL[k] for k in ("compact3d", "compact3d, full", "unet3d", "rln3d", "rln")},
+    "compact": lambda: CompactNet(width=4),
+    "compact, 2 blocks": lambda: CompactNet(width=4, blocks=2),
+    "unet_paper": PaperUnet,
+}
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -59,18 +67,18 @@ def test_both_stages_keep_the_shape_and_learn(name):
     ]  # the object's loss reaches both stages
 
 
-@pytest.mark.parametrize("name", ["compact3d", "compact3d, full", "unet3d", "rln3d", "rln"])
+@pytest.mark.parametrize("name", WITH_MARGIN)
 def test_the_margin_is_what_the_network_sees(name):
     """A change further away than the margin changes nothing at all; a near one does.
 
     All weights are positive, so that influences add up.
     """
-    network = _trained_like(SMALL[name]())
+    network = _trained_like(WITH_MARGIN[name]())
     for p in network.parameters():
         p.data.abs_().add_(0.02)
         if p.ndim > 1:
             p.data.div_(p.flatten(1).sum(1).view(-1, *(1,) * (p.ndim - 1)))
-    axes = 2 if name == "rln" else 3
+    axes = 2 if isinstance(network.multiple, int) else 3
     margin = network.margin if axes == 3 else (network.margin,) * 2
     for axis in range(axes):
         size = [4] + [network.multiple[1]] * 2 if axes == 3 else [network.multiple] * 2

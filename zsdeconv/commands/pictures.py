@@ -59,6 +59,7 @@ def prepare_run(
     picture: PictureOptions | None,
     train: TrainOptions | None,
     resume: bool,
+    zoom: int = 1,
 ) -> PictureRun:
     """Open the pictures, find optics, camera and noise, and refuse what cannot work."""
     options = picture or PictureOptions()
@@ -69,7 +70,7 @@ def prepare_run(
     check_folder(output)
     if resume:
         require_state(output / MODEL_FOLDER)
-    return picture_run(report, files, options, settings, engine)
+    return picture_run(report, files, options, settings, engine, zoom)
 
 
 def picture_run(
@@ -78,10 +79,11 @@ def picture_run(
     options: PictureOptions,
     settings: ZsSettings,
     engine: Settings,
+    zoom: int = 1,
 ) -> PictureRun:
     """Open the pictures and say what is known about their optics, camera and noise."""
     opened = open_pictures(files, channel=options.channel, plane=options.plane)
-    imaging, notes = imaging_of(opened, options, engine)
+    imaging, notes = imaging_of(opened, options, engine, zoom)
     for note in notes:
         report.say(note)
     facts = {
@@ -103,7 +105,7 @@ def train_and_write(
     """Train, write the folder, say the verdict."""
     pictures = list(each_picture(run.files, at_most))
     shape = pictures[len(pictures) // 2].shape
-    expected = planned(run.settings, 1, (int(shape[0]), int(shape[1])), 1)
+    expected = planned(run.settings, 1, (int(shape[0]), int(shape[1])), run.imaging.zoom)
     report.say(expected.to_text())
     with report.progress() as progress:
         made = train_pictures(
@@ -174,8 +176,8 @@ def restore_files(
     }  # fmt: skip
     with report.progress() as progress:
         found, written = predict_files(
-            opened, output, predict, pixel_um=learned.imaging.pixel_um, provenance=provenance,
-            doubts=learned.imaging.doubts, fitted=learned.imaging.fitted,
+            opened, output, predict, pixel_um=learned.imaging.pixel_um, zoom=learned.imaging.zoom,
+            provenance=provenance, doubts=learned.imaging.doubts, fitted=learned.imaging.fitted,
             progress=progress,
         )  # fmt: skip
     written += kept

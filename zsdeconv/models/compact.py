@@ -129,8 +129,6 @@ class CompactNet(CompactStages):
 
     multiple = 8
     """Image sizes must be multiples of this."""
-    margin = 32
-    """Pixels at a cut border that a tile should discard."""
     upsample = False
 
     def __init__(self, width: int = 32, blocks: int = 1, epsilon: float = 0.02) -> None:
@@ -139,6 +137,8 @@ class CompactNet(CompactStages):
         self.deconvolve = FoldedUnet(3, 2, width, blocks)
         self.mean = nn.AvgPool2d(5, stride=1, padding=2, count_include_pad=False)
         self.epsilon = epsilon
+        self.margin = 24 + 40 * 2 * blocks
+        """Pixels at a cut border that can see the cut: the reach of both stages."""
 
 
 def _conv(inputs: int, outputs: int) -> nn.Conv2d:

@@ -83,8 +83,9 @@ class PaperUnet(nn.Module):
         The object is made on a grid twice as fine as the input.
     """
 
-    multiple = 16
-    margin = 32
+    multiple = 2 ** len(WIDTHS)
+    margin = 16 * multiple
+    """Pixels at a cut border that can see the cut: the reach of both stages."""
 
     def __init__(self, upsample: bool = False) -> None:
         super().__init__()
