@@ -111,30 +111,12 @@ def make_parts(
     classical = tuple(
         ClassicalStart(only_shown(measurement, s), padding, iterations=iterations) for s in shown
     )
-    whole = ClassicalStart(measurement, padding, iterations=iterations)
     filled = [fill(frames, part) for part in range(len(shown))]
     images = [padding.image(np.asarray(measurement.lift(f), np.float32)) for f in filled]
     weights = [padding.frames((~s / variance).astype(np.float32)) for s in shown]
     padded = {id(t): to_tensor(padding.image(t), device) for t in targets}  # one may serve all
-    own = measurement.image_variance
-    assert own is not None
-    empty = torch.zeros((0, *padding.image_shape), device=device)
-    bank = Bank(
-        image=to_tensor(padding.image(measurement.image), device),
-        variance=to_tensor(padding.image(own.astype(np.float32)), device),
-        noise=empty,
-        frames=to_tensor(padding.frames(frames), device),
-        weights=to_tensor(padding.frames((1.0 / variance).astype(np.float32)), device),
-        raw_noise=empty[:, None],
-        alphas=(),
-        starts=empty,
-        start=whole(frames),
-        classical=whole,
-        scale=intensity_scale(measurement.image, float(own.mean()) ** 0.5),
-        padding=padding,
-    )
     return Parts(
-        bank,
+        _whole(measurement, padding, device, iterations),
         to_tensor(np.stack(images), device),
         torch.stack([start(f) for start, f in zip(classical, filled, strict=True)]),
         [padded[id(t)] for t in targets],
@@ -142,6 +124,31 @@ def make_parts(
         to_tensor(np.stack(weights), device),
         classical,
         fill,
+    )
+
+
+def _whole(
+    measurement: Measurement, padding: Padding, device: torch.device, iterations: int
+) -> Bank:
+    """Fields of the whole measurement, without draws of noise."""
+    frames, own = measurement.frames_e, measurement.image_variance
+    assert own is not None
+    classical = ClassicalStart(measurement, padding, iterations=iterations)
+    empty = torch.zeros((0, *padding.image_shape), device=device)
+    inverse = (1.0 / measurement.variance_e2).astype(np.float32)
+    return Bank(
+        image=to_tensor(padding.image(measurement.image), device),
+        variance=to_tensor(padding.image(own.astype(np.float32)), device),
+        noise=empty,
+        frames=to_tensor(padding.frames(frames), device),
+        weights=to_tensor(padding.frames(inverse), device),
+        raw_noise=empty[:, None],
+        alphas=(),
+        starts=empty,
+        start=classical(frames),
+        classical=classical,
+        scale=intensity_scale(measurement.image, float(own.mean()) ** 0.5),
+        padding=padding,
     )
 
 

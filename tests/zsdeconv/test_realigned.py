@@ -8,16 +8,10 @@ import torch
 
 from simrecon.errors import UsageError
 from zsdeconv import ZsSettings, image_measurement, train
-from zsdeconv.pairs_realigned import QUARTERS, hidden_pixels, make_quarters, realigned
+from zsdeconv.pairs_realigned import QUARTERS, hidden_pixels, realigned
 from zsdeconv.training import prepare
 
 SMALL = {"pairs": "realigned", "width": 8, "patch": 64, "batch": 2, "iterations": 30}
-
-
-@pytest.fixture(scope="module")
-def quarters(scene):
-    measurement = scene[3]
-    return measurement, make_quarters(measurement, measurement.padding, torch.device("cpu"))
 
 
 def test_the_quarters_share_nothing_and_leave_nothing_out() -> None:
@@ -65,8 +59,8 @@ def test_noise_of_input_and_target_is_independent(scene) -> None:
     np.testing.assert_allclose(whole / 4, own, atol=1e-3 * np.abs(own).max())
 
 
-def test_inputs_and_starts_do_not_know_what_they_are_judged_by(quarters) -> None:
-    measurement, parts = quarters
+def test_inputs_and_starts_do_not_know_what_they_are_judged_by(scene) -> None:
+    measurement = scene[3]
     hidden = hidden_pixels(measurement.frames_e.shape[1:], 1)
     changed = np.where(hidden, 3.0 * measurement.frames_e + 7.0, measurement.frames_e)
     sampler = prepare(measurement, ZsSettings(**SMALL), torch.device("cpu")).sampler
@@ -76,7 +70,7 @@ def test_inputs_and_starts_do_not_know_what_they_are_judged_by(quarters) -> None
     for name, index in (("image", 0), ("start", 1)):
         assert torch.equal(before[1][index], after[1][index]), name
         assert float((before[0][index] - after[0][index]).abs().max()) > 1.0, name
-    judged = measurement.padding.crop_frames(parts.weights.numpy()) > 0
+    judged = sampler.bank.padding.crop_frames(sampler.parts.weights.numpy()) > 0
     for part in range(4):
         expected = np.broadcast_to(hidden_pixels(judged.shape[2:], part), judged.shape[1:])
         np.testing.assert_array_equal(judged[part], expected)

@@ -159,16 +159,7 @@ def restore_files(
     for file in opened:
         known = file_optics(engine, file.raw, options.channel)
         learned.check_use(known.pixel_um, known.emission_nm, str(file.path))
-    predict: Predict = learned.predict
-    if adaptation is not None:
-        steps, folders = adaptation.iterations, iter(kept)
-
-        def predict(counts: np.ndarray) -> Predicted:
-            made = adapted(learned, counts, steps)
-            if kept:
-                save_model(made, next(folders))
-            return as_predicted(made)
-
+    predict = learned.predict if adaptation is None else _adapting(learned, adaptation, kept)
     provenance = {
         "method": how, "command": command_line("zsdeconv"), "inputs": describe_files(inputs),
         "model": describe_files([general]),
@@ -184,6 +175,19 @@ def restore_files(
     lines = [*found["reasons"], *(f"wrote {p}" for p in written)]
     report.finish({**found, "files": [str(p) for p in written]}, "\n".join(lines))
     return EXIT_OK if found["verdict"] == "ok" else EXIT_QUALITY
+
+
+def _adapting(learned: PictureModel, adaptation: Adaptation, kept: Sequence[Path]) -> Predict:
+    """Pictures by their own copy of the model, which is written to the next of the folders."""
+    folders = iter(kept)
+
+    def predict(counts: np.ndarray) -> Predicted:
+        made = adapted(learned, counts, adaptation.iterations)
+        if kept:
+            save_model(made, next(folders))
+        return as_predicted(made)
+
+    return predict
 
 
 def adapted_models(files: Sequence[PictureFile], output: Path) -> list[Path]:
