@@ -9,11 +9,11 @@ import numpy as np
 
 from simrecon.config import Settings
 from simrecon.errors import UsageError
-from simrecon.estimate.carriers import CarrierMode, estimate_carriers
+from simrecon.estimate.carriers import CarrierMode, estimate_carriers, other_mode
 from simrecon.given_pattern import taken_from, with_given_errors
 from simrecon.model.mode import MODES, check_steps
 from simrecon.model.optics import Optics
-from simrecon.model.pattern import PatternFit
+from simrecon.model.pattern import PatternFit, worst
 from simrecon.model.psf import DetectionOTF
 from simrecon.model.stack import SimStack
 
@@ -101,3 +101,17 @@ def fit_carriers(
         fit = with_given_errors(fit, given)
         notes.append(taken_from(given))
     return replace(fit, notes=tuple(notes))
+
+
+def doubting_mode(
+    fit: PatternFit,
+    pixel_um: float,
+    otf: DetectionOTF,
+    frames_e: np.ndarray,
+    variance_e2: np.ndarray,
+) -> PatternFit:
+    """A fit of one carrier per direction, at most ``weak`` where the frames hold more."""
+    told = other_mode(frames_e, pixel_um, otf, variance_e2)
+    if told is None:
+        return fit
+    return replace(fit, verdict=worst([fit.verdict, "weak"]), notes=(told, *fit.notes))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -134,13 +134,15 @@ def insisted(
     frames_e: np.ndarray,
     variance_e2: np.ndarray,
     otf: DetectionOTF,
+    free: Callable[[], PatternFit],
 ) -> PatternFit:
     """A fit at frequencies that were given: never better than doubtful where data do not confirm.
 
     Somebody vouches for the frequencies, so a direction that would have failed does not stop the
     work: the given (or else equal) phase steps are assumed there, it counts as much as its
     modulation says (next to nothing, if that is near 0), its own verdict stays, and the overall
-    verdict is "weak". So it is where the given pattern itself is doubtful.
+    verdict is "weak". So it is where the given pattern itself is doubtful. Where the data clearly
+    show another pattern (`free` fits without the given one), the verdict stays "failed".
     """
     steps = [d.phase_step_rad for d in given.directions]
     what = "frequencies and phase steps" if any(steps) else "frequencies"
@@ -149,6 +151,9 @@ def insisted(
     if fit.verdict != "failed":
         return replace(fit, verdict=worst([fit.verdict, given.verdict]), notes=tuple(notes))
     failed = [str(i + 1) for i, d in enumerate(fit.directions) if d.verdict == "failed"]
+    denied = contradictions(fit, free())
+    if denied:
+        return replace(fit, notes=(*denied, *notes))
     notes.append(
         f"the data do not confirm the given frequency of direction(s) {', '.join(failed)}: "
         f"{'the given' if any(steps) else 'equal'} phase steps are assumed there"
@@ -163,6 +168,20 @@ def insisted(
         for i, d in enumerate(fit.directions)
     )
     return replace(fit, directions=directions, verdict="weak", notes=tuple(notes))
+
+
+def contradictions(fit: PatternFit, free: PatternFit) -> list[str]:
+    """Sentences on directions that failed as given and are ``ok`` elsewhere in a free fit."""
+    told = []
+    for i, (given, seen) in enumerate(zip(fit.directions, free.directions, strict=True)):
+        if given.verdict == "failed" and seen.verdict == "ok":
+            told.append(
+                f"direction {i + 1}: the data show a period of {1e3 * seen.period_um:.1f} nm at "
+                f"{math.degrees(seen.angle_rad):.1f}°, not the given {1e3 * given.period_um:.1f} "
+                f"nm at {math.degrees(given.angle_rad):.1f}°: fit without the given pattern, or "
+                "correct it"
+            )
+    return told
 
 
 def largest_drift_um(pattern: PatternFit) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 from simrecon.errors import InputError
 from simrecon.model.axes import parse_order
 from simrecon.model.frames import RawFrames
+from simrecon.model.mode import MODES
 
 DEFAULT_STEPS = (3, 3)
 """Directions and phases of 2-D and TIRF SIM when neither the file nor the user says."""
@@ -218,7 +219,10 @@ def _wrong_count(count: int, angles: int, phases: int, where: str) -> InputError
         message, hint = "One frame too many?", "remove the extra frame (a preview or a sum?)"
     else:
         message, hint = "The number of frames does not fit the acquisition.", ""
+    usual = [n for n, mode in MODES.items() if mode.directions * mode.phases == count]
     also = "if the acquisition was another, give --angles and --phases"
+    if usual:
+        also += f"; {count} frames are usual with --mode " + " or ".join(usual)
     return InputError(
         message,
         expected=f"a multiple of {angles} directions × {phases} phases = {shot} frames",

@@ -11,6 +11,7 @@ import numpy as np
 from simrecon.carrier_patterns import (
     SEVERAL,
     carrier_mode,
+    doubting_mode,
     expected_fundamental,
     fit_carriers,
 )
@@ -362,13 +363,15 @@ def find_pattern(
         fit = correct_drift(data.frames_e, data.variance_e2, fit, channel.otf, refit)
         if settings.estimate.share_pattern and stack.data.shape[0] * stack.data.shape[4] > 1:
             fit = without_drift(fit)
+    fit = doubting_mode(fit, stack.pixel_um, channel.otf, data.frames_e, data.variance_e2)
     if given is None:
         return fit
     fit = with_given_errors(fit, given)
     if shared:
         note = "frequencies shared with the other channels"
         return replace(fit, notes=(*fit.notes, note))
-    return insisted(fit, given, data.frames_e, data.variance_e2, channel.otf)
+    free = partial(fit_to, data.frames_e, fixed_frequencies_per_um=None)
+    return insisted(fit, given, data.frames_e, data.variance_e2, channel.otf, free)
 
 
 def tirf_frequencies(optics: Optics) -> tuple[float, float]:

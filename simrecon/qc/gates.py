@@ -122,7 +122,8 @@ def gate_pattern(gates: Gates, pattern: PatternFit, where: str) -> None:
         for i, d in enumerate(pattern.directions)
         if d.verdict != "ok"
     ]
-    reason = f"pattern ({where}): " + ("; ".join(bad) or f"verdict {pattern.verdict}")
+    said = pattern.notes[0] if pattern.notes else f"verdict {pattern.verdict}"
+    reason = f"pattern ({where}): " + ("; ".join(bad) or said)
     gates.add("pattern", pattern.verdict, reason)
 
 

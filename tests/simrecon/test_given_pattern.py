@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from simrecon.config import EstimateSettings, build_settings
-from simrecon.errors import UsageError
+from simrecon.errors import QualityError, UsageError
 from simrecon.estimate.drift import DRIFT_NOTE
 from simrecon.estimate.local_pattern import LOCAL_NOTE
 from simrecon.given_pattern import as_given, preset_pattern
@@ -15,6 +15,8 @@ from simrecon.model.local_field import LocalField
 from simrecon.model.optics import Optics
 from simrecon.model.pattern import DirectionPattern, PatternFit
 from simrecon.model.stack import SimStack
+from simrecon.physics.simulate import simulate
+from simrecon.pipeline import estimate_pattern, reconstruct
 
 MOVED = f"{DRIFT_NOTE}: up to 13 nm (0.20 px) from its mean place; corrected frame by frame"
 LOCAL = f"direction 1: the pattern varies over the field: {LOCAL_NOTE}, from 9 tiles"
@@ -123,3 +125,38 @@ def test_preset_without_published_pattern_or_unknown_is_refused(stack):
         preset_of(stack, failed_fit(None, None, None), preset="nsim-2d")
     with pytest.raises(UsageError, match="Unknown preset"):
         preset_of(stack, failed_fit(None, None, None), preset="nonsense")
+
+
+@pytest.fixture(scope="module")
+def recording():
+    return simulate(shape=(96, 96), peak_e=800.0, seed=5)
+
+
+def told(truth, change) -> PatternFit:
+    """Frequencies only, as somebody gives them."""
+    directions = tuple(
+        DirectionPattern(change(*d.frequency_per_um), (), (), ()) for d in truth.pattern.directions
+    )
+    return PatternFit(truth.pattern.pixel_um, truth.pattern.shape, directions)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda fy, fx: (2 * fy / 3, 2 * fx / 3), lambda fy, fx: (1.06 * fy, 1.06 * fx),
+     lambda fy, fx: (-fy, fx)],
+    ids=["period x1.5", "period -6 %", "mirrored"],
+)  # fmt: skip
+def test_a_given_pattern_that_the_data_contradict_stops_with_what_they_show(change, recording):
+    stack, truth = recording
+    with pytest.raises(QualityError) as error:
+        reconstruct(stack, pattern=told(truth, change))
+    shown = 1e3 * truth.pattern.directions[0].period_um
+    assert f"direction 1: the data show a period of {shown:.0f}"[:-1] in str(error.value)
+
+
+def test_a_given_pattern_that_the_data_cannot_judge_is_used_with_doubt(recording):
+    stack, truth = recording
+    dark = replace(stack, data=np.random.default_rng(1).poisson(20.0, stack.data.shape))
+    fit = estimate_pattern(dark, pattern=told(truth, lambda fy, fx: (fy, fx)))
+    assert fit.verdict == "weak"
+    assert any("do not confirm the given frequency" in note for note in fit.notes)

@@ -13,6 +13,7 @@ from simrecon import pipeline
 from simrecon.cli.main import app
 from simrecon.config import ReconstructionSettings, Settings, build_settings
 from simrecon.errors import InputError, UsageError
+from simrecon.estimate.carriers import other_mode
 from simrecon.io import read
 from simrecon.model.optics import Optics
 from simrecon.physics.reference import reference_image, reference_otf
@@ -178,6 +179,9 @@ OPTICS = ("--pixel-um", "0.065", "--na", "1.4", "--emission-nm", "525")
         ("4beam", 9, (), 2, "mirror"),
         ("3beam", 9, (), 2, "slice3"),
         ("hex", 7, (), 4, "no carrier found"),
+        ("2d", 7, (), 3, "7 frames are usual with --mode hex"),
+        ("2d", 25, (), 3, "25 frames are usual with --mode nonlinear"),
+        ("2d", 15, (), 3, "15 frames are usual with --mode slice3 or 3d"),
     ],
 )
 def test_frames_that_do_not_fit_a_mode(mode, frames, extra, code, told, tmp_path, capsys):
@@ -195,6 +199,20 @@ def test_modes_read_their_usual_frames(tmp_path):
         )
         assert stack.data.shape[2:4] == shape
         assert any(f"usual in mode {mode}" in note for note in stack.notes)
+
+
+@modes
+def test_frames_of_another_mode_are_not_taken_for_two_beam_sim(mode, recordings):
+    fit = pipeline.estimate_pattern(recordings[mode][0], settings_of("2d"))
+    assert fit.verdict == "weak"
+    assert f"--mode {mode}" in fit.notes[0]
+
+
+def test_two_beam_frames_of_many_phases_are_no_other_mode():
+    options = {"shape": (112, 120), "peak_e": 200.0, "seed": 2, "background": 2.0}
+    for directions, phases in ((2, 5), (1, 7)):
+        stack, truth = simulate(directions=directions, phases=phases, **options)
+        assert other_mode(stack.frames_e(), stack.pixel_um, truth.otf, None) is None
 
 
 def test_widefield_instead_of_a_failed_fit(recordings):
