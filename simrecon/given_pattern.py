@@ -19,6 +19,9 @@ from simrecon.model.psf import DetectionOTF
 from simrecon.model.stack import SimStack
 from simrecon.presets import ANGLE_TOLERANCE_RAD, Preset, find_preset
 
+ELSEWHERE_SAMPLES = 1.0
+"""DFT samples of the field between what is given and what the data show, from which these are two
+patterns: at half of it the pattern is out of step by a quarter turn at the border of the field."""
 SAME_LINES_RAD = math.radians(1.0)
 """Published directions that differ by less are one set, written with other signs."""
 
@@ -142,18 +145,19 @@ def insisted(
     work: the given (or else equal) phase steps are assumed there, it counts as much as its
     modulation says (next to nothing, if that is near 0), its own verdict stays, and the overall
     verdict is "weak". So it is where the given pattern itself is doubtful. Where the data clearly
-    show another pattern (`free` fits without the given one), the verdict stays "failed".
+    show another pattern (`free` fits without the given one) the verdict is "failed".
     """
     steps = [d.phase_step_rad for d in given.directions]
     what = "frequencies and phase steps" if any(steps) else "frequencies"
     told = [f"from the pattern file: {text}" for text in given.notes] if any(steps) else []
     notes = [*fit.notes, f"{what} taken from the given pattern", *told]
+    if any(map(_doubtful, fit.directions)):
+        denied = contradicted(fit, free())
+        if denied is not None:
+            return denied
     if fit.verdict != "failed":
         return replace(fit, verdict=worst([fit.verdict, given.verdict]), notes=tuple(notes))
     failed = [str(i + 1) for i, d in enumerate(fit.directions) if d.verdict == "failed"]
-    denied = contradictions(fit, free())
-    if denied:
-        return replace(fit, notes=(*denied, *notes))
     notes.append(
         f"the data do not confirm the given frequency of direction(s) {', '.join(failed)}: "
         f"{'the given' if any(steps) else 'equal'} phase steps are assumed there"
@@ -170,18 +174,34 @@ def insisted(
     return replace(fit, directions=directions, verdict="weak", notes=tuple(notes))
 
 
-def contradictions(fit: PatternFit, free: PatternFit) -> list[str]:
-    """Sentences on directions that failed as given and are ``ok`` elsewhere in a free fit."""
-    told = []
+def contradicted(fit: PatternFit, free: PatternFit) -> PatternFit | None:
+    """The fit as failed, saying what the data show; None where they show nothing else.
+
+    A direction is contradicted when it is not ``ok`` as given, or only with a pattern that varies
+    over the field, and is ``ok`` more than `ELSEWHERE_SAMPLES` away when it is searched for freely.
+    """
+    extent_um = fit.pixel_um * np.array(fit.shape)
+    directions, told = list(fit.directions), []
     for i, (given, seen) in enumerate(zip(fit.directions, free.directions, strict=True)):
-        if given.verdict == "failed" and seen.verdict == "ok":
-            told.append(
-                f"direction {i + 1}: the data show a period of {1e3 * seen.period_um:.1f} nm at "
-                f"{math.degrees(seen.angle_rad):.1f}°, not the given {1e3 * given.period_um:.1f} "
-                f"nm at {math.degrees(given.angle_rad):.1f}°: fit without the given pattern, or "
-                "correct it"
-            )
-    return told
+        ours, theirs = np.array(given.frequency_per_um), np.array(seen.frequency_per_um)
+        gap = min(float(np.hypot(*((theirs - s * ours) * extent_um))) for s in (1, -1))
+        if not _doubtful(given) or seen.verdict != "ok" or gap <= ELSEWHERE_SAMPLES:
+            continue
+        directions[i] = replace(given, verdict="failed")
+        told.append(
+            f"direction {i + 1}: the data show a period of {1e3 * seen.period_um:.1f} nm at "
+            f"{math.degrees(seen.angle_rad):.1f}°, not the given {1e3 * given.period_um:.1f} "
+            f"nm at {math.degrees(given.angle_rad):.1f}°"
+        )
+    if not told:
+        return None
+    notes = (*told, *fit.notes)
+    return replace(fit, directions=tuple(directions), verdict="failed", notes=notes)
+
+
+def _doubtful(direction: DirectionPattern) -> bool:
+    """Whether a given frequency may be wrong: a local pattern takes up an error of some samples."""
+    return direction.verdict != "ok" or direction.local is not None
 
 
 def largest_drift_um(pattern: PatternFit) -> float:

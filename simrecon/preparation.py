@@ -492,8 +492,8 @@ def gate_pattern(pattern: PatternFit, context: Sequence[str] = (), *, given: boo
         expected="a carrier peak and correlated bands in every direction",
         got="\n    ".join(["verdict failed", *context, *pattern.notes]),
         where="pattern fit",
-        hint="the given pattern is itself a failed fit: leave --pattern away to fit these frames, "
-        "give one with frequencies only, or accept --on-fit-failure widefield"
+        hint="the given pattern is itself a failed fit or contradicts the frames: leave --pattern "
+        "away, give right frequencies only, or accept --on-fit-failure widefield"
         if given
         else "check --order, --pixel-um and the wavelengths with 'simrecon inspect'; give a "
         "--pattern; or accept --on-fit-failure widefield",
