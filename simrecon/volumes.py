@@ -15,7 +15,7 @@ import numpy as np
 
 from simrecon import backend
 from simrecon.config import Settings
-from simrecon.errors import QualityError
+from simrecon.errors import InputError, QualityError
 from simrecon.estimate.volume import estimate_volume_pattern
 from simrecon.given_pattern import as_given, taken_from, with_given_errors
 from simrecon.model.grid import VolumeGrid
@@ -127,6 +127,7 @@ def fit_volume(
     if given is not None:
         check_pattern(given, stack, channel.otf)
         if given.complete:
+            _check_orders(given, light.otf.orders - 1)
             return _with_sheet(as_given(given, settings.estimate), light, settings)
     orders = light.otf.orders - 1
     period, finest = settings.estimate.period_um, optics.pattern_frequency_per_um
@@ -159,6 +160,19 @@ def fit_volume(
         fit = with_given_errors(fit, given)
         notes.append(taken_from(given))
     return replace(fit, notes=tuple(notes))
+
+
+def _check_orders(given: PatternFit, orders: int) -> None:
+    """Refuse a complete pattern without a contrast for each order of the light."""
+    found = sorted({len(d.modulation) for d in given.directions})
+    if found != [orders]:
+        raise InputError(
+            "The pattern does not fit the data: number of orders.",
+            expected=f"{orders} (the OTF has orders 0 to {orders})",
+            got=", ".join(map(str, found)),
+            where="--pattern",
+            hint="run 'simrecon estimate' on these data, or give the OTF of that light",
+        )
 
 
 def _with_sheet(fit: PatternFit, light: VolumeLight, settings: Settings) -> PatternFit:

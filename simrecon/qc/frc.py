@@ -80,22 +80,40 @@ def frc(
     window = edge_taper(shape, _TAPER)
     fa, fb = spectrum(a, window), spectrum(b, window)
     rings = make_rings(shape, direction_rad=direction_rad)
-    sigma = max(0.75, _SMOOTHING * rings.count)
     cross, power_a, power_b = (
-        gaussian_filter1d(rings.total(v), sigma, mode="nearest")
-        for v in ((fa * np.conj(fb)).real, np.abs(fa) ** 2, np.abs(fb) ** 2)
+        rings.total(v) for v in ((fa * np.conj(fb)).real, np.abs(fa) ** 2, np.abs(fb) ** 2)
     )
-    norm = np.sqrt(power_a * power_b)
-    correlation = np.where(norm > 0, cross / np.where(norm > 0, norm, 1.0), 0.0)
-    limit = _threshold_curve(threshold, rings.samples)
     frequency = rings.frequency_per_px / pixel_um
-    crossing = _first_crossing(frequency, correlation - limit)
+    return correlation_curve(frequency, cross, power_a, power_b, rings.samples, threshold, "FRC")
+
+
+def correlation_curve(
+    frequency_per_um: np.ndarray,
+    cross: np.ndarray,
+    power_a: np.ndarray,
+    power_b: np.ndarray,
+    samples: np.ndarray,
+    threshold: Threshold,
+    name: str,
+) -> FrcResult:
+    """Curve and crossing from the sums of cross and auto power over rings or shells, all (n,).
+
+    Nothing correlates where there are no samples.
+    """
+    sigma = max(0.75, _SMOOTHING * cross.size)
+    cross, power_a, power_b = (
+        gaussian_filter1d(v, sigma, mode="nearest") for v in (cross, power_a, power_b)
+    )
+    norm = np.where(samples > 0, np.sqrt(power_a * power_b), 0.0)
+    correlation = np.where(norm > 0, cross / np.where(norm > 0, norm, 1.0), 0.0)
+    limit = _threshold_curve(threshold, samples)
+    crossing = _first_crossing(frequency_per_um, correlation - limit)
     label = threshold if isinstance(threshold, str) else f"{threshold:g}"
     if crossing is None:
-        note = f"FRC stays above the {label} threshold up to the Nyquist frequency."
-        return FrcResult(frequency, correlation, limit, None, None, note)
-    note = f"FRC {label}: {1e3 / crossing:.0f} nm."
-    return FrcResult(frequency, correlation, limit, crossing, 1.0 / crossing, note)
+        note = f"{name} stays above the {label} threshold up to the Nyquist frequency."
+        return FrcResult(frequency_per_um, correlation, limit, None, None, note)
+    note = f"{name} {label}: {1e3 / crossing:.0f} nm."
+    return FrcResult(frequency_per_um, correlation, limit, crossing, 1.0 / crossing, note)
 
 
 def _threshold_curve(threshold: Threshold, samples: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from simrecon.qc._rings import Rings, checked_plane
 from simrecon.qc.decorrelation import Decorrelation, decorrelation_resolution
 from simrecon.qc.filaments import FilamentWidth, filament_width
 from simrecon.qc.frc import FrcResult, frc
+from simrecon.qc.fsc import fsc
 from simrecon.qc.mcnr import Mcnr, mcnr
 from simrecon.qc.peaks import ResidualPeak, residual_peaks
 from simrecon.qc.similarity import flux_slope, structural_similarity
@@ -24,6 +25,7 @@ __all__ = [
     "filament_width",
     "flux_slope",
     "frc",
+    "fsc",
     "linear_fit",
     "mcnr",
     "nrmse",

@@ -149,6 +149,19 @@ def test_patterns_are_one_or_one_per_channel(
         pipeline.reconstruct(stack, settings(), otf=truth.otf, pattern=[result.pattern] * 2)
 
 
+def test_a_complete_pattern_has_all_orders_of_the_light(
+    simulated: tuple[SimStack, VolumeTruth],
+) -> None:
+    stack, truth = simulated
+    poor = tuple(replace(d, modulation=d.modulation[:1]) for d in truth.pattern.directions)
+    with pytest.raises(InputError, match="number of orders") as error:
+        pipeline.reconstruct(
+            stack, settings(), otf=truth.otf, pattern=replace(truth.pattern, directions=poor)
+        )
+    assert "2 (the OTF has orders 0 to 2)" in str(error.value)
+    assert "simrecon estimate" in str(error.value)
+
+
 def test_given_frequencies_keep_their_errors_and_steps_are_said_to_be_unused(
     simulated: tuple[SimStack, VolumeTruth], result: Result
 ) -> None:

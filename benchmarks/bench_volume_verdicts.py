@@ -1,0 +1,155 @@
+"""Are the verdicts of volumes right? Directions of small 3D-SIM stacks with known truth.
+
+Run: ``python benchmarks/bench_volume_verdicts.py --rows rows.jsonl [--sets 100] [--first 0]`` (own
+simulator and a fixed mixture, see `volume_verdict_sets.py`; some twenty seconds per stack on one
+core). Rows are kept in the file given, and stacks that are there are not fitted again: a run that
+was interrupted goes on. ``--sets 0`` only evaluates them.
+
+A direction is *good* when its frequency is within 0.05 DFT samples of the field from the truth, and
+*off* otherwise, also when there is no pattern or the planes are in a wrong order. Asked: among
+"ok" directions at most 1 % off, among "failed" ones at most 5 % good.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from bench_verdicts import error_px, read_rows
+from common import save, table
+from scipy.stats import beta
+from volume_verdict_sets import draw
+
+from simrecon.estimate.volume.estimator import estimate_volume_pattern
+
+GOOD_PX = 0.05
+KEPT = ("seed", "size", "planes", "fault", "told", "peak_e", "kind", "modulation")
+SD_EDGES_PX = (0.0, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 1.0)
+
+
+def fit_rows(seed: int) -> list[dict[str, Any]]:
+    """One row per direction of stack number `seed`."""
+    one = draw(seed)
+    fit = estimate_volume_pattern(one.frames_e, one.grid, one.otf, variance_e2=one.variance_e2)
+    extent = np.array(one.grid.shape[1:]) * one.grid.pixel_um
+    # directions that share a carrier fail together, and only the whole fit says so
+    shared = fit.verdict == "failed" and all(d.verdict != "failed" for d in fit.directions)
+    rows = []
+    for d, got in enumerate(fit.directions):
+        told = [n for n in fit.notes if n.startswith(f"direction {d + 1} ")]
+        rows.append(
+            {k: one.settings[k] for k in KEPT}
+            | {
+                "direction": d,
+                "verdict": "failed" if shared else got.verdict,
+                "reasons": told[0].partition(": ")[2].split("; ") if told else [],
+                "error_px": error_px(
+                    np.array(got.frequency_per_um), one.frequency_per_um[d], extent
+                ),
+                "frequency_sd_px": float(np.hypot(*(np.array(got.frequency_sd_per_um) * extent))),
+                "evidence_nats": got.evidence_nats,
+                "rivalry": got.rivalry,
+                "correlation": max(got.correlation, default=0.0),
+            }
+        )
+    return rows
+
+
+def good(row: dict[str, Any]) -> bool:
+    """Whether a direction was found."""
+    return row["error_px"] is not None and row["error_px"] <= GOOD_PX
+
+
+def share(rows: list[dict[str, Any]], wrong: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """Number, wrong ones and the one-sided 95 % limit of their share (Clopper–Pearson)."""
+    n, k = len(rows), sum(wrong(r) for r in rows)
+    limit = float(beta.ppf(0.95, k + 1, n - k)) if n > k else 1.0
+    return {"directions": n, "wrong": k, "share": k / n if n else None, "limit_95": limit}
+
+
+def evaluate(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Counts, shares asked for, and errors beside their standard deviations."""
+    by = {v: [r for r in rows if r["verdict"] == v] for v in ("ok", "weak", "failed")}
+    return {
+        "stacks": len({r["seed"] for r in rows}),
+        "counts": {v: {"all": len(own), "good": sum(map(good, own))} for v, own in by.items()},
+        "ok_off": share(by["ok"], lambda r: not good(r)),
+        "failed_good": share(by["failed"], good),
+        "by_light": _groups(rows, "peak_e", (30.0, 100.0, 300.0, 1000.0)),
+        "by_fault": _groups(rows, "fault", ("none", "order", "dark", "one dark")),
+        "by_told": _groups(rows, "told", ("right", "na 3 %", "emission 5 %")),
+        "by_size": _groups(rows, "size", (48, 64, 80, 96)),
+        "by_sd": _by_sd(rows),
+    }
+
+
+def _groups(rows: list[dict[str, Any]], key: str, values: Iterable[Any]) -> list[dict[str, Any]]:
+    found = []
+    for value in values:
+        own = [r for r in rows if r[key] == value]
+        ok = [r for r in own if r["verdict"] == "ok"]
+        failed = [r for r in own if r["verdict"] == "failed"]
+        found.append(
+            {
+                key: value,
+                "directions": len(own),
+                "good": sum(map(good, own)),
+                "ok": len(ok),
+                "ok and off": sum(not good(r) for r in ok),
+                "failed": len(failed),
+                "failed and good": sum(map(good, failed)),
+            }
+        )
+    return found
+
+
+def _by_sd(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Directions whose carrier is the right one, by the standard deviation of their frequency."""
+    near = [r for r in rows if r["error_px"] is not None and r["error_px"] < 0.5]
+    found = []
+    for low, high in pairwise(SD_EDGES_PX):
+        own = [r for r in near if low <= r["frequency_sd_px"] < high]
+        ratio = [r["error_px"] / r["frequency_sd_px"] for r in own if r["frequency_sd_px"] > 0]
+        found.append(
+            {
+                "frequency sd, samples": f"{low:g}–{high:g}",
+                "directions": len(own),
+                "off": sum(not good(r) for r in own),
+                "rms error, samples": _rms([r["error_px"] for r in own]),
+                "rms error over sd": _rms(ratio),
+            }
+        )
+    return found
+
+
+def _rms(values: list[float]) -> float | None:
+    return round(float(np.sqrt(np.mean(np.square(values)))), 4) if values else None
+
+
+def main() -> None:
+    """Measure, print, save."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sets", type=int, default=100, help="stacks in all")
+    parser.add_argument("--first", type=int, default=0, help="number of the first stack")
+    parser.add_argument("--rows", type=Path, required=True, help="JSON lines, kept and continued")
+    arguments = parser.parse_args()
+    done = {row["seed"] for row in read_rows(arguments.rows)}
+    with arguments.rows.open("a") as out:
+        for seed in range(arguments.first, arguments.first + arguments.sets):
+            if seed not in done:
+                out.write("".join(json.dumps(row) + "\n" for row in fit_rows(seed)))
+                out.flush()
+    found = evaluate(read_rows(arguments.rows))
+    print(found["counts"], found["ok_off"], found["failed_good"], sep="\n")
+    for name in ("by_light", "by_fault", "by_told", "by_size", "by_sd"):
+        print(table(list(found[name][0]), [list(row.values()) for row in found[name]]))
+    save("volume_verdicts", found)
+
+
+if __name__ == "__main__":
+    main()
