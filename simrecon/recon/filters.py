@@ -16,6 +16,7 @@ from simrecon.recon.bands import Band
 from simrecon.recon.regularization import Regularization
 from simrecon.recon.support import SupportBlock
 from simrecon.recon.transfer import band_transfer
+from simrecon.threads import on_all_cores
 
 ToDevice = Callable[[np.ndarray], Array]
 Plane = tuple[tuple[int, ...], np.ndarray | None, np.ndarray, np.ndarray]
@@ -97,13 +98,19 @@ class Analysis:
         self.blocks: list[SupportBlock] = []
         self.transfers: list[Array] = []
         waves = [np.exp(-2j * np.pi * offset_um * np.ravel(k)) for k in grid.frequencies_per_um()]
-        for band in bands:
+
+        def made(band: Band) -> tuple[SupportBlock, np.ndarray, np.ndarray]:
             block, transfer = band_transfer(band, otf, grid, raw)
-            block.add_even(self.precision, np.abs(transfer) ** 2 / band.noise_e2, band.order > 0)
             rows, columns = (block.indices(axis) for axis in range(len(raw) - 2, len(raw)))
             ramp = waves[-2][rows, None] * waves[-1][None, columns] / zoom**2
+            return block, np.abs(transfer) ** 2 / band.noise_e2, transfer * ramp
+
+        # Volumes band by band: together they would take too much memory.
+        spread = map if isinstance(grid, VolumeGrid) else on_all_cores
+        for band, (block, precision, transfer) in zip(bands, spread(made, bands), strict=True):
+            block.add_even(self.precision, precision, band.order > 0)
             self.blocks.append(block)
-            self.transfers.append(to_complex(transfer * ramp))
+            self.transfers.append(to_complex(transfer))
 
     def weighted_precision(self, centre: CentreWeight) -> np.ndarray:
         """:attr:`precision` with the weights of an attenuation."""
