@@ -67,3 +67,13 @@ def test_otf_calibration(tmp_path, monkeypatch, capsys):
               for name in ("theoretical", "measured")}  # fmt: skip
     assert errors["measured"] < 0.5 * errors["theoretical"]
     check_figure(target, (962, 1430))
+
+
+def test_record_check(tmp_path, monkeypatch, capsys):
+    target = tmp_path / "check.png"
+    said = run("record_check.py", target, monkeypatch, capsys)
+    assert "week 1, OTF: ok" in said
+    assert "week 1, contrast: ok" in said
+    assert "week 3, OTF: failed" in said
+    assert "week 3, contrast: weak" in said
+    check_figure(target, (494, 1430))

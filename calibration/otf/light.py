@@ -110,7 +110,8 @@ def light_along_z(
     mean = each.mean(axis=0)
     if sheet:
         profiles = _spline(mean, distance_um)
-        ends = float(np.abs(mean[0, [0, -1]]).max() / np.abs(mean[0]).max())
+        # below 0 is background that was taken off too much where the bead fills the window
+        ends = max(float(mean[0, [0, -1]].real.max() / np.abs(mean[0]).max()), 0.0)
         return Light(profiles, each, distance_um, contrast, None, None, 1.0, ends)
     half = round(0.5 * EXTENT_UM / _STEP_UM)
     z = _STEP_UM * np.arange(-half, half + 1)
