@@ -226,7 +226,7 @@ def _sampler(
 
 
 def require_axes(settings: ZsSettings, axes: int) -> None:
-    """Refuse a network of planes for a volume, and the reverse.
+    """Refuse networks and losses of planes for volumes, and networks of volumes for planes.
 
     Raises
     ------
@@ -240,6 +240,11 @@ def require_axes(settings: ZsSettings, axes: int) -> None:
             got=settings.network,
             where="zsdeconv.network",
         )
+    if axes == 3 and settings.loss == "whitened":
+        raise UsageError(
+            "The whitened loss is one of planes.", expected="raw, variance or l2",
+            got=settings.loss, where="zsdeconv.loss",
+        )  # fmt: skip
 
 
 def require_pairs(settings: ZsSettings, measurement: Measurement) -> None:

@@ -171,8 +171,8 @@ def test_a_patch_explains_what_it_changes(sheet):
     assert any(not torch.equal(a, b) for a, b in zip(before, run.network.parameters(), strict=True))
 
 
-@pytest.mark.parametrize("name", ["scene", "sheet"])
-def test_program_enhances_a_volume(name, tmp_path, capsys, request):
+@pytest.mark.parametrize(("name", "loss"), [("scene", "raw"), ("sheet", "variance")])
+def test_program_enhances_a_volume(name, loss, tmp_path, capsys, request):
     mode, stack, truth, *_ = request.getfixturevalue(name)
     write_raw(tmp_path / "raw.ome.tif", stack, provenance={})
     write_pattern(tmp_path / "pattern.json", truth.pattern)
@@ -180,7 +180,7 @@ def test_program_enhances_a_volume(name, tmp_path, capsys, request):
     optics = {"3d": ["--excitation-nm", "488", "--excitation-na", "1.2"],
               "lls": ["--excitation-nm", "488", "--lattice-na-max", "0.46",
                       "--lattice-na-min", "0.36"]}  # fmt: skip
-    arguments = ["sim", str(tmp_path / "raw.ome.tif"), "-o", str(out), "--mode", mode,
+    arguments = ["sim", str(tmp_path / "raw.ome.tif"), "-o", str(out), "--mode", mode, "--loss", loss,
                  "--pattern", str(tmp_path / "pattern.json"), *optics[mode],
                  *(f"--set=zsdeconv.{k}={json.dumps(v) if not isinstance(v, str) else v}"
                    for k, v in QUICK.items())]  # fmt: skip
@@ -209,6 +209,7 @@ def test_program_enhances_a_volume(name, tmp_path, capsys, request):
         (["--mode", "3d", "--set=reconstruction.max_memory_gb=2"], 2, "in one piece"),
         (["--mode", "3d", "--set=reconstruction.method=tv"], 2, "linear reconstruction"),
         (["--mode", "lls", "--scan", "stage", "--stage-angle-deg", "32"], 2, "Stage scans"),
+        (["--mode", "3d", "--loss", "whitened"], 2, "one of planes"),
         (["--mode", "3d", "--resume"], 3, "nothing to resume"),
     ],
 )
