@@ -180,8 +180,8 @@ def test_program_enhances_a_volume(name, loss, tmp_path, capsys, request):
     optics = {"3d": ["--excitation-nm", "488", "--excitation-na", "1.2"],
               "lls": ["--excitation-nm", "488", "--lattice-na-max", "0.46",
                       "--lattice-na-min", "0.36"]}  # fmt: skip
-    arguments = ["sim", str(tmp_path / "raw.ome.tif"), "-o", str(out), "--mode", mode, "--loss", loss,
-                 "--pattern", str(tmp_path / "pattern.json"), *optics[mode],
+    arguments = ["sim", str(tmp_path / "raw.ome.tif"), "-o", str(out), "--mode", mode,
+                 "--loss", loss, "--pattern", str(tmp_path / "pattern.json"), *optics[mode],
                  *(f"--set=zsdeconv.{k}={json.dumps(v) if not isinstance(v, str) else v}"
                    for k, v in QUICK.items())]  # fmt: skip
     code = execute(app, arguments)
