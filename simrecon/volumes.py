@@ -20,10 +20,16 @@ from simrecon.estimate.volume import estimate_volume_pattern
 from simrecon.given_pattern import as_given, taken_from, with_given_errors
 from simrecon.model.grid import VolumeGrid
 from simrecon.model.pattern import PatternFit
-from simrecon.model.psf import AnyOTF, AnyVolumeOTF
+from simrecon.model.psf import AnyOTF, AnyVolumeOTF, DetectionOTF
 from simrecon.model.stack import SimStack
 from simrecon.planning import volume_memory_left_gb
-from simrecon.preparation import Acquisition, Channel, check_pattern, gate_pattern
+from simrecon.preparation import (
+    Acquisition,
+    Channel,
+    check_frequency,
+    check_pattern,
+    gate_pattern,
+)
 from simrecon.qc import gates as qc_gates
 from simrecon.qc.picture import picture_numbers
 from simrecon.recon.attenuation import DISTANT_LIGHT
@@ -126,8 +132,8 @@ def fit_volume(
     optics = stack.optics[channel.index]
     if given is not None:
         check_pattern(given, stack, channel.otf)
+        _check_orders(given, light.otf.orders - 1, channel.otf)
         if given.complete:
-            _check_orders(given, light.otf.orders - 1)
             return _with_sheet(as_given(given, settings.estimate), light, settings)
     orders = light.otf.orders - 1
     period, finest = settings.estimate.period_um, optics.pattern_frequency_per_um
@@ -162,10 +168,13 @@ def fit_volume(
     return replace(fit, notes=tuple(notes))
 
 
-def _check_orders(given: PatternFit, orders: int) -> None:
-    """Refuse a complete pattern without a contrast for each order of the light."""
+def _check_orders(given: PatternFit, orders: int, otf: DetectionOTF) -> None:
+    """Refuse a pattern whose highest order nobody can see, or a complete one that lacks orders."""
+    for number, d in enumerate(given.directions):
+        finest = orders * float(np.hypot(*d.frequency_per_um))
+        check_frequency(finest, otf, f"order {orders} of direction {number + 1} of the pattern")
     found = sorted({len(d.modulation) for d in given.directions})
-    if found != [orders]:
+    if given.complete and found != [orders]:
         raise InputError(
             "The pattern does not fit the data: number of orders.",
             expected=f"{orders} (the OTF has orders 0 to {orders})",

@@ -162,6 +162,21 @@ def test_a_complete_pattern_has_all_orders_of_the_light(
     assert "simrecon estimate" in str(error.value)
 
 
+def test_all_orders_of_a_given_pattern_must_be_visible(
+    simulated: tuple[SimStack, VolumeTruth],
+) -> None:
+    stack, truth = simulated
+    # the finest frequency told as the fundamental: order 2 lies at twice that
+    fine = tuple(
+        DirectionPattern((2 * d.frequency_per_um[0], 2 * d.frequency_per_um[1]), (), (), ())
+        for d in truth.pattern.directions
+    )
+    with pytest.raises(InputError, match="order 2 of direction 1 of the pattern lies outside"):
+        pipeline.estimate_pattern(
+            stack, truth.otf, settings(), pattern=replace(truth.pattern, directions=fine)
+        )
+
+
 def test_given_frequencies_keep_their_errors_and_steps_are_said_to_be_unused(
     simulated: tuple[SimStack, VolumeTruth], result: Result
 ) -> None:
