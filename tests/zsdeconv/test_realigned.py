@@ -64,12 +64,10 @@ def test_inputs_and_starts_do_not_know_what_they_are_judged_by(scene) -> None:
     hidden = hidden_pixels(measurement.frames_e.shape[1:], 1)
     changed = np.where(hidden, 3.0 * measurement.frames_e + 7.0, measurement.frames_e)
     sampler = prepare(measurement, ZsSettings(**SMALL), torch.device("cpu")).sampler
-    before, after = (
-        sampler.inputs(measurement, f.astype(np.float32)) for f in (measurement.frames_e, changed)
-    )
-    for name, index in (("image", 0), ("start", 1)):
-        assert torch.equal(before[1][index], after[1][index]), name
-        assert float((before[0][index] - after[0][index]).abs().max()) > 1.0, name
+    after = sampler.inputs(measurement, changed.astype(np.float32))
+    for index, before in enumerate((sampler.parts.images, sampler.parts.starts)):
+        np.testing.assert_allclose(before[1], after[1][index], rtol=1e-3, atol=0.01)
+        assert float((before[0] - after[0][index]).abs().max()) > 1.0
     judged = sampler.bank.padding.crop_frames(sampler.parts.weights.numpy()) > 0
     for part in range(4):
         expected = np.broadcast_to(hidden_pixels(judged.shape[2:], part), judged.shape[1:])
