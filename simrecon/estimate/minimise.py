@@ -137,9 +137,10 @@ def pin_intensity(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Make the common brightness, which the data cannot tell, stiff.
 
-    Directions that are not coupled have one such brightness each.
+    Directions that are not coupled have one such brightness each. Parameters of a direction: its
+    phases, its intensities, others.
     """
-    count = 2 * phases + 3
+    count = gradient.size // directions
     common = np.zeros((directions, directions * count))
     for d in range(directions):
         common[d, d * count + phases : d * count + 2 * phases] = 1.0

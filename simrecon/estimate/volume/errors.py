@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from simrecon.estimate.minimise import hold, pin_intensity
 from simrecon.estimate.uncertainty import sandwich
 from simrecon.estimate.volume.field import VolumeField
-from simrecon.estimate.volume.fit import VolumeFit, held, jacobian, pinned
+from simrecon.estimate.volume.fit import VolumeFit, jacobian
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,11 @@ def direction_errors(
     noise = 2 * np.real(np.conj(jac) @ (form.noise @ c + form.left))
     share = _sums(field.taper**2 * variance_e2, edges).ravel()
     scores -= noise[:, None] * (share / share.sum())
-    _, stiff = pinned(np.zeros(hessian.shape[0]), hessian, phases)
+    nothing = np.zeros(hessian.shape[0])
+    _, stiff = pin_intensity(nothing, hessian, 1, phases, coupled=False)
     if not fit_frequency:
-        known = slice(2 * phases, 2 * phases + 2)
-        held(np.zeros(hessian.shape[0]), stiff, known)
+        known = range(2 * phases, 2 * phases + 2)
+        hold(nothing, stiff, known, nothing.size)
         scores[known] = 0.0
     scale = 1.0 / np.sqrt(np.maximum(np.abs(np.diag(stiff)), 1e-300))
     inverse = np.linalg.pinv(stiff * np.outer(scale, scale), rcond=1e-9, hermitian=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from simrecon.estimate.descent import descend
+from simrecon.estimate.minimise import hold, pin_intensity
 from simrecon.estimate.volume.field import VolumeField
 from simrecon.estimate.volume.form import Agreement, Form, agreement
 from simrecon.estimate.volume.kernels import Kernels
@@ -142,25 +143,6 @@ def jacobian(rows: Rows, state: VolumeState, sample: np.ndarray) -> np.ndarray:
     return np.array(result)
 
 
-def held(gradient: np.ndarray, hessian: np.ndarray, which: slice) -> None:
-    """Take parameters out of the fit, in place."""
-    stiff = np.maximum(np.abs(np.diag(hessian)[which]), 1e-300)
-    gradient[which] = 0.0
-    hessian[which, :] = 0.0
-    hessian[:, which] = 0.0
-    hessian[which, which] = np.diag(stiff)
-
-
-def pinned(gradient: np.ndarray, hessian: np.ndarray, phases: int) -> tuple[np.ndarray, np.ndarray]:
-    """Take the common brightness, which the data cannot tell, out of the fit."""
-    common = np.zeros((gradient.size, 1))
-    common[phases : 2 * phases] = 1.0 / np.sqrt(phases)
-    shared = common @ common.T
-    keep = np.eye(gradient.size) - shared
-    stiff = float(np.abs(np.diag(hessian)).max())
-    return keep @ gradient, keep @ hessian @ keep + stiff * shared
-
-
 def _minimise(
     form: Form,
     state: VolumeState,
@@ -186,8 +168,9 @@ def _minimise(
         away = parameters(at) - centre
         gradient = 2 * np.real(np.conj(jac) @ (form.matrix @ c - expected)) + away * precision
         hessian = 2 * np.real(np.conj(jac) @ form.matrix @ jac.T) + np.diag(precision)
-        gradient, hessian = pinned(gradient, hessian, phases)
-        held(gradient, hessian, slice(2 * phases + 2 * fit_frequency, None))
+        gradient, hessian = pin_intensity(gradient, hessian, 1, phases, coupled=False)
+        count = gradient.size  # the modulations have a step of their own
+        hold(gradient, hessian, range(2 * phases + 2 * fit_frequency, count), count)
         return gradient, hessian
 
     def moved(at: VolumeState, move: np.ndarray) -> VolumeState:
