@@ -154,7 +154,8 @@ def made(group: str, counts: np.ndarray, reference: np.ndarray, a: argparse.Name
         found = done.qc["enhancement"]
         pictures = {"ours": done.deconvolved, "ours_denoised": done.denoised}
         keep = ("chi2", "flux_ratio", "held_out_gain", "held_out_gain_sd")
-        facts = {"ours_steps": a.iterations, "verdict": done.verdicts["overall"]}
+        facts = {"ours_steps": a.iterations, "verdict": done.verdicts["overall"],
+                 "ours_kept_step": min(done.qc["looks"], key=lambda look: look[1])[0]}  # fmt: skip
         facts |= {key: found[key] for key in keep}
     facts[f"{group}_s"] = round(time.perf_counter() - started, 1)
     return pictures, facts
@@ -241,7 +242,8 @@ def main(argv: list[str] | None = None) -> None:
             if cell not in have:
                 have[cell] = dict(zip(("kind", "level_e", "seed"), cell, strict=True))
                 rows.append(have[cell])
-            if f"{group}_s" in have[cell]:
+            told = "ours_kept_step" if group == "ours" else f"{group}_s"
+            if told in have[cell]:  # (rows of ours from before early stopping are made again)
                 continue
             add(group, have[cell], a)
             print(json.dumps(have[cell]), flush=True)

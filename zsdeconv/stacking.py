@@ -15,7 +15,7 @@ evidence, the probability of the partners with the weights integrated out (MacKa
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,16 +74,31 @@ class Stacking:
     ) -> Stacking:
         """Least squares over all copies, with the ridge of the largest evidence.
 
-        `where` (y, x): raw pixels that count; None: all.
-
         The N copies share the noise of the frames: together they say as much as one partner with
         1 + (inflation − 1)/N times its variance.
+
+        Parameters
+        ----------
+        where : ndarray of bool, shape (y, x)
+            Raw pixels that were no target of the training; None: all count alike. What the other
+            pixels ask for may be their noise, which the network has learned: their weights are
+            taken only if they predict these pixels better than the weights of these pixels do.
         """
-        found = [(*_normal_equations(measurement, c, where), c.inflation) for c in copies]
-        shared = [1.0 / (len(found) + inflation - 1.0) for *_, inflation in found]
-        information = sum(w * m for w, (m, _, _) in zip(shared, found, strict=True))
-        right = sum(w * v for w, (_, v, _) in zip(shared, found, strict=True))
-        weights = _regressed(np.asarray(information), np.asarray(right))
+        masks = (
+            [np.ones(measurement.frames_e.shape[1:], bool)] if where is None else [where, ~where]
+        )
+        every = list(copies)
+        found = [_normal_equations(measurement, copy, masks) for copy in every]
+        shared = np.array([1.0 / (len(every) + copy.inflation - 1.0) for copy in every])
+        sums = [
+            [np.tensordot(shared, np.array([f[k][part] for f in found]), 1) for part in (0, 1)]
+            for k in range(len(masks))
+        ]
+        tried = [_regressed(matrix, vector) for matrix, vector in sums]
+        matrix, vector = sums[0]
+        errors = [w @ matrix @ w - 2.0 * w @ vector for w, _ in tried]
+        errors[0] += 2.0 * tried[0][1]  # they were fitted to these pixels (Mallows' Cp)
+        weights = tried[int(np.argmin(errors))][0]
         return cls(weights.reshape(2, RINGS), measurement.image_cutoff_px)
 
     def __call__(self, denoised: np.ndarray, objects: np.ndarray) -> np.ndarray:
@@ -103,8 +118,11 @@ class Stacking:
         return np.asarray(fft.irfftn(spectrum, s=shape)[inner], dtype=np.float32)
 
 
-def _regressed(information: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Weights of the ridge regression around (h, g) = (0, 1) with the largest evidence."""
+def _regressed(information: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, float]:
+    """Weights of the ridge regression around (h, g) = (0, 1) with the largest evidence.
+
+    And their degrees of freedom.
+    """
     centre = np.repeat([0.0, 1.0], RINGS)
     values, axes = np.linalg.eigh(information)
     values = np.maximum(values, 0.0)
@@ -113,7 +131,8 @@ def _regressed(information: np.ndarray, right: np.ndarray) -> np.ndarray:
         np.sum(np.log(ridge / (values + ridge)) + along**2 / (values + ridge)) for ridge in RIDGES
     ]
     ridge = RIDGES[int(np.argmax(evidence))]
-    return np.asarray(centre + axes @ (along / (values + ridge)))
+    weights = centre + axes @ (along / (values + ridge))
+    return np.asarray(weights), float(np.sum(values / (values + ridge)))
 
 
 def ring_filters(shape: tuple[int, ...], cutoff_px: float | tuple[float, ...]) -> np.ndarray:
@@ -137,11 +156,11 @@ def _pad(length: int) -> int:
 
 
 def _normal_equations(
-    measurement: Measurement, copy: Copy, where: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray]:
+    measurement: Measurement, copy: Copy, masks: Sequence[np.ndarray]
+) -> list[tuple[np.ndarray, np.ndarray]]:
     """Normal matrix and right-hand side of one copy, for (h, g), on the field's middle.
 
-    In units of the frames' own noise.
+    In units of the frames' own noise; one pair for the raw pixels (y, x) of each mask.
     """
     padding = measurement.padding
     rings = ring_filters(padding.image_shape, measurement.image_cutoff_px)
@@ -159,11 +178,14 @@ def _normal_equations(
             made += [f[(slice(None), *window)] for f in padding.crop_frames(to_host(frames))]
     design = np.stack(made).reshape(2 * RINGS, -1)
     inner = (slice(None), *window)
-    weights = 1.0 / measurement.variance_e2
-    weight = (weights if where is None else weights * where)[inner].ravel()
-    weighted = design * weight
-    vector = weighted @ copy.partner[inner].ravel().astype(np.float32)
-    return (weighted @ design.T).astype(np.float64), vector.astype(np.float64)
+    partner = copy.partner[inner].ravel().astype(np.float32)
+    variance = measurement.variance_e2[inner]
+    pairs = []
+    for mask in masks:
+        weighted = design * (mask[window] / variance).astype(np.float32).ravel()
+        matrix, vector = weighted @ design.T, weighted @ partner
+        pairs.append((matrix.astype(np.float64), vector.astype(np.float64)))
+    return pairs
 
 
 def _middle(length: int) -> slice:

@@ -77,3 +77,20 @@ def test_a_small_dim_picture_is_left_as_it_is():
         weak = weakened((light * truth).astype(np.float32), measurement, 0.5)
         found = Stacking.fit(measurement, [Copy(0 * weak, weak, noisy.astype(np.float32), 5.0)])
         assert found.weights[1, 3] == pytest.approx(gain, abs=0.2)
+
+
+def test_weights_of_learned_pixels_count_only_where_others_agree(scene):
+    """The partner of the shown pixels asks for three times the detail; the withheld ones decide."""
+    _, truth, _, measurement = scene
+    dim = weakened(truth.object_e, measurement, 0.5)
+    rng = np.random.default_rng(6)
+    withheld = rng.random(measurement.frames_e.shape[1:]) < 0.05
+    learned, honest = (measurement.predict(g * dim) for g in (3.0, 2.0))
+    noise = np.sqrt(5.0 * measurement.variance_e2)
+    honest = honest + noise * rng.standard_normal(noise.shape, dtype=np.float32)
+    found = {}
+    for name, seen in (("learned", np.where(withheld, honest, learned)), ("honest", honest)):
+        copy = Copy(0 * dim, dim, seen.astype(np.float32), 5.0)
+        found[name] = Stacking.fit(measurement, [copy], withheld).weights[1, 3]
+    assert found["learned"] < 2.6
+    assert found["honest"] == pytest.approx(2.0, abs=0.15)
