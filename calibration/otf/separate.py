@@ -25,15 +25,21 @@ from scipy.optimize import least_squares
 from simrecon.errors import QualityError
 
 STEP_PRIOR_RAD = 0.3
-"""Standard deviation of phase steps about equal ones, before they are measured."""
+"""Standard deviation of phase steps about equal ones, before they are measured.
+
+Steps that are off by 0.3 rad rms come out with errors of 2.4, 2.3 and 2.3° with 0.1, 0.3 and 1 rad
+(nine beads of 1000 e in a plane, two draws; here and below on recordings of bench_otf_gates.py).
+"""
 BRIGHTNESS_PRIOR = 0.15
+"""Relative standard deviation of the frames' brightness; 0.05 and 0.5 give the same errors."""
 LEAST_JACKKNIFE = 4
 """Beads from which on the scatter of the steps over them says something."""
 MAX_CONDITION = 30.0
-"""Of the mixing matrix; equal steps have √2."""
+"""Of the mixing matrix; equal steps have √2, good recordings 1.4 to 1.5, wrong phases up to 4.1."""
 _ROUNDS = 12
 _SETTLED = 1e-4
 _CORE = 0.03
+"""Share of the brightest voxel above which voxels count; steps are as good with 0.01 and 0.1."""
 _LEAST_SHARE = 1e-4
 _PHASES = 360
 
