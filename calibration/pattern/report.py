@@ -189,7 +189,19 @@ def _texts(number: int, one: Series) -> list[str]:
         f"spacing {stability['line_spacing_stability_nm']:.2f} nm, angle "
         f"{stability['k0_angle_stability_deg']:.3f}°, modulation "
         f"{stability['modulation_stability']:.3f}",
+        f"  {_steadiness(one, stability)}",
     ]
+
+
+def _steadiness(one: Series, stability: Mapping[str, Any]) -> str:
+    """What is known of drift over the acquisitions and of variation over the field."""
+    lines = stability["drift"]
+    moving = [name for name, line in lines.items() if line["significant"]]
+    told = f"drift of {', '.join(moving)} (see notes)" if moving else "no drift told"
+    time = told if lines else "drift not known (four acquisitions tell it)"
+    uneven = sum(e.direction.local is not None for e in one.used)
+    field = f"uneven in {uneven} of {len(one.used)}" if uneven else "no variation told"
+    return f"over the acquisitions: {time}; over the field: {field}"
 
 
 def sections(found: PatternMeasurement) -> list[Section]:

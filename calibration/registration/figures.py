@@ -23,10 +23,12 @@ def residual_figure(channel: ChannelMap, found: Registration) -> Figure:
     height, width = (found.pixel_um * n for n in found.shape)
     y, x = np.meshgrid(np.linspace(0, height, 9), np.linspace(0, width, 9), indexing="ij")
     points = np.stack([y, x], axis=-1)
-    moved = 1e3 * (channel.affine(points) - points)
-    if np.hypot(*moved.reshape(-1, 2).T).max() < 5e3:  # of mirror images nothing is to be seen
-        _arrows(left, points.reshape(-1, 2), moved.reshape(-1, 2), "#7f7f7f")
-    left.set_title(f"{channel.emission_nm:g} nm → reference", fontsize=9)
+    # flips and quarter turns about the centre are taken off: beside them nothing is to be seen
+    centre, turn = 0.5 * np.array([height, width]), np.rint(channel.affine.matrix)
+    moved = 1e3 * (channel.affine(points) - centre - (points - centre) @ turn.T)
+    _arrows(left, points.reshape(-1, 2), moved.reshape(-1, 2), "#7f7f7f")
+    less = "" if np.array_equal(turn, np.eye(2)) else ", less its flip or turn"
+    left.set_title(f"{channel.emission_nm:g} nm → reference{less}", fontsize=9)
     residual = 1e3 * fit.left_out_um
     _arrows(middle, fit.points_um, residual, "#1f4e79")
     middle.set_title(f"beads left out: {fit.residual_nm:.1f} nm rms", fontsize=9)

@@ -9,7 +9,7 @@ from instrument import instrument, recording
 from calibration.pattern.compare import check_pattern
 from calibration.pattern.gates import check_period
 from calibration.pattern.measure import measure_pattern
-from calibration.pattern.report import to_pattern, to_record
+from calibration.pattern.report import to_pattern, to_record, to_text
 from calibration.pattern.series import series
 from calibration.pattern.slide import EVEN, fit_slide, structure
 from calibration.pattern.statistics import combine, drift
@@ -62,6 +62,8 @@ def test_one_recording_is_weak(recordings):
     found = measure_pattern(recordings[:1])
     assert found.verdict == "weak"
     assert any("one usable acquisition only" in n for n in found.notes)
+    said = "drift not known (four acquisitions tell it); over the field: no variation told"
+    assert said in to_text(found)
 
 
 def test_means_cover_the_truth_and_know_the_scatter():

@@ -9,6 +9,7 @@ import pytest
 import tifffile
 
 from calibration.cli import app
+from calibration.registration.figures import residual_figure
 from calibration.registration.fit import LEAST_BEADS, fit_affine
 from calibration.registration.match import match
 from calibration.registration.measure import measure_registration
@@ -70,6 +71,20 @@ def test_the_map_is_found_to_a_nanometre(measured):
     assert error_nm(fit.affine, affine()).max() < 3.0
     expected = fit.error_nm(np.array([[0.0, 0.0], CENTRE]))
     assert expected[1] < expected[0] < 4.0
+
+
+def test_the_shift_of_mirror_images_is_drawn_without_the_flip(measured):
+    channel, side = measured.channels[1], SIZE * PIXEL_UM
+    flip = Affine2D(((1.0, 0.0), (0.0, -1.0)), (0.0, side))
+    drawn = []
+    for one in (channel.affine, flip):
+        fit = replace(channel.matched.fit, affine=one)
+        shown = replace(channel, matched=replace(channel.matched, fit=fit))
+        axes = residual_figure(shown, measured).axes[0]
+        arrows = axes.collections[0]
+        drawn.append(np.hypot(arrows.U, arrows.V).max())
+    assert 100.0 < drawn[0] < 1000.0
+    assert drawn[1] == pytest.approx(0.0, abs=1e-6)
 
 
 def test_the_residual_is_that_of_beads_left_out(measured):
