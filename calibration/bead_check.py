@@ -25,10 +25,12 @@ WAVE_WEAK, WAVE_FAILED = 1.0 / 28.0, 1.0 / 14.0
 """Rms of the change of the wavefront, in wavelengths: Maréchal's limit, at which the peak of a
 PSF falls by a fifth (Born and Wolf, Principles of Optics, 9.3), and half of that."""
 WIDTH_WEAK, WIDTH_FAILED = 0.05, 0.2
-"""Relative changes of the mean bead's FWHM. Other beads of the same objective give 1 % (nine of
-1000 photo-electrons), 60 nm of spherical aberration 3 % laterally and 11 % axially."""
+"""Relative changes of the mean bead's FWHM, beyond their errors; chosen. On simulated beads of one
+objective (30 nm spherical) other beads changed it by 0.5 to 1.4 %, 30 nm more of the aberration by
+2 to 5 % laterally and 7 % axially."""
 OTF_WEAK, OTF_FAILED = 0.1, 0.3
-"""Rms difference of an order's OTF relative to its size (bench_otf_gates.py --drift)."""
+"""Rms difference of an order's OTF relative to its size; chosen. On simulated beads other beads of
+one objective gave 0.3 % at most, 30 nm more of spherical aberration 15 %."""
 LEAST_CONTRAST = 0.7
 """Share of the record's contrast below which a pattern is doubted, as in pattern records."""
 _AXES = ("z", "y", "x")

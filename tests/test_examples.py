@@ -30,7 +30,7 @@ def test_camera_calibration(tmp_path, monkeypatch, capsys):
     assert "verdict     ok" in said
     assert "later       offset: weak, moved by +3.3" in said
     assert read_record(tmp_path / "cam.h5").verdict == "ok"
-    check_figure(tmp_path / "camera_calibration.png", (825, 1430))
+    check_figure(tmp_path / "camera_calibration.png", (825, 1870))
 
 
 def test_psf_calibration(tmp_path, monkeypatch, capsys):

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from calibration.camera import calibrate_camera
 from calibration.camera_report import camera_rows, camera_sections
+from calibration.commands.options import ValidDays
 from calibration.image_camera import estimate_camera, image_rows, image_sections
 from calibration.outputs import OutputFiles, conditions_of, record_files, write_measurement
 from simrecon.backend import select_device
@@ -59,7 +60,7 @@ def camera(
     picture: PictureOptions | None = None,
     instrument: str = "",
     condition: list[str] | None = None,
-    valid_days: float = 365.0,
+    valid_days: ValidDays = 365.0,
     report: bool = False,
     json: bool = False,
 ) -> int:

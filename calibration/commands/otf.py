@@ -8,6 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from calibration.commands.options import ValidDays
 from calibration.commands.psf import camera_of
 from calibration.otf.export import check_exports, export_otf
 from calibration.otf.measure import measure_otf
@@ -45,7 +46,7 @@ def otf(
     terms: list[int] | None = None,
     instrument: str = "",
     condition: list[str] | None = None,
-    valid_days: float = 365.0,
+    valid_days: ValidDays = 365.0,
     json: bool = False,
 ) -> int:
     """Measure the OTF of every order of the pattern from SIM recordings of fluorescent beads.

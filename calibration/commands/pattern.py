@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from calibration.commands.options import ValidDays
 from calibration.outputs import conditions_of, record_files, write_measurement
 from calibration.pattern.measure import measure_pattern
 from calibration.pattern.report import facts, sections, to_pattern, to_record, to_text
@@ -36,7 +37,7 @@ def pattern(
     report: bool = False,
     instrument: str = "",
     condition: list[str] | None = None,
-    valid_days: float = 365.0,
+    valid_days: ValidDays = 365.0,
     json: bool = False,
 ) -> int:
     """Measure frequency, phase steps and modulation of the pattern, and how well they repeat.

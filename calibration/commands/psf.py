@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from calibration.commands.options import ValidDays
 from calibration.outputs import OutputFiles, conditions_of, record_files, write_measurement
 from calibration.psf.measure import PsfMeasurement, measure_psf
 from calibration.psf.read import BeadFiles, expand_each, needed, read_beads
@@ -55,7 +56,7 @@ def psf(
     read_noise_e: float = 0.0,
     instrument: str = "",
     condition: list[str] | None = None,
-    valid_days: float = 365.0,
+    valid_days: ValidDays = 365.0,
     json: bool = False,
 ) -> int:
     """Measure the point-spread function from stacks (or single planes) of fluorescent beads.

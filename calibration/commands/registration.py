@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from calibration.commands.options import ValidDays
 from calibration.outputs import conditions_of, record_files, write_measurement
 from calibration.psf.read import expand_each, needed
 from calibration.registration.measure import measure_registration
@@ -36,7 +37,7 @@ def registration(
     report: bool = False,
     instrument: str = "",
     condition: list[str] | None = None,
-    valid_days: float = 90.0,
+    valid_days: ValidDays = 90.0,
     json: bool = False,
 ) -> int:
     """Measure how channels or cameras lie on each other, from multi-colour beads.
