@@ -158,6 +158,7 @@ def test_missing_facts(attempt, missing):
 def test_impossible_options(attempt, tmp_path):
     refused(attempt([noise()], *OPTIONS, "--fit-depth"), 2, "--sample-index")
     refused(attempt([noise()], *OPTIONS, "--gain", "2"), 2, "--offset")
+    refused(attempt([noise()], *OPTIONS, "--valid-days", "0"), 2, "--valid-days", "> 0")
     path = str(tmp_path / "in0.tif")
     assert execute(app, ["psf", path, "-o", path, *OPTIONS]) == 2
     assert (
