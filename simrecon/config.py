@@ -174,7 +174,7 @@ class ReconstructionSettings(_Section):
     )
     distant_light: Literal["auto", "off"] = Field(
         default="auto",
-        description="mode 3d: light from beyond the stack is kept out of it (auto) or taken as "
+        description="volumes: light from beyond the stack is kept out of it (auto) or taken as "
         "if the stack went on as its mirror image (off)",
     )
     equalise: bool = Field(

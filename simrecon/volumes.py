@@ -32,7 +32,7 @@ from simrecon.preparation import (
 )
 from simrecon.qc import gates as qc_gates
 from simrecon.qc.picture import picture_numbers
-from simrecon.recon.attenuation import DISTANT_LIGHT
+from simrecon.recon.attenuation import DISTANT_LIGHT, DISTANT_LIGHT_OF_SHEET, CentreWeight
 from simrecon.recon.deskew import Deskewing
 from simrecon.recon.operator import Reconstructor, Regularization
 from simrecon.recon.tiling import TiledReconstructor, reconstructor_within
@@ -237,9 +237,7 @@ def _operator(
     """The linear operator of one volume, in tiles where the memory is limited."""
     start = clock.perf_counter()
     chosen = run.settings.reconstruction
-    options: dict[str, Any] = {}
-    if _keeps_out_distant_light(run.settings):
-        options["attenuation"] = DISTANT_LIGHT
+    options: dict[str, Any] = {"attenuation": _distant_light(run.settings)}
     if chosen.regularization == "auto":
         options["regularization_factor"] = chosen.regularization_factor
     else:
@@ -260,10 +258,12 @@ def _operator(
     return operator
 
 
-def _keeps_out_distant_light(settings: Settings) -> bool:
-    """Whether light from beyond the stack is kept out; a sheet lights nothing there."""
+def _distant_light(settings: Settings) -> CentreWeight | None:
+    """Weights that keep light from beyond the stack out of it."""
     chosen = settings.reconstruction
-    return chosen.mode == "3d" and chosen.distant_light == "auto"
+    if chosen.distant_light == "off":
+        return None
+    return DISTANT_LIGHT_OF_SHEET if chosen.mode == "lls" else DISTANT_LIGHT
 
 
 def _apply(
@@ -322,7 +322,7 @@ def _numbers(
     numbers.update({"time": t, "channel": c, "plane": z})
     numbers["kind"] = "sim" if used is not None else "widefield"
     numbers["intensity_variation"] = qc_gates.intensity_variation(pattern)
-    if used is None or not _keeps_out_distant_light(run.settings):
+    if used is None or _distant_light(run.settings) is None:
         qc_gates.gate_flux(run.gates, numbers["flux_ratio"], name)
     qc_gates.gate_negative(run.gates, numbers["negative_fraction"], name)
     peaks = numbers.get("residual_peaks", ())

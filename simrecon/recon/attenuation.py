@@ -12,7 +12,8 @@ light loses it (optical sectioning; O'Holleran & Shaw 2014, Biomed. Opt. Express
 same places with a notch). In planes g follows from the share of uniform unmodulated light that
 shall go. In volumes light from other depths has its own place, but next to a band's centre the OTF
 reaches farther in z than any stack: there the planes hold light of an object that is beyond them,
-and :data:`DISTANT_LIGHT` keeps it from being taken for the mirrored stack's.
+and :data:`DISTANT_LIGHT` and :data:`DISTANT_LIGHT_OF_SHEET` keep it from being taken for the
+mirrored stack's.
 """
 
 from __future__ import annotations
@@ -138,3 +139,10 @@ DISTANT_LIGHT = CentreWeight(excess=1e5, fwhm_per_um=0.3)
 1000 e), objects inside and beyond them: negative light falls from 0.32–0.42 to 0.13–0.2, the
 correlation with T ⊛ object rises from 0.86–0.94 to 0.992–0.996, noise by 2 %; excesses of 100 to
 10⁴ remove less, twice the width costs up to 8 % noise."""
+
+DISTANT_LIGHT_OF_SHEET = CentreWeight(excess=300.0, fwhm_per_um=0.3)
+"""For lattice sheets, whose light is micrometres deep. Measured on stacks of 20 to 48 planes (3 to
+7 µm, a square lattice of NA 0.36 to 0.46, objective and stage scans, 100 to 1000 e): the distance to
+T ⊛ object halves, negative light falls from 0.05–0.16 to 0.03–0.09, equalised PSNR gains 0.02 to
+0.07 dB, noise rises by 1 to 1.5 %; excesses of 1000 and more let the outer planes ring, twice the
+width costs 3 to 5 % noise."""
