@@ -1,6 +1,6 @@
-"""What the operator makes of lattice light-sheet SIM: effective PSF, noise, deskewing, lattices.
+"""What the operator makes of lattice light-sheet SIM: effective PSF, noise, lattices.
 
-Run: ``python benchmarks/bench_lls_response.py [--parts psf beyond variance deskew lattices]``. The
+Run: ``python benchmarks/bench_lls_response.py [--parts psf beyond variance lattices]``. The
 simulator (``simrecon.simulate_volume``) convolves on a finer grid and shares no code with the
 operator; patterns are the true ones.
 
@@ -12,10 +12,6 @@ beyond
     the nearest end, with and without the weights that keep light from beyond out.
 variance
     Variance map of a small volume over that of noise draws, averaged over its voxels.
-deskew
-    Stage scan: height of the peak at the frequency of the scan's steps (and of every second one)
-    along y in the deskewed picture summed over its planes, in standard deviations of the
-    frequencies around it; and the same where one row of the camera is brighter, as a control.
 lattices
     Reach along x, y and z of pictures and of the mean of their frames (two recordings, 1/7) for
     lattices of three finenesses.
@@ -31,7 +27,6 @@ import numpy as np
 import scipy.fft
 from axis_reach import axis_reach
 from common import save, table
-from scipy.signal.windows import blackmanharris
 
 from simrecon import simulate_volume
 from simrecon.model.stack import SimStack
@@ -39,7 +34,6 @@ from simrecon.physics.exposure import expose
 from simrecon.physics.lattice import Lattice
 from simrecon.physics.simulate_volume import LATTICE, VolumeTruth
 from simrecon.recon.attenuation import DISTANT_LIGHT_OF_SHEET, CentreWeight
-from simrecon.recon.deskew import Deskewing
 from simrecon.recon.operator import Reconstructor
 
 OFFSET_UM = 0.4
@@ -47,9 +41,6 @@ MARGIN_PX = 24
 LATTICES = ((LATTICE.na_min, LATTICE.na_max), (0.435, 0.485), (0.5, 0.6))
 """Annuli: the default; of a fundamental period of 1.06 µm (0.53 µm finest, as users of cudasirecon
 give it); and the outer end of what lattice microscopes use."""
-
-BRIGHT_ROW = 1.05
-"""Of the control: what stays with the camera comes back with every step of the stage."""
 
 
 def operator_of(
@@ -166,39 +157,6 @@ def variance_over_draws(draws: int) -> dict[str, Any]:
     return result
 
 
-def peak_in_sigmas(volume: np.ndarray, pixel_um: float, frequency_per_um: float) -> float:
-    """Height of a peak along y in the sum over planes and x, on rows where all planes are."""
-    rows = np.isfinite(volume).all(axis=(0, 2))
-    profile = volume[:, rows].mean(axis=(0, 2), dtype=np.float64)
-    spectrum = np.abs(scipy.fft.rfft((profile - profile.mean()) * blackmanharris(profile.size)))
-    away = np.abs(np.fft.rfftfreq(profile.size, pixel_um) - frequency_per_um)
-    # the taper spreads a peak over four bins on either side
-    bin_per_um = 1.0 / (profile.size * pixel_um)
-    around = spectrum[(away > 5 * bin_per_um) & (away < 0.8)]
-    return float((spectrum[away < bin_per_um].max() - around.mean()) / around.std())
-
-
-def interlacing(shape: tuple[int, int, int]) -> dict[str, Any]:
-    """Peaks of a deskewed stage scan; beside them those where a row of the camera is brighter."""
-    result: dict[str, Any] = {"shape": shape, "bright_row": BRIGHT_ROW}
-    for peak_e in (1000.0, 100.0):
-        stack, truth = simulate_volume(
-            mode="lls", shape=shape, scan="stage", peak_e=peak_e, kind="filaments", seed=2
-        )
-        frames = recording(stack, truth, 0)
-        operator, deskewing = operator_of(frames, truth), Deskewing.of(truth.grid, 2)
-        step = 1.0 / (truth.grid.shear[0] * truth.grid.dz_um)
-        marked = frames.copy()
-        marked[..., shape[1] // 2, :] *= BRIGHT_ROW
-        row = {"step_per_um": step}
-        for name, data in (("deskewed", frames), ("bright_row", marked)):
-            volume = deskewing.image(operator.reconstruct(data))
-            for part, frequency in (("", step), ("_half", 0.5 * step)):
-                row[name + part] = peak_in_sigmas(volume, 0.5 * truth.grid.pixel_um, frequency)
-        result[f"{peak_e:.0f}_e"] = row
-    return result
-
-
 def lattice_row(na: tuple[float, float], peak_e: float, seeds: int) -> dict[str, Any]:
     """Reach of one lattice at one level of light, mean over scenes."""
     lattice = Lattice("square", na[1], na[0], 488.0)
@@ -233,7 +191,7 @@ def lattice_row(na: tuple[float, float], peak_e: float, seeds: int) -> dict[str,
 def main() -> None:
     """Measure, print, save the results after each part."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    names = ["psf", "beyond", "variance", "deskew", "lattices"]
+    names = ["psf", "beyond", "variance", "lattices"]
     parser.add_argument("--parts", nargs="*", choices=names, default=names)
     parser.add_argument("--draws", type=int, default=100)
     parser.add_argument("--seeds", type=int, default=3)
@@ -245,7 +203,6 @@ def main() -> None:
         "psf": effective_psf,
         "beyond": lambda: light_from_beyond(shape),
         "variance": lambda: variance_over_draws(args.draws),
-        "deskew": lambda: interlacing((24, 160, 128)),
     }
     results: dict[str, Any] = {}
     for part in args.parts:

@@ -142,7 +142,7 @@ correlation with T ⊛ object rises from 0.86–0.94 to 0.992–0.996, noise by 
 
 DISTANT_LIGHT_OF_SHEET = CentreWeight(excess=300.0, fwhm_per_um=0.3)
 """For lattice sheets, whose light is micrometres deep. Measured on stacks of 20 to 48 planes (3 to
-7 µm, a square lattice of NA 0.36 to 0.46, objective and stage scans, 100 to 1000 e): the distance to
-T ⊛ object halves, negative light falls from 0.05–0.16 to 0.03–0.09, equalised PSNR gains 0.02 to
+7 µm, a square lattice of NA 0.36 to 0.46, objective and stage scans, 100 to 1000 e): the distance
+to T ⊛ object halves, negative light falls from 0.05–0.16 to 0.03–0.09, equalised PSNR gains 0.02 to
 0.07 dB, noise rises by 1 to 1.5 %; excesses of 1000 and more let the outer planes ring, twice the
 width costs 3 to 5 % noise."""
