@@ -27,6 +27,7 @@ import numpy as np
 import scipy.fft
 from axis_reach import axis_reach
 from common import save, table
+from volume_draws import variance_over_draws
 
 from simrecon import simulate_volume
 from simrecon.model.stack import SimStack
@@ -137,7 +138,7 @@ def light_from_beyond(shape: tuple[int, int, int]) -> dict[str, Any]:
     return result
 
 
-def variance_over_draws(draws: int) -> dict[str, Any]:
+def map_over_draws(draws: int) -> dict[str, Any]:
     """Mean ratio of the variance map to that of noise draws, away from the lateral border."""
     shape = (16, 64, 96)
     result: dict[str, Any] = {"shape": shape, "draws": draws}
@@ -145,15 +146,8 @@ def variance_over_draws(draws: int) -> dict[str, Any]:
         _, truth = simulate_volume(mode="lls", shape=shape, peak_e=peak, seed=1)
         variance = truth.expected_e + 2.0
         operator = operator_of(truth.expected_e, truth)
-        rng, sigma = np.random.default_rng(0), np.sqrt(variance)
-        square = np.zeros(operator.sr_grid.shape)
-        for _ in range(draws):
-            noise = rng.standard_normal(sigma.shape, np.float32) * sigma
-            square += operator.reconstruct(noise).astype(np.float64) ** 2
-        ratio = operator.variance(variance) / (square / draws)
-        inner = ratio[:, MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX]
-        # the spread of the draws biases the mean of the ratio, not that of its inverse
-        result[f"{peak:.0f}_e"] = float(1.0 / np.mean(1.0 / inner))
+        ratio = variance_over_draws(operator, variance, draws, MARGIN_PX)
+        result[f"{peak:.0f}_e"] = float(1.0 / np.mean(1.0 / ratio))
     return result
 
 
@@ -202,7 +196,7 @@ def main() -> None:
     parts = {
         "psf": effective_psf,
         "beyond": lambda: light_from_beyond(shape),
-        "variance": lambda: variance_over_draws(args.draws),
+        "variance": lambda: map_over_draws(args.draws),
     }
     results: dict[str, Any] = {}
     for part in args.parts:

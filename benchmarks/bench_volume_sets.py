@@ -21,6 +21,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import scipy.fft
 from common import save, table
+from volume_draws import variance_over_draws
 
 from simrecon import pipeline, simulate_volume
 from simrecon.config import build_settings
@@ -98,7 +99,7 @@ def distance_from_expected(operator: Any, truth: VolumeTruth) -> float:
     return float(np.linalg.norm(picture - expected) / np.linalg.norm(expected))
 
 
-def variance_over_draws(draws: int) -> float:
+def median_over_draws(draws: int) -> float:
     """Median ratio of the variance map to that of noise draws, away from the lateral border."""
     _, truth = simulate_volume(shape=(10, 48, 48), peak_e=200.0, seed=1)
     variance = truth.expected_e + 2.0
@@ -106,13 +107,7 @@ def variance_over_draws(draws: int) -> float:
         truth.expected_e, truth.pattern, truth.otf, truth.grid, attenuation=DISTANT_LIGHT,
         frame_variance_e2=variance.mean(axis=(2, 3, 4)),
     )  # fmt: skip
-    rng, sigma = np.random.default_rng(0), np.sqrt(variance)
-    square = np.zeros(operator.sr_grid.shape)
-    for _ in range(draws):
-        noise = rng.standard_normal(sigma.shape, np.float32) * sigma
-        square += operator.reconstruct(noise).astype(np.float64) ** 2
-    ratio = operator.variance(variance) / (square / draws)
-    return float(np.median(ratio[:, MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX]))
+    return float(np.median(variance_over_draws(operator, variance, draws, MARGIN_PX)))
 
 
 def measure(
@@ -186,7 +181,7 @@ def main() -> None:
     args = parser.parse_args()
     results: dict[str, Any] = {"sets": []}
     if args.draws:
-        results["variance_over_draws"] = variance_over_draws(args.draws)
+        results["variance_over_draws"] = median_over_draws(args.draws)
         results["draws"] = args.draws
         print(f"variance over {args.draws} draws: {results['variance_over_draws']:.4f}")
     rows = results["sets"]

@@ -130,12 +130,12 @@ def fit_volume(
 ) -> PatternFit:
     """Take a complete given pattern, or fit what is not given."""
     optics = stack.optics[channel.index]
+    orders = light.otf.orders - 1
     if given is not None:
         check_pattern(given, stack, channel.otf)
-        _check_orders(given, light.otf.orders - 1, channel.otf)
+        _check_orders(given, orders, channel.otf)
         if given.complete:
             return _with_sheet(as_given(given, settings.estimate), light, settings)
-    orders = light.otf.orders - 1
     period, finest = settings.estimate.period_um, optics.pattern_frequency_per_um
     expected = 1.0 / period if period is not None else None
     if expected is None and settings.reconstruction.mode == "lls":

@@ -74,8 +74,8 @@ def find_noise(
     camera
         A whole camera instead of the three numbers (from a record, with maps).
     cutoff_per_px
-        2 · NA · pixel / wavelength; None: unknown. From 0.5 on the optics pass all that the pixels
-        show, so that it is of no use.
+        2 · NA · pixel / wavelength; None: unknown. From 0.5 on the optics pass nearly all that the
+        pixels show: the estimate then assumes what it assumes of unknown optics.
 
     Raises
     ------

@@ -14,7 +14,7 @@ from simrecon.qc.frc import FrcResult, Threshold, correlation_curve
 
 Sector = Literal["lateral", "axial"]
 HALF_ANGLE_RAD = {"lateral": float(np.radians(20.0)), "axial": float(np.radians(30.0))}
-"""Half opening of the sectors; narrower ones hold too few samples of a stack of two dozen planes"""
+"""Half opening of the sectors; narrower ones hold too few samples of two dozen planes."""
 _TAPER = 0.25
 
 
@@ -135,5 +135,10 @@ def _checked(volume: np.ndarray) -> np.ndarray:
             got=f"shape {array.shape}",
         )
     if not np.all(np.isfinite(array)):
-        raise InputError("The volume holds NaN or infinite values.")
+        raise InputError(
+            "The volume holds NaN or infinite values.",
+            expected="finite values",
+            got=f"{int(np.sum(~np.isfinite(array)))} others",
+            hint="crop a deskewed volume to what all planes show",
+        )
     return array
