@@ -66,6 +66,23 @@ def test_one_recording_is_weak(recordings):
     assert said in to_text(found)
 
 
+def test_text_tells_drift_of_eight_acquisitions(measured):
+    """Eight times the same fit stands still; with a modulation that fades 3 % each time it drifts."""
+    (channel,) = measured.channels
+    first = channel.acquisitions[0]
+    for fade, said in ((1.0, "acquisitions: no drift told"), (0.97, "drift of modulation (see")):
+        fits = [
+            replace(first.fit, directions=tuple(
+                replace(d, modulation=tuple(m * fade**n for m in d.modulation))
+                for d in first.fit.directions))
+            for n in range(8)
+        ]  # fmt: skip
+        eight = replace(channel, directions=tuple(series(fits, n) for n in range(3)),
+                        acquisitions=tuple(replace(first, fit=f) for f in fits))  # fmt: skip
+        text = to_text(replace(measured, channels=(eight,)))
+        assert text.count(said) == 3
+
+
 def test_means_cover_the_truth_and_know_the_scatter():
     rng = np.random.default_rng(1)
     sd = rng.uniform(0.5, 2.0, (5, 4000))

@@ -66,6 +66,13 @@ def make_scene(mode):
     return mode, stack, replace(truth, pattern=pattern), settings, result, made
 
 
+def test_the_lifted_frames_are_the_reconstruction(sheet):
+    _, stack, _, settings, result, _ = sheet
+    made = sim_volume_measurement(stack, result, settings)
+    np.testing.assert_allclose(made.image, result.image[0, 0], rtol=0,
+                               atol=1e-5 * np.abs(made.image).max())  # fmt: skip
+
+
 @pytest.mark.parametrize("per_direction", [False, True])
 @pytest.mark.parametrize("pixel_um", [0.08, 0.12])
 def test_forward_model_is_that_of_the_engine(per_direction, pixel_um):
