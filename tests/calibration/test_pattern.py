@@ -67,7 +67,7 @@ def test_one_recording_is_weak(recordings):
 
 
 def test_text_tells_drift_of_eight_acquisitions(measured):
-    """Eight times the same fit stands still; with a modulation that fades 3 % each time it drifts."""
+    """Eight times the same fit stands still; a modulation that fades 3 % each time drifts."""
     (channel,) = measured.channels
     first = channel.acquisitions[0]
     for fade, said in ((1.0, "acquisitions: no drift told"), (0.97, "drift of modulation (see")):
