@@ -10,6 +10,8 @@ zero-padded.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from scipy.ndimage import uniform_filter
@@ -38,6 +40,8 @@ def original(
     lr: float = 2e-4,
     bfloat16: bool = True,
     seed: int = 0,
+    every: int = 0,
+    look: Callable[[int, np.ndarray, np.ndarray], None] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Denoised and deconvolved picture of one noisy picture, arbitrary units.
 
@@ -45,6 +49,8 @@ def original(
     ----------
     counts : ndarray, (Y, X)
         As the camera gave it; `gain` counts per electron, `read_variance` in counts².
+    every, look
+        `look(step, denoised, deconvolved)` is called every so many steps.
     """
     torch.set_num_threads(usable_cores())
     torch.manual_seed(seed)
@@ -54,7 +60,7 @@ def original(
     schedule = torch.optim.lr_scheduler.StepLR(optimiser, max(1, steps // HALVINGS), 0.5)
     wide = np.pad(counts.astype(np.float32), MARGIN, mode="symmetric")
     sigma = np.sqrt(gain * np.maximum(uniform_filter(wide, 5) - offset, 0) + read_variance)
-    for _ in range(steps):
+    for step in range(1, steps + 1):
         seen, target = _pair(wide, sigma, patch + 2 * MARGIN, batch, rng)
         with torch.autocast("cpu", torch.bfloat16, bfloat16):
             denoised, objects = (p.float() for p in network(seen, seen))
@@ -66,6 +72,15 @@ def original(
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         schedule.step()
+        if look is not None and step % every == 0:
+            look(step, *_restored(network, wide, counts.shape))
+    return _restored(network, wide, counts.shape)
+
+
+def _restored(
+    network: PaperUnet, wide: np.ndarray, shape: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Both pictures (Y, X) of the extended noisy one."""
     with torch.inference_mode():
         full = [-(-n // 16) * 16 for n in wide.shape]
         after = [(0, f - n) for f, n in zip(full, wide.shape, strict=True)]
@@ -73,7 +88,7 @@ def original(
         low, high = float(field.min()), float(field.max())
         scaled = to_tensor((field - low) / (high - low))[None, None]
         pictures = [to_host(p[0, 0]) for p in network(scaled, scaled)]
-    ny, nx = counts.shape
+    ny, nx = shape
     first, second = (p[MARGIN : MARGIN + ny, MARGIN : MARGIN + nx] for p in pictures)
     return first, second
 

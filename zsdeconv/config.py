@@ -136,7 +136,7 @@ class ZsSettings(BaseModel):
         ge=0,
         description="fresh copies on which the network must beat its start; 0: no check",
     )
-    tile: int = Field(default=512, ge=128, description="inference tile, pixels")
+    tile: int = Field(default=768, ge=128, description="longest side of an inference tile, pixels")
     tile_planes: int = Field(default=64, ge=8, description="inference tile of a volume, planes")
     checkpoint_s: float = Field(default=30.0, gt=0, description="seconds between checkpoints")
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")

@@ -43,8 +43,8 @@ def apply_network(
     scale
         Linear normalisation, undone exactly on output.
     tile
-        Sides of a tile, pixels; neighbours overlap by more than twice the network's margin, which
-        is not used, and are blended linearly.
+        Longest sides of a tile, pixels. The field is cut evenly; neighbours overlap by more than
+        twice the network's margin, which is not used, and are blended linearly.
 
     Returns
     -------
@@ -53,11 +53,11 @@ def apply_network(
     """
     axes = image.ndim
     units, margins = (per_axis(v, axes) for v in (network.multiple, network.margin))
-    sides = tuple(
-        max(t // u * u, -(-(4 * m + 2 * _BLEND) // u) * u)
-        for t, u, m in zip(per_axis(tile, axes), units, margins, strict=True)
-    )
     padded, begun = _extend(image, units), _extend(start, units)
+    sides = tuple(
+        _side(n, t, u, m)
+        for n, t, u, m in zip(padded.shape, per_axis(tile, axes), units, margins, strict=True)
+    )
     factor = 2 if network.upsample else 1
     starts = [
         _starts(n, t, u, m) for n, t, u, m in zip(padded.shape, sides, units, margins, strict=True)
@@ -99,13 +99,26 @@ def _extend(image: torch.Tensor, units: Sequence[int]) -> torch.Tensor:
     return image
 
 
+def _side(length: int, longest: int, unit: int, margin: int) -> int:
+    """Side of the fewest even tiles that cover `length`, or `length` where one does."""
+    overlap = _overlap(unit, margin)
+    longest = max(longest // unit * unit, 2 * overlap)
+    if length <= longest:
+        return length
+    count = -(-(length - overlap) // (longest - overlap))
+    return -(-(length + (count - 1) * overlap) // (count * unit)) * unit
+
+
 def _starts(length: int, tile: int, unit: int, margin: int) -> list[int]:
     """First pixels of tiles of side `tile` (or one tile) that cover `length` with overlap."""
     if length <= tile:
         return [0]
-    stride = max(unit, (tile - 2 * margin - _BLEND) // unit * unit)
-    starts = list(range(0, length - tile, stride))
-    return [*starts, (length - tile) // unit * unit]
+    return [*range(0, length - tile, tile - _overlap(unit, margin)), length - tile]
+
+
+def _overlap(unit: int, margin: int) -> int:
+    """Pixels that neighbouring tiles share, a multiple of `unit`."""
+    return -(-(2 * margin + _BLEND) // unit) * unit
 
 
 def _windows(

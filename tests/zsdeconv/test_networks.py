@@ -60,6 +60,28 @@ def test_tiles_equal_the_whole(shape):
         assert float((a - b).abs().max()) < 1e-5 * float(a.abs().max())
 
 
+def test_a_field_is_cut_evenly():
+    """Two tiles of 632 for 1040 pixels, where cuts of 768 would leave the second mostly overlap."""
+    network = _Counting(CompactNet(width=4))
+    image = torch.rand((1040, 8), generator=torch.Generator().manual_seed(2))
+    apply_network(network, image, image, 1.0, tile=768)
+    assert network.shapes == [(632, 8)] * 2
+
+
+class _Counting(torch.nn.Module):
+    """A network that notes what it is given."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network, self.shapes = network, []
+        self.multiple, self.margin = network.multiple, network.margin
+        self.upsample = network.upsample
+
+    def forward(self, x, start):
+        self.shapes.append(tuple(x.shape[2:]))
+        return self.network(x, start)
+
+
 def test_normalisation_is_inverted_exactly():
     network = _trained_like(CompactNet(width=8))
     image = torch.rand(64, 64, generator=torch.Generator().manual_seed(3))
