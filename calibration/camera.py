@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -31,7 +30,7 @@ from calibration.flat_levels import (
 from calibration.moments import measure
 from calibration.photon_transfer import fit_photon_transfer, level_of
 from calibration.pixel_mask import dark_mask, dead_mask, describe_mask
-from calibration.record import check_record
+from calibration.record import check_record, dated
 from simrecon.errors import InputError, QualityError, UsageError
 from simrecon.io import CalibrationRecord
 from simrecon.provenance import describe_files, versions
@@ -149,15 +148,12 @@ def calibrate_camera(
     """
     found = measure_camera(dark, flats, exposures, progress)
     verdict, notes = judge(found)
-    now = datetime.now(UTC)
-    ends = "" if valid_days is None else (now + timedelta(days=valid_days)).date().isoformat()
     files = [p for stack in (dark, *flats) for p in stack_files(stack)]
     record = CalibrationRecord(
         kind="camera",
         quantities=camera_maps(found),
         instrument=instrument,
-        created=now.isoformat(timespec="seconds"),
-        expires=ends,
+        **dated(valid_days),
         conditions=dict(conditions or {}),
         results=results(found),
         sources=tuple(describe_files(list(dict.fromkeys(files)))),

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
 
 from calibration.flat_levels import Frames, iterate, stack_files
-from calibration.record import check_record
+from calibration.record import check_record, dated
 from calibration.report import Section
 from simrecon.checks import counts_evidence
 from simrecon.errors import QualityError
@@ -49,8 +48,6 @@ def estimate_camera(
     found = camera_from_images(
         iterate(frames), cutoff_per_px=cutoff_per_px, offset=offset, read_noise_e=read_noise_e
     )
-    now = datetime.now(UTC)
-    ends = "" if valid_days is None else (now + timedelta(days=valid_days)).date().isoformat()
     notes = list(found.notes)
     evidence = counts_evidence(next(iterate(frames))[None])
     if evidence.verdict == "not camera counts":
@@ -63,8 +60,7 @@ def estimate_camera(
             "read_noise_e": Quantity(found.read_noise_e, "e", found.read_noise_sd_e),
         },
         instrument=instrument,
-        created=now.isoformat(timespec="seconds"),
-        expires=ends,
+        **dated(valid_days),
         conditions=dict(conditions or {}),
         results={
             "blocks": int(found.blocks.mean.size),

@@ -6,7 +6,8 @@ The file format is :mod:`simrecon.io.calibration_record`, which the engine reads
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -42,6 +43,20 @@ class RecordCheck:
 
     verdict: Verdict
     notes: tuple[str, ...]
+
+
+class Dates(TypedDict):
+    """When a record was made and until when it holds (empty: for ever)."""
+
+    created: str
+    expires: str
+
+
+def dated(valid_days: float | None) -> Dates:
+    """A record made now, in ISO 8601; None: it never expires."""
+    now = datetime.now(UTC)
+    ends = "" if valid_days is None else (now + timedelta(days=valid_days)).date().isoformat()
+    return {"created": now.isoformat(timespec="seconds"), "expires": ends}
 
 
 def worst(*verdicts: Verdict) -> Verdict:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from calibration.otf.figures import beads_figure, light_figure, otf_figure
 from calibration.otf.measure import OtfMeasurement
 from calibration.psf.report import bead_facts, rejected_lines
+from calibration.record import dated
 from calibration.report import Section
 from simrecon.io import CalibrationRecord, Quantity
 
@@ -63,11 +63,10 @@ def to_record(
     provenance: Mapping[str, Any],
 ) -> CalibrationRecord:
     """The measurement as a calibration record of kind "otf"."""
-    now, optics = datetime.now(UTC), found.setup.optics
+    optics = found.setup.optics
     return CalibrationRecord(
         kind="otf", quantities=_quantities(found), instrument=instrument,
-        created=now.isoformat(timespec="seconds"),
-        expires=(now + timedelta(days=valid_days)).date().isoformat(),
+        **dated(valid_days),
         conditions={**(conditions or {}), "mode": found.settings.mode, "na": optics.na,
                     "emission_nm": optics.emission_nm, "index": optics.immersion_index,
                     "pixel_um": found.setup.pixel_um, "bead_um": found.setup.bead_um},

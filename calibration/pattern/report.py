@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from calibration.pattern.gates import trends
 from calibration.pattern.measure import Acquisition, ChannelPattern, PatternMeasurement
 from calibration.pattern.series import Series
 from calibration.pattern.statistics import drift
+from calibration.record import dated
 from calibration.report import Section
 from simrecon.io import CalibrationRecord, Quantity
 from simrecon.model.pattern import DirectionPattern, PatternFit
@@ -99,7 +99,6 @@ def to_record(
     provenance: Mapping[str, Any],
 ) -> CalibrationRecord:
     """The measurement as a calibration record of kind "pattern"."""
-    now = datetime.now(UTC)
     channels = [c.directions for c in found.channels]
 
     def table(name: str, part: str) -> np.ndarray:
@@ -133,8 +132,7 @@ def to_record(
     single = {"emission_nm": float(emission[0])} if emission.size == 1 else {}
     return CalibrationRecord(
         kind="pattern", quantities=quantities, instrument=instrument,
-        created=now.isoformat(timespec="seconds"),
-        expires=(now + timedelta(days=valid_days)).date().isoformat(),
+        **dated(valid_days),
         conditions={**(conditions or {}), "na": optics.na, "index": optics.immersion_index,
                     "pixel_um": found.pixel_um, **single},
         results=facts(found), sources=tuple(sources), provenance=provenance,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from calibration.psf.figures import (
 )
 from calibration.psf.measure import PsfMeasurement
 from calibration.psf.width import Widths
+from calibration.record import dated
 from calibration.report import Section
 from simrecon.io import CalibrationRecord, Quantity
 
@@ -93,7 +93,7 @@ def to_record(
     provenance: Mapping[str, Any],
 ) -> CalibrationRecord:
     """The measurement as a calibration record of kind "psf"."""
-    setup, optics, now = found.setup, found.setup.optics, datetime.now(UTC)
+    setup, optics = found.setup, found.setup.optics
     wide = [i for i in range(3) if np.isfinite(found.widths.gaussian[i])]
     sd = np.array(found.width_sd_um)[wide]
     along = ", ".join(_AXES[i] for i in wide)
@@ -118,8 +118,7 @@ def to_record(
         )  # fmt: skip
     return CalibrationRecord(
         kind="psf", quantities=quantities, instrument=instrument,
-        created=now.isoformat(timespec="seconds"),
-        expires=(now + timedelta(days=valid_days)).date().isoformat(),
+        **dated(valid_days),
         conditions={**(conditions or {}),
                     "na": optics.na, "emission_nm": optics.emission_nm,
                     "index": optics.immersion_index, "pixel_um": setup.pixel_um,

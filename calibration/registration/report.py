@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
 
+from calibration.record import dated
 from calibration.registration.figures import residual_figure
 from calibration.registration.fit import AffineFit
 from calibration.registration.measure import ChannelMap, Registration
@@ -90,7 +90,6 @@ def to_record(
     provenance: Mapping[str, Any],
 ) -> CalibrationRecord:
     """The measurement as a calibration record of kind "registration"."""
-    now = datetime.now(UTC)
     maps = [c.affine for c in found.channels]
     sd = [_errors(c.fit) for c in found.channels]
     residual = np.array([0.0 if c.fit is None else c.fit.residual_nm for c in found.channels])
@@ -110,8 +109,7 @@ def to_record(
     }  # fmt: skip
     return CalibrationRecord(
         kind="registration", quantities=quantities, instrument=instrument,
-        created=now.isoformat(timespec="seconds"),
-        expires=(now + timedelta(days=valid_days)).date().isoformat(),
+        **dated(valid_days),
         conditions={**(conditions or {}), "pixel_um": found.pixel_um},
         results=facts(found), sources=tuple(sources), provenance=provenance,
         notes=found.notes, verdict=found.verdict,
