@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import array_api_compat
@@ -46,10 +47,21 @@ def select_device(request: str) -> Device:
 
 
 def torch_device(device: Device) -> torch.device:
-    """The same device in torch's terms; on the CPU, one thread per usable core."""
+    """The same device in torch's terms; on the CPU with its `threads`."""
     if device.kind == "cpu":
-        torch.set_num_threads(usable_cores())
+        torch.set_num_threads(threads())
     return torch.device(device.label)
+
+
+def threads() -> int:
+    """Threads of torch on the CPU: one per usable core, or what OMP_NUM_THREADS says.
+
+    On a busy machine several are slower than one: they wait for each other by spinning (70 % of the
+    processor time of two threads on two cores with load 10).
+    """
+    if "OMP_NUM_THREADS" in os.environ:
+        return torch.get_num_threads()  # torch has read it
+    return usable_cores()
 
 
 def select_precision(request: str, device: torch.device) -> torch.dtype:

@@ -13,7 +13,7 @@ from simrecon.errors import UsageError
 LossKind = Literal["raw", "whitened", "variance", "l2"]
 PlaneNetwork = Literal["compact", "unet_paper", "dfcan", "rln"]
 VolumeNetwork = Literal["compact3d", "rcan3d", "unet3d", "rln3d"]
-PairKind = Literal["recorrupted", "interleaved", "realigned"]
+PairKind = Literal["recorrupted", "interleaved", "realigned", "temporal"]
 Precision = Literal["auto", "float32", "bfloat16"]
 
 
@@ -33,7 +33,7 @@ class ZsSettings(BaseModel):
         default="recorrupted",
         description="what is judged by what; without a noise model: interleaved (volumes: every "
         "other plane by the planes between), realigned (SIM frames: a quarter of the pixels by the "
-        "other three)",
+        "other three), temporal (movies: every picture by the one before or after)",
     )
     gap_weight: float = Field(
         default=0.0,

@@ -44,17 +44,27 @@ def reference_object(truth: Truth, pixel_um: float) -> np.ndarray:
     ``1.5 · (k_detection + |p|)``; the result is sampled on the SR grid of zoom 2 (means over SR
     pixels), float32, electrons per raw pixel area, background included.
     """
-    grid = truth.fine_grid
     pattern = max(float(np.hypot(*d.frequency_per_um)) for d in truth.pattern.directions)
     cutoff = REFERENCE_GAIN * (truth.otf.cutoff_per_um + pattern)
+    return ideally_seen(truth, cutoff, 0.5 * pixel_um)
+
+
+def ideally_seen(truth: Truth, cutoff_per_um: float, pixel_um: float) -> np.ndarray:
+    """The true object through an ideal incoherent microscope; means over pixels of this pitch.
+
+    Shape and place are those of the camera's field, float32, electrons per raw pixel area,
+    background included.
+    """
+    grid = truth.fine_grid
     ky = np.fft.fftfreq(grid.shape[0], grid.pixel_um)[:, None]
     kx = np.fft.rfftfreq(grid.shape[1], grid.pixel_um)[None, :]
-    transfer = ideal_otf(np.hypot(ky, kx) / cutoff)
+    transfer = ideal_otf(np.hypot(ky, kx) / cutoff_per_um)
     blurred = np.fft.irfft2(np.fft.rfft2(truth.fine_object) * transfer, s=grid.shape)
-    size = round(0.5 * pixel_um / grid.pixel_um)
+    size = round(pixel_um / grid.pixel_um)
+    camera = truth.field.camera
+    ny, nx = (round(n * camera.pixel_um / pixel_um) for n in camera.shape)
     rows, columns = (n // size for n in blurred.shape)
     means = blurred.reshape(rows, size, columns, size).mean(axis=(1, 3))
-    ny, nx = truth.object_e.shape
     y, x = (rows - ny) // 2, (columns - nx) // 2
     return np.asarray(means[y : y + ny, x : x + nx] + truth.background_e, dtype=np.float32)
 

@@ -8,10 +8,10 @@ import numpy as np
 
 from simrecon.model.camera import Camera
 from simrecon.model.stack import SimStack
-from simrecon.physics.otf import ideal_otf
 from simrecon.physics.phantoms import PhantomKind
-from simrecon.physics.simulate import Truth, simulate
+from simrecon.physics.simulate import simulate
 from simrecon.qc.metrics import psnr
+from zsdeconv.demo import ideally_seen
 from zsdeconv.enhancement import Enhanced
 
 REFERENCE_GAIN = 1.4
@@ -60,23 +60,8 @@ def simulate_picture(
     electrons = rng.poisson(clean) + rng.normal(0.0, 1.0, clean.shape) * camera.read_noise_e
     counts = np.rint(np.maximum(camera.gain * electrons + camera.offset, 0.0)).astype(np.uint16)
     picture = replace(stack, data=counts[None, None, None, None, None], camera=camera)
-    return PictureScene(picture, clean, _reference(truth, stack))
-
-
-def _reference(truth: Truth, stack: SimStack) -> np.ndarray:
-    """The object through an ideal microscope of the reference's cut-off, on camera pixels."""
-    grid = truth.fine_grid
     cutoff = REFERENCE_GAIN * truth.otf.cutoff_per_um
-    ky = np.fft.fftfreq(grid.shape[0], grid.pixel_um)[:, None]
-    kx = np.fft.rfftfreq(grid.shape[1], grid.pixel_um)[None, :]
-    transfer = ideal_otf(np.hypot(ky, kx) / cutoff)
-    blurred = np.fft.irfft2(np.fft.rfft2(truth.fine_object) * transfer, s=grid.shape)
-    size = round(stack.pixel_um / grid.pixel_um)
-    rows, columns = (n // size for n in blurred.shape)
-    means = blurred.reshape(rows, size, columns, size).mean(axis=(1, 3))
-    ny, nx = truth.widefield_e.shape
-    y, x = (rows - ny) // 2, (columns - nx) // 2
-    return np.asarray(means[y : y + ny, x : x + nx] + truth.background_e, dtype=np.float32)
+    return PictureScene(picture, clean, ideally_seen(truth, cutoff, stack.pixel_um))
 
 
 def picture_scores(scene: PictureScene, enhanced: Enhanced) -> dict[str, float]:

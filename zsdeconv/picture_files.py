@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from simrecon.errors import InputError
+from simrecon.errors import InputError, UsageError
 from simrecon.inspection import inspect
 from simrecon.io import read_raw
 from simrecon.io.reader import expand_paths
@@ -120,6 +120,25 @@ def refuse_sim(raw: RawFrames, path: Path) -> None:
             hint="'zsdeconv sim' reconstructs, trains and enhances planes; volumes are made by "
             "'simrecon reconstruct --mode 3d' or '--mode lls'",
         )
+
+
+def consecutive(files: Sequence[PictureFile], at_most: int) -> list[np.ndarray]:
+    """Pictures of one movie that follow each other, from its middle; counts.
+
+    Raises
+    ------
+    UsageError
+        Several files, or one picture: who is whose neighbour in time is not known.
+    """
+    if len(files) > 1 or files[0].count < 2 or at_most < 2:
+        raise UsageError(
+            "Pairs in time are made of one movie.",
+            expected="one file of at least two pictures, and --pictures 2 or more",
+            got=f"{len(files)} file(s), the first of {files[0].count}; --pictures {at_most}",
+            where="--pairs",
+        )  # fmt: skip
+    first = max(0, (files[0].count - at_most) // 2)
+    return [files[0].picture(i) for i in range(first, min(first + at_most, files[0].count))]
 
 
 def each_picture(files: Sequence[PictureFile], at_most: int | None = None) -> Iterator[np.ndarray]:

@@ -172,10 +172,11 @@ def model_folder(folder: Path) -> Path:
 
 
 def adaptation(settings: ZsSettings, iterations: int) -> ZsSettings:
-    """Settings of a test-time adaptation: few steps, no maps of trust."""
-    return settings.model_copy(
-        update={"iterations": iterations, "budget_s": None, "uncertainty_draws": 0}
-    )
+    """Settings of a test-time adaptation: few steps on one picture, no maps of trust."""
+    changed = {
+        "iterations": iterations, "budget_s": None, "uncertainty_draws": 0, "pairs": "recorrupted",
+    }  # fmt: skip
+    return settings.model_copy(update=changed)
 
 
 def with_card(enhanced: Enhanced, imaging: Imaging) -> Enhanced:

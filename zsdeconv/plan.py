@@ -8,9 +8,8 @@ from typing import Any
 
 import torch
 
-from simrecon.backend import usable_cores
 from simrecon.model.stack import SimStack
-from zsdeconv.bridge import select_device, select_precision, torch_device
+from zsdeconv.bridge import select_device, select_precision, threads, torch_device
 from zsdeconv.config import ZsSettings, field_factor
 
 _BASE_GB = 0.65
@@ -94,7 +93,7 @@ def planned(settings: ZsSettings, frames: int, shape: tuple[int, ...], zoom: int
     *planes, ny, nx = shape
     thick = planes[0] + 2 * _MARGIN_PLANES if planes else 1
     raw = thick * (ny + 40) * (nx + 40)
-    image, cores = raw * zoom**2, usable_cores()
+    image, cores = raw * zoom**2, threads()
     field = math.prod(shape) * zoom**2
     draws = min(settings.bank, max(4, round(settings.bank / field_factor(field))))
     checks = 4 * settings.held_out_draws
@@ -105,10 +104,10 @@ def planned(settings: ZsSettings, frames: int, shape: tuple[int, ...], zoom: int
     inference = turns * _S_PER_INFERENCE_PIXEL[settings.network] + _S_PER_LIFTED_PIXEL + start
     before = image * (draws * _S_PER_LIFTED_PIXEL + (2 * draws + 2) * start) / cores
     after = image * ((passes + checks / 2) * inference + checks / 2 * start) / cores
-    step_s = _typical_step_s(settings) / cores
+    step_s = _typical_step_s(settings, thick) / cores
     seconds, steps, exact = _training(settings, step_s)
     floats = draws * (3 * image + frames * raw) + 14 * image + (6 * frames) * image
-    patch_floats = settings.batch * _dearer(settings) * _patch_values(settings) * 60.0
+    patch_floats = settings.batch * _dearer(settings) * _patch_values(settings, thick) * 60.0
     # twice the float32 arrays and a quarter more: 1.18 of 1.39 GB at 256², 2.02 of 2.09 at 512²
     memory = _BASE_GB + 1e-8 * (floats + patch_floats * settings.width / 8)
     return Plan(step_s, steps, seconds, before + _S_START_UP, after, memory, exact)
@@ -145,14 +144,16 @@ def _dearer(settings: ZsSettings) -> float:
     return 2.0 if settings.resimulation > 0 else 1.0
 
 
-def _patch_values(settings: ZsSettings) -> int:
-    """Values of one training patch."""
-    return settings.patch**2 * (settings.patch_planes if settings.of_volumes else 1)
+def _patch_values(settings: ZsSettings, thick: int) -> int:
+    """Values of one training patch, of a volume of so many planes with its surroundings."""
+    return settings.patch**2 * (min(settings.patch_planes, thick) if settings.of_volumes else 1)
 
 
-def _typical_step_s(settings: ZsSettings) -> float:
+def _typical_step_s(settings: ZsSettings, thick: int) -> float:
     """One step before re-simulation on one ordinary core, s."""
-    step_s: float = _S_PER_STEP_PIXEL[settings.network] * settings.batch * _patch_values(settings)
+    step_s: float = (
+        _S_PER_STEP_PIXEL[settings.network] * settings.batch * _patch_values(settings, thick)
+    )
     step_s *= (settings.width / 32.0) ** 1.5
     device = torch_device(select_device(settings.device))
     if select_precision(settings.precision, device) == torch.bfloat16:

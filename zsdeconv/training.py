@@ -24,6 +24,7 @@ from zsdeconv.measurement import Measurement, Padding
 from zsdeconv.models import Network, build_network
 from zsdeconv.optimiser import Optimiser
 from zsdeconv.pairs_realigned import make_quarters
+from zsdeconv.pairs_time import MovieSampler, require_movie
 from zsdeconv.parts import PartsSampler
 from zsdeconv.plan import Plan, planned
 from zsdeconv.psf_layer import PsfLayer
@@ -147,7 +148,7 @@ def prepare(
     mean = copy.deepcopy(network)
     frame_shape = measurement.frames_e.shape[1:]
     require_axes(settings, len(frame_shape))
-    require_pairs(settings, measurement)
+    require_pairs(settings, measurement, others)
     multiples = per_axis(network.multiple, len(frame_shape))
     sampler, rest = _sampler(measurement, others, settings, general, multiples, device, progress)
     bank = sampler.bank
@@ -203,7 +204,7 @@ def _sampler(
         np.random.default_rng(s) for s in np.random.SeedSequence(settings.seed).spawn(2)
     )
     measurement.forward.prepare(padding.origin, padding.image_shape)
-    if settings.pairs != "recorrupted":
+    if settings.pairs in ("interleaved", "realigned"):
         make = make_halves if settings.pairs == "interleaved" else make_quarters
         parts = make(measurement, padding, device)
         operations = symmetry.allowed(measurement.effective_psf)
@@ -222,7 +223,8 @@ def _sampler(
     bank, *rest = (replace(b, scale=scale) for b in (bank, *rest))
     of_volume = measurement.dz_um is not None
     operations = symmetry.allowed(measurement.effective_psf if of_volume else noise_spectrum(bank))
-    return PatchSampler(bank, patch, settings.batch, operations, patch_rng, rest), rest
+    kind = MovieSampler if settings.pairs == "temporal" else PatchSampler
+    return kind(bank, patch, settings.batch, operations, patch_rng, rest), rest
 
 
 def require_axes(settings: ZsSettings, axes: int) -> None:
@@ -247,15 +249,19 @@ def require_axes(settings: ZsSettings, axes: int) -> None:
         )  # fmt: skip
 
 
-def require_pairs(settings: ZsSettings, measurement: Measurement) -> None:
-    """Refuse interleaved planes of all but plain volumes, and realigned pixels of all but SIM
-    pictures.
+def require_pairs(
+    settings: ZsSettings, measurement: Measurement, others: Sequence[Measurement] = ()
+) -> None:
+    """Refuse interleaved planes of all but plain volumes, realigned pixels of all but SIM
+    pictures, and neighbours in time of all but movies.
 
     Raises
     ------
     UsageError
     """
     pairs, axes = settings.pairs, measurement.frames_e.ndim - 1
+    if pairs == "temporal":
+        require_movie(measurement, others)
     if pairs == "interleaved" and (axes != 3 or measurement.source != "volume"):
         raise UsageError(
             "Interleaved halves are made of a plain volume.",

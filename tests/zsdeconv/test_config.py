@@ -5,7 +5,7 @@ import torch
 
 from simrecon.errors import DeviceError, UsageError
 from zsdeconv import bridge
-from zsdeconv.bridge import select_device, select_precision
+from zsdeconv.bridge import select_device, select_precision, torch_device
 from zsdeconv.config import ZsSettings, build_settings, parse_duration_s
 
 
@@ -73,3 +73,18 @@ def test_bfloat16_only_where_the_processor_has_it(text, request_, wanted, tmp_pa
         path.write_text(text)
     monkeypatch.setattr(bridge, "_CPUINFO", path)
     assert select_precision(request_, torch.device("cpu")) == wanted
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, 3), ("1", 1)])
+def test_torch_has_a_thread_per_core_unless_told_otherwise(given, expected, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if given is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", given)
+    monkeypatch.setattr(bridge, "usable_cores", lambda: 3)
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        torch_device(select_device("cpu"))
+        assert torch.get_num_threads() == expected
+    finally:
+        torch.set_num_threads(before)

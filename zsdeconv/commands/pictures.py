@@ -25,7 +25,7 @@ from zsdeconv.file_optics import file_optics
 from zsdeconv.imaging import Imaging
 from zsdeconv.options import TrainOptions
 from zsdeconv.outputs import MODEL_FOLDER, check_folder, output_paths, write_enhanced
-from zsdeconv.picture_files import PictureFile, each_picture, open_pictures
+from zsdeconv.picture_files import PictureFile, consecutive, each_picture, open_pictures
 from zsdeconv.picture_model import PictureModel, Predicted, model_folder
 from zsdeconv.picture_options import PictureOptions
 from zsdeconv.picture_setup import imaging_of
@@ -103,7 +103,8 @@ def train_and_write(
     last: bool = True,
 ) -> tuple[int, Enhanced]:
     """Train, write the folder, say the verdict."""
-    pictures = list(each_picture(run.files, at_most))
+    chosen = consecutive if run.settings.pairs == "temporal" else each_picture
+    pictures = list(chosen(run.files, at_most))
     shape = pictures[len(pictures) // 2].shape
     expected = planned(run.settings, 1, (int(shape[0]), int(shape[1])), run.imaging.zoom)
     report.say(expected.to_text())

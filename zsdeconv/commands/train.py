@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,6 +10,7 @@ from cyclopts import Parameter
 
 from simrecon.errors import UsageError
 from simrecon.shell import Reporter
+from zsdeconv.config import build_settings
 from zsdeconv.options import TrainOptions
 from zsdeconv.picture_options import PictureOptions
 
@@ -21,6 +23,7 @@ def train(
     picture: PictureOptions | None = None,
     train: TrainOptions | None = None,
     pictures: int = 16,
+    pairs: Literal["recorrupted", "temporal"] | None = None,
     upsampling: Literal[1, 2] = 1,
     resume: bool = False,
     json: bool = False,
@@ -37,7 +40,12 @@ def train(
     output
         Folder to write.
     pictures
-        At most so many pictures are trained on, evenly spread over all.
+        At most so many pictures are trained on, evenly spread over all (pairs in time: the middle
+        ones of the movie).
+    pairs
+        What the network learns from: recorrupted (copies by the camera's noise), or temporal (every
+        picture of a movie by the one before or after, with no noise model; for what moves less than
+        the resolution between two pictures) [default: recorrupted].
     upsampling
         2: estimate the object on a grid twice as fine as the camera's, which holds 1.5 times the
         cut-off of pictures sampled near their Nyquist frequency (four times the work).
@@ -52,4 +60,7 @@ def train(
         raise UsageError("At least one picture is needed.", got=str(pictures), where="--pictures")
     report = Reporter(json)
     run = prepare_run(report, files, output, picture, train, resume, upsampling)
+    if pairs is not None:
+        settings = build_settings(**{**run.settings.model_dump(), "pairs": pairs})
+        run = replace(run, settings=settings)
     return train_and_write(report, run, output, resume, pictures)[0]
