@@ -94,7 +94,7 @@ def _scores(
 ) -> np.ndarray:
     """Gradient of J summed over blocks of columns, (2P + 2 + M, blocks)."""
     rows = fit.form.rows
-    mismatch = fit.form.mismatch(fit.state)
+    mismatch = fit.form.weights.mismatch(fit.state)
     samples = int(np.prod(field.window.padded.shape))
     total = np.zeros((jac.shape[0], edges[0].size * edges[1].size))
     # band −b mirrors band b: twice the latter, over the whole plane, stands for both

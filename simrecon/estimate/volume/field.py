@@ -69,6 +69,10 @@ class VolumeField:
         names = ("ky", "kx", "index", "mirrored")
         return replace(self, **{name: getattr(self, name)[samples] for name in names})
 
+    def moved(self, ky_per_um: float, kx_per_um: float) -> VolumeField:
+        """The same with its lateral frequencies moved."""
+        return replace(self, ky=self.ky + ky_per_um, kx=self.kx + kx_per_um)
+
     @property
     def planes(self) -> int:
         """Planes Z of the data."""

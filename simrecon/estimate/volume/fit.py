@@ -8,8 +8,10 @@ import numpy as np
 
 from simrecon.estimate.descent import descend
 from simrecon.estimate.minimise import hold, pin_intensity
+from simrecon.estimate.volume.agreement import Agreement, agreement
 from simrecon.estimate.volume.field import VolumeField
-from simrecon.estimate.volume.form import Agreement, Form, agreement
+from simrecon.estimate.volume.flanks import without_flanks
+from simrecon.estimate.volume.form import Form
 from simrecon.estimate.volume.kernels import Kernels
 from simrecon.estimate.volume.rows import Rows
 from simrecon.estimate.volume.state import VolumeState
@@ -74,6 +76,7 @@ def fit_direction(
     for round_ in range(ROUNDS):
         rows = Rows.of(frames, variance_e2, field, state)
         kernels = Kernels.of(otf, field, state)
+        rows = without_flanks(rows, kernels, frames, field, otf)
         for _ in range(FREEZES):
             before = state
             form = Form.frozen(rows, kernels, field, state, MOST_SAMPLES)
@@ -85,7 +88,7 @@ def fit_direction(
             break
     form = Form.frozen(rows, kernels, field, state)
     state = rescaled(form, _minimise(form, state, start, precision, sample, fit_frequency))
-    found = tuple(agreement(form, state, m, MOST_SAMPLES) for m in range(1, state.orders + 1))
+    found = tuple(agreement(form.weights, state, m, MOST_SAMPLES) for m in range(1, state.orders + 1))
     return VolumeFit(state, form, found, precision)
 
 

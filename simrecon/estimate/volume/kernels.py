@@ -8,7 +8,7 @@ sampled as finely as the OTF can show, whatever the distance of the planes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -60,18 +60,10 @@ class Kernels:
         fy, fx = state.frequency_per_um
         sy, sx = field.grid.shear
         z, s, nodes, weight = _column(otf, field)
-        # the pattern stays with the camera: a shear acts on the object's frequency, not on b p
-        skew = sy * field.ky + sx * field.kx
         transfer, used = [], []
         for b in band_orders(state.orders):
-            # h_−b is the conjugate of h_b: its transfer at k is that of b at −k, conjugated
-            sign = 1.0 if b >= 0 else -1.0
-            y, x = sign * field.ky + abs(b) * fy, sign * field.kx + abs(b) * fx
-            kz = sign * nodes[:, None]
-            if field.projected:
-                kz = kz - sign * skew
-            value = evaluate_volume_otf(otf, abs(b), kz, y[None], x[None]).T
-            value = np.conj(value) if b < 0 else value
+            value = _transfer(otf, field, state, b, nodes)
+            y, x = field.ky + b * fy, field.kx + b * fx
             energy = np.sqrt(np.sum(np.abs(value) ** 2, axis=1))
             radius = np.hypot(y, x)
             inside = radius < otf.cutoff_per_um
@@ -85,7 +77,7 @@ class Kernels:
         waves = np.exp(2j * np.pi * nodes[:, None, None] * (z[:, None] - s[None]))
         turn = None
         if (sy or sx) and not field.projected:
-            q = skew[:, None]
+            q = (sy * field.ky + sx * field.kx)[:, None]
             turn = np.exp(2j * np.pi * q * z), np.exp(-2j * np.pi * q * s)
         return cls(np.array(transfer, np.complex64), open_, waves.astype(np.complex64), turn)
 
@@ -110,6 +102,67 @@ class Kernels:
             rows, columns = self.turn[0][part], self.turn[1][part]
             made = (made * rows[:, :, None] * columns[:, None, :]).astype(np.complex64)
         return made
+
+
+@dataclass(frozen=True)
+class LateralSlope:
+    """Slope of the matrices over one component of the lateral frequency.
+
+    Attributes
+    ----------
+    kernels : Kernels
+    transfer : ndarray (2M + 1, K, N), complex64
+        Slope of theirs, µm.
+    reach_um : ndarray (Z, S) or None
+        For a skewed grid how far a plane is displaced from a sample of the column.
+    """
+
+    kernels: Kernels
+    transfer: np.ndarray
+    reach_um: np.ndarray | None
+
+    @classmethod
+    def of(
+        cls, otf: VolumeOTF, kernels: Kernels, field: VolumeField, state: VolumeState, axis: int
+    ) -> LateralSlope:
+        """Over ky (axis 0) or kx (1), from differences over one DFT sample."""
+        step = 0.5 / field.window.padded.extent_um[axis]
+        z, s, nodes, weight = _column(otf, field)
+        moves = (step, 0.0) if axis == 0 else (0.0, step)
+        up, down = (field.moved(sign * moves[0], sign * moves[1]) for sign in (1, -1))
+        bands = band_orders(state.orders)
+        slope = [
+            _transfer(otf, up, state, b, nodes) - _transfer(otf, down, state, b, nodes)
+            for b in bands
+        ]
+        shear = field.grid.shear[axis]
+        reach = shear * (z[:, None] - s[None]) if shear else None
+        return cls(kernels, np.array(slope, np.complex64) * (weight / (2 * step)), reach)
+
+    def matrices(self, band: int, part: np.ndarray) -> np.ndarray:
+        """Slope of :meth:`Kernels.matrices`, (k, Z, S) complex64."""
+        made = replace(self.kernels, transfer=self.transfer).matrices(band, part)
+        if self.reach_um is not None:
+            turning = np.asarray(2j * np.pi * self.reach_um, np.complex64)
+            made = made + turning * self.kernels.matrices(band, part)
+        return made
+
+
+def _transfer(
+    otf: VolumeOTF, field: VolumeField, state: VolumeState, band: int, nodes: np.ndarray
+) -> np.ndarray:
+    """``H_b`` at the nodes of kz, (K, N) complex128."""
+    # h_−b is the conjugate of h_b: its transfer at k is that of b at −k, conjugated
+    sign = 1.0 if band >= 0 else -1.0
+    fy, fx = state.frequency_per_um
+    y, x = sign * field.ky + abs(band) * fy, sign * field.kx + abs(band) * fx
+    kz = sign * nodes[:, None]
+    if field.projected:
+        # the pattern stays with the camera: a shear acts on the object's frequency, not on b p
+        sy, sx = field.grid.shear
+        kz = kz - sign * (sy * field.ky + sx * field.kx)
+    value = np.asarray(evaluate_volume_otf(otf, abs(band), kz, y[None], x[None]).T)
+    return np.conj(value) if band < 0 else value
 
 
 def _column(otf: VolumeOTF, field: VolumeField) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:

@@ -7,7 +7,7 @@ rows)``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -27,12 +27,15 @@ class Rows:
     noise : ndarray (R, R), complex128
         Expected ``conj(row) row'`` of one sample in one plane from noise alone.
     state : VolumeState
+    flanks : bool
+        Whether every band has a last row that is added to it as it is (:mod:`.flanks`).
     """
 
     values: np.ndarray
     band: np.ndarray
     noise: np.ndarray
     state: VolumeState
+    flanks: bool = False
 
     @classmethod
     def of(
@@ -84,13 +87,32 @@ class Rows:
             parts.append(unmix[i])
             if b:
                 parts.append(-2j * np.pi * b * step * scale[i])
+            if self.flanks:
+                parts.append(scale[i : i + 1])
         return np.concatenate(parts)
 
     def bands(self, state: VolumeState) -> np.ndarray:
         """The separated bands, (2M + 1, Z, K) complex64."""
-        c = self.coefficients(state).astype(np.complex64)
-        members = [self.members(i) for i in range(2 * state.orders + 1)]
-        return np.stack([np.tensordot(c[r], self.values[r], axes=1) for r in members])
+        return np.stack([self.separated(state, i) for i in range(2 * state.orders + 1)])
+
+    def separated(self, state: VolumeState, band: int) -> np.ndarray:
+        """One of them, (Z, K) complex64."""
+        r = self.members(band)
+        c = self.coefficients(state)[r].astype(np.complex64)
+        return np.asarray(np.tensordot(c, self.values[r], axes=1))
+
+    def with_flanks(self, flanks: np.ndarray) -> Rows:
+        """The same with what (2M + 1, Z, K) is to be added to the bands of their own state."""
+        bands = range(len(flanks))
+        ends = [self.members(i).stop for i in bands]
+        noise = self.noise
+        for axis in range(2):
+            # the noise of w and that of its slope are not correlated
+            noise = np.insert(noise, ends, 0.0, axis=axis)
+        values = np.insert(self.values, ends, flanks, axis=0)
+        return replace(
+            self, values=values, band=np.insert(self.band, ends, bands), noise=noise, flanks=True
+        )
 
     def band_noise(self, state: VolumeState) -> np.ndarray:
         """Noise power of every separated band, (2M + 1,) float64."""

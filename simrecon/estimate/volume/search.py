@@ -17,11 +17,12 @@ import numpy as np
 
 from simrecon.estimate.frequency import CarrierPeak, CarrierSearch, SearchRegion, contrasts
 from simrecon.estimate.phase import phases_from_carrier
+from simrecon.estimate.volume.agreement import agreement
 from simrecon.estimate.volume.field import VolumeField
-from simrecon.estimate.volume.form import Form, agreement
 from simrecon.estimate.volume.kernels import Kernels
 from simrecon.estimate.volume.rows import Rows
 from simrecon.estimate.volume.state import VolumeState
+from simrecon.estimate.volume.weights import Weights
 from simrecon.model.psf import VolumeOTF
 
 RING = (0.12, 1.15)
@@ -197,8 +198,8 @@ def _readings(
         rows = Rows.of(sums, noise, projected, states[0])
         possible = [Kernels.of(otf, projected, states[0]) for otf in otfs]
         for kernels, state in product(possible, states):
-            form = Form.frozen(rows, kernels, projected, state)
-            found = [agreement(form, state, m) for m in range(1, orders + 1)]
+            weights = Weights.frozen(rows, kernels, projected, state)
+            found = [agreement(weights, state, m) for m in range(1, orders + 1)]
             # an order that is turned by more than a right angle speaks against the reading
             nats = sum(a.nats * np.sign(a.ratio.real) for a in found)
             readings.append(Reading(state, float(nats), peak, order))

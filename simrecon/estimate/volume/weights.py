@@ -1,0 +1,124 @@
+"""What the bands of one direction weigh: their noise, and the object that is left free.
+
+At every lateral frequency the planes of band b are ``y_b = A_b s + n_b`` (:mod:`.kernels`); the
+column s that they speak for together is ``(Σ A_b^H A_b/N_b + 1/P)⁻¹ Σ A_b^H y_b/N_b``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from simrecon.estimate.volume.field import VolumeField
+from simrecon.estimate.volume.kernels import Kernels
+from simrecon.estimate.volume.rows import Rows
+from simrecon.estimate.volume.state import VolumeState
+
+PRIOR_FACTOR = 30.0
+"""Prior power of the object over its measured one: wide enough to leave the object free."""
+RINGS = 24
+CHUNK_BYTES = 48e6
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights of one direction, frozen at a state.
+
+    Attributes
+    ----------
+    rows : Rows
+    kernels : Kernels
+    band_noise : ndarray (2M + 1,)
+        N_b of one sample in one plane.
+    power : ndarray (K,)
+        P.
+    """
+
+    rows: Rows
+    kernels: Kernels
+    band_noise: np.ndarray
+    power: np.ndarray
+
+    @classmethod
+    def frozen(
+        cls,
+        rows: Rows,
+        kernels: Kernels,
+        field: VolumeField,
+        state: VolumeState,
+        factor: float = PRIOR_FACTOR,
+    ) -> Weights:
+        """Weights at `state`; P is `factor` times the measured power."""
+        noise = rows.band_noise(state)
+        power = _measured_power(rows.separated(state, 0), kernels, noise[0], field)
+        return cls(rows, kernels, noise, factor * power)
+
+    def inverse(
+        self, made: list[np.ndarray], part: np.ndarray, of: Sequence[int] | None = None
+    ) -> np.ndarray:
+        """``(Σ_b A_b^H A_b / N_b + 1/P)⁻¹`` over some bands, (k, S, S) complex128.
+
+        It may be stiff.
+        """
+        size = made[0].shape[2]
+        total = np.zeros((part.size, size, size), np.complex128)
+        for i in range(len(made)) if of is None else of:
+            a = made[i]
+            total += np.conj(a.transpose(0, 2, 1)) @ a / np.float32(self.band_noise[i])
+        total += np.eye(size) / self.power[part, None, None]
+        return np.asarray(np.linalg.inv(total))
+
+    def column(
+        self,
+        made: list[np.ndarray],
+        bands: np.ndarray,
+        part: np.ndarray,
+        inverse: np.ndarray,
+        of: Sequence[int] | None = None,
+    ) -> np.ndarray:
+        """The object's columns that some bands speak for, (k, S)."""
+        back = np.zeros((part.size, made[0].shape[2], 1), np.complex128)
+        for i in range(len(made)) if of is None else of:
+            data = (bands[i][:, part] * self.kernels.used[i, part]).T[..., None]
+            back += np.conj(made[i].transpose(0, 2, 1)) @ data / self.band_noise[i]
+        return np.asarray((inverse @ back)[..., 0])
+
+    def mismatch(self, state: VolumeState) -> np.ndarray:
+        """``M y``, (2M + 1, Z, K) complex64 (see :mod:`.form`)."""
+        bands = self.rows.bands(state)
+        result = np.zeros_like(bands)
+        for part in chunks(self.kernels, np.arange(bands.shape[2])):
+            made = [self.kernels.matrices(i, part) for i in range(len(bands))]
+            column = self.column(made, bands, part, self.inverse(made, part))
+            for i, a in enumerate(made):
+                seen = self.kernels.used[i, part]
+                rest = bands[i][:, part] * seen - (a @ column[..., None])[..., 0].T
+                result[i][:, part] = rest / self.band_noise[i]
+        return result
+
+
+def chunks(kernels: Kernels, samples: np.ndarray) -> Iterator[np.ndarray]:
+    """Samples in parts whose matrices fit the memory."""
+    bands = kernels.used.shape[0]
+    step = max(1, int(CHUNK_BYTES / (8.0 * bands * kernels.planes * kernels.column)))
+    for start in range(0, samples.size, step):
+        yield samples[start : start + step]
+
+
+def _measured_power(
+    zero: np.ndarray, kernels: Kernels, noise: float, field: VolumeField
+) -> np.ndarray:
+    """Power of the object's column from order 0 (Z, K), a smooth function of |k|."""
+    radius = np.hypot(field.ky, field.kx)
+    bins = np.minimum((RINGS * radius / radius.max()).astype(np.intp), RINGS - 1)
+    centre = kernels.waves.reshape(len(kernels.waves), kernels.planes, -1)[:, kernels.planes // 2]
+    energy = np.sum(np.abs(kernels.transfer[0] @ centre) ** 2, axis=1)
+    signal = np.maximum(np.mean(np.abs(zero) ** 2, axis=0) - noise, 0.0)
+    up, down = np.bincount(bins, signal, RINGS), np.bincount(bins, energy, RINGS)
+    ring = up / np.maximum(down, 1e-30)
+    # beyond what order 0 shows, the object is at most as strong as where it still shows it
+    ring = np.maximum.accumulate(ring[::-1])[::-1]
+    least = 1e-3 * noise / max(float(energy.max(initial=0.0)), 1e-30)
+    return np.asarray(np.maximum(ring[bins], least))
