@@ -17,47 +17,82 @@ import json
 from collections.abc import Callable, Iterable
 from itertools import pairwise
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import numpy as np
 from bench_verdicts import error_px, read_rows
 from common import save, table
 from scipy.stats import beta
-from volume_verdict_sets import draw
+from volume_verdict_sets import VolumeSet, draw
 
 from simrecon.estimate.volume.estimator import estimate_volume_pattern
+from simrecon.model.pattern import DirectionPattern
 
 GOOD_PX = 0.05
-KEPT = ("seed", "size", "planes", "fault", "told", "peak_e", "kind", "modulation")
 SD_EDGES_PX = (0.0, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 1.0)
 
 
 def fit_rows(seed: int) -> list[dict[str, Any]]:
     """One row per direction of stack number `seed`."""
     one = draw(seed)
-    fit = estimate_volume_pattern(one.frames_e, one.grid, one.otf, variance_e2=one.variance_e2)
-    extent = np.array(one.grid.shape[1:]) * one.grid.pixel_um
+    start = process_time()
+    fit = estimate_volume_pattern(
+        one.frames_e, one.grid, one.otf, variance_e2=one.variance_e2,
+        expected_frequency_per_um=one.expected_per_um, otf_at=one.otf_at,
+    )  # fmt: skip
+    seconds = process_time() - start
     # directions that share a carrier fail together, and only the whole fit says so
     shared = fit.verdict == "failed" and all(d.verdict != "failed" for d in fit.directions)
     rows = []
     for d, got in enumerate(fit.directions):
         told = [n for n in fit.notes if n.startswith(f"direction {d + 1} ")]
         rows.append(
-            {k: one.settings[k] for k in KEPT}
+            one.settings
             | {
                 "direction": d,
                 "verdict": "failed" if shared else got.verdict,
                 "reasons": told[0].partition(": ")[2].split("; ") if told else [],
-                "error_px": error_px(
-                    np.array(got.frequency_per_um), one.frequency_per_um[d], extent
-                ),
-                "frequency_sd_px": float(np.hypot(*(np.array(got.frequency_sd_per_um) * extent))),
                 "evidence_nats": got.evidence_nats,
                 "rivalry": got.rivalry,
-                "correlation": max(got.correlation, default=0.0),
+                "correlation": list(got.correlation),
+                "fit_seconds": seconds,
             }
+            | errors(got, one, d)
         )
     return rows
+
+
+def errors(got: DirectionPattern, one: VolumeSet, direction: int) -> dict[str, Any]:
+    """Errors and standard deviations: frequency (y, x) in DFT samples, degrees, contrasts."""
+    extent = np.array(one.grid.shape[1:]) * one.grid.pixel_um
+    sd = np.array(got.frequency_sd_per_um) * extent
+    true = one.truth.pattern.directions[direction]
+    place = one.frequency_per_um[direction]
+    found: dict[str, Any] = {
+        "error_px": error_px(np.array(got.frequency_per_um), place, extent),
+        "frequency_sd_px": float(np.hypot(*sd)),
+    }
+    if place is None:
+        return found
+    f, t = np.array(got.frequency_per_um), np.array(place)
+    sign = 1.0 if f @ t > 0 else -1.0
+    # phases at the centre of the field, where they do not depend on the frequency's error
+    centre = 0.5 * (extent - one.grid.pixel_um)
+    phase = np.array(true.phase_rad) + 2 * np.pi * float(t @ centre)
+    off = sign * (np.array(got.phase_rad) + 2 * np.pi * float(f @ centre)) - phase
+    off = np.angle(np.exp(1j * off))
+    return found | {
+        "frequency_error_px": list((sign * f - t) * extent),
+        "frequency_sd_yx_px": list(sd),
+        "phase_error_deg": list(np.degrees(off)),
+        "phase_sd_deg": list(np.degrees(got.phase_sd_rad)),
+        "modulation_error": list(np.subtract(got.modulation, true.modulation)),
+        "modulation_sd": list(got.modulation_sd),
+        "modulation": list(true.modulation),
+        "sheet_um": got.sheet_offset_um,
+        "sheet_sd_um": got.sheet_offset_sd_um,
+    }
 
 
 def good(row: dict[str, Any]) -> bool:

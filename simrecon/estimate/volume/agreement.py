@@ -42,12 +42,12 @@ def agreement(
     cross, predicted, measured = 0j, 0.0, 0.0
     all_p, all_m, amount, square = 0.0, 0.0, 0.0, 0.0
     for part in chunks(kernels, samples):
-        made = [kernels.matrices(i, part) for i in range(len(bands))]
-        inverse = weights.inverse(made, part, rest)
-        column = weights.column(made, bands, part, inverse, rest)
+        whitened = weights.whitened(part, rest)
+        inverse = weights.inverse(whitened, part)
+        column = weights.column(whitened, inverse, bands, part, rest)
         others = kernels.used[rest][:, part].any(axis=0)
         for i in sides:
-            a, y = made[i], bands[i][:, part].T
+            a, y = kernels.matrices(i, part), bands[i][:, part].T
             prediction = (a @ column[..., None])[..., 0]
             spread = a @ inverse
             doubt = np.sum(spread * np.conj(a), axis=2).real

@@ -69,6 +69,12 @@ class VolumeField:
         names = ("ky", "kx", "index", "mirrored")
         return replace(self, **{name: getattr(self, name)[samples] for name in names})
 
+    def some(self, most: int) -> VolumeField:
+        """The same with at most so many lateral frequencies, spread over the band."""
+        if self.index.size <= most:
+            return self
+        return self.at(np.random.default_rng(0).permutation(self.index.size)[:most])
+
     def moved(self, ky_per_um: float, kx_per_um: float) -> VolumeField:
         """The same with its lateral frequencies moved."""
         return replace(self, ky=self.ky + ky_per_um, kx=self.kx + kx_per_um)

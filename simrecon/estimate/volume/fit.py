@@ -22,8 +22,8 @@ REACH_PX = 0.25
 """Farthest that the frequency may move from where the rows were demodulated, DFT samples."""
 STALE_PX = 0.02
 ROUNDS, FREEZES, STEPS = 3, 3, 8
-MOST_SAMPLES = 2500
-"""Lateral frequencies in all iterations but the last."""
+MOST_SAMPLES, MOST_COMPARED = 800, 2500
+"""Lateral frequencies in all iterations but the last, and those on which orders are compared."""
 MAX_GROWTH = 2.0
 """Most that a modulation changes at a time, factor."""
 
@@ -73,23 +73,35 @@ def fit_direction(
     sample = 1.0 / np.array(field.window.padded.extent_um)
     precision = _precision(start, sample)
     state = start
+    few = field.some(MOST_SAMPLES)
     for round_ in range(ROUNDS):
-        rows = Rows.of(frames, variance_e2, field, state)
-        kernels = Kernels.of(otf, field, state)
-        rows = without_flanks(rows, kernels, frames, field, otf)
+        rows, kernels = _demodulated(frames, variance_e2, few, otf, state)
         for _ in range(FREEZES):
             before = state
-            form = Form.frozen(rows, kernels, field, state, MOST_SAMPLES)
+            form = Form.frozen(rows, kernels, few, state)
             state = rescaled(form, _minimise(form, state, start, precision, sample, fit_frequency))
             if _small(before, state, sample):
                 break
         moved = np.abs((state.frequency_per_um - rows.state.frequency_per_um) / sample).max()
         if round_ and moved < STALE_PX:
             break
+    rows, kernels = _demodulated(frames, variance_e2, field, otf, state)
     form = Form.frozen(rows, kernels, field, state)
     state = rescaled(form, _minimise(form, state, start, precision, sample, fit_frequency))
-    found = tuple(agreement(form.weights, state, m, MOST_SAMPLES) for m in range(1, state.orders + 1))
+    found = tuple(agreement(form.weights, state, m, MOST_COMPARED) for m in range(1, state.orders + 1))
     return VolumeFit(state, form, found, precision)
+
+
+def _demodulated(
+    frames: np.ndarray,
+    variance_e2: np.ndarray,
+    field: VolumeField,
+    otf: VolumeOTF,
+    state: VolumeState,
+) -> tuple[Rows, Kernels]:
+    """Rows at a state, without what the flanks of the window add, and their kernels."""
+    rows, kernels = Rows.of(frames, variance_e2, field, state), Kernels.of(otf, field, state)
+    return without_flanks(rows, kernels, frames, field, otf), kernels
 
 
 def refit(

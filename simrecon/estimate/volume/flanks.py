@@ -41,12 +41,13 @@ def without_flanks(
     # this column is estimated and not left free: its prior is the measured power
     weights = Weights.frozen(rows, kernels, field, state, 1.0)
     total = np.zeros((2 * state.orders + 1, field.planes, field.index.size), np.complex64)
-    for axis in range(2):
-        sloped = _sloped(rows, frames, field, field.window.tapers[1 + axis])
-        slope = LateralSlope.of(otf, kernels, field, state, axis)
-        for part in chunks(kernels, np.arange(field.index.size)):
-            made = [kernels.matrices(i, part) for i in range(len(total))]
-            column = weights.column(made, sloped, part, weights.inverse(made, part))
+    sloped = [_sloped(rows, frames, field, taper) for taper in field.window.tapers[1:]]
+    slopes = [LateralSlope.of(otf, kernels, field, state, axis) for axis in range(2)]
+    for part in chunks(kernels, np.arange(field.index.size)):
+        whitened = weights.whitened(part)
+        inverse = weights.inverse(whitened, part)
+        for bands, slope in zip(sloped, slopes, strict=True):
+            column = weights.column(whitened, inverse, bands, part)
             for i in range(len(total)):
                 moved = slope.matrices(i, part) @ column[..., None]
                 total[i][:, part] += moved[..., 0].T / np.complex64(2j * np.pi)

@@ -49,45 +49,32 @@ class Form:
 
     @classmethod
     def frozen(
-        cls,
-        rows: Rows,
-        kernels: Kernels,
-        field: VolumeField,
-        state: VolumeState,
-        most: int | None = None,
+        cls, rows: Rows, kernels: Kernels, field: VolumeField, state: VolumeState
     ) -> Form:
-        """Weights of `state`; at most so many samples, spread over the band."""
+        """Weights of `state`."""
         weights = Weights.frozen(rows, kernels, field, state)
         noise = weights.band_noise
         samples = np.flatnonzero(kernels.used.any(axis=0))
-        if most is not None and samples.size > most:
-            samples = np.random.default_rng(0).permutation(samples)[:most]
         size = rows.band.size
         matrix, trace = np.zeros((size, size), complex), np.zeros((len(noise),) * 2)
         left = np.zeros(len(noise))
         members = [rows.members(i) for i in range(len(noise))]
         for part in chunks(kernels, samples):
-            made = [kernels.matrices(i, part) for i in range(len(noise))]
-            inverse = weights.inverse(made, part)
-            back = np.empty((inverse.shape[0], kernels.column, size), np.complex128)
+            whitened = weights.whitened(part)
+            inverse = weights.inverse(whitened, part)
+            back = np.empty((part.size, kernels.column, size), np.complex128)
             for i, r in enumerate(members):
-                seen = kernels.used[i, part]
+                seen = kernels.used[i, part] / np.float32(np.sqrt(noise[i]))
                 data = rows.values[r][..., part].transpose(2, 1, 0) * seen[:, None, None]
-                back[..., r] = np.conj(made[i].transpose(0, 2, 1)) @ data / np.float32(noise[i])
+                back[..., r] = np.conj(whitened[:, i].transpose(0, 2, 1)) @ data
                 flat = data.reshape(-1, data.shape[2])
-                matrix[r, r] += np.conj(flat.T) @ flat / noise[i]
-                trace[i, i] += float(seen.sum()) * kernels.planes / noise[i]
+                matrix[r, r] += np.conj(flat.T) @ flat
+                trace[i, i] += float(kernels.used[i, part].sum()) * kernels.planes / noise[i]
             solved = inverse @ back
             matrix -= np.conj(back.reshape(-1, size).T) @ solved.reshape(-1, size)
-            for i, a in enumerate(made):
-                spread = ((a @ inverse) / noise[i]).astype(np.complex64)
-                for k in range(i, len(made)):
-                    told = float(np.vdot(made[k], spread).real)
-                    trace[i, k] -= told / noise[k]
-                    if i == k:
-                        left[i] += told / PRIOR_FACTOR
-                    else:
-                        trace[k, i] -= told / noise[k]
+            told = _told(whitened, inverse)
+            trace -= told / np.sqrt(np.outer(noise, noise))
+            left += np.diag(told) / PRIOR_FACTOR
         at = np.ix_(rows.band, rows.band)
         shown = np.conj(_shown(rows, state)) * left[rows.band]
         return cls(weights, matrix, rows.noise * trace[at], shown)
@@ -96,6 +83,16 @@ class Form:
     def rows(self) -> Rows:
         """Rows of which the form is made."""
         return self.weights.rows
+
+
+def _told(whitened: np.ndarray, inverse: np.ndarray) -> np.ndarray:
+    """``Re Σ_k tr(A_i inverse A_j^H)/√(N_i N_j)``, (2M + 1, 2M + 1)."""
+    samples, count, planes, size = whitened.shape
+    # the product is one of large numbers of either sign: double precision until here
+    spread = (whitened.reshape(samples, -1, size) @ inverse).astype(np.complex64)
+    flat = whitened.transpose(1, 0, 2, 3).reshape(count, -1)
+    spread = spread.reshape(samples, count, planes, size).transpose(1, 0, 2, 3).reshape(count, -1)
+    return np.asarray((np.conj(flat) @ spread.T).real, np.float64)
 
 
 def _shown(rows: Rows, state: VolumeState) -> np.ndarray:

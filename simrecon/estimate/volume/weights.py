@@ -55,47 +55,54 @@ class Weights:
         power = _measured_power(rows.separated(state, 0), kernels, noise[0], field)
         return cls(rows, kernels, noise, factor * power)
 
-    def inverse(
-        self, made: list[np.ndarray], part: np.ndarray, of: Sequence[int] | None = None
-    ) -> np.ndarray:
-        """``(Σ_b A_b^H A_b / N_b + 1/P)⁻¹`` over some bands, (k, S, S) complex128.
+    def whitened(self, part: np.ndarray, of: Sequence[int] | None = None) -> np.ndarray:
+        """``A_b/√N_b`` of some bands, or all, one below the other, (k, B, Z, S) complex64."""
+        bands = range(len(self.band_noise)) if of is None else of
+        shape = (part.size, len(bands), self.kernels.planes, self.kernels.column)
+        result = np.empty(shape, np.complex64)
+        for n, i in enumerate(bands):
+            made = self.kernels.matrices(i, part)
+            np.multiply(made, np.float32(self.band_noise[i] ** -0.5), out=result[:, n])
+        return result
 
-        It may be stiff.
-        """
-        size = made[0].shape[2]
-        total = np.zeros((part.size, size, size), np.complex128)
-        for i in range(len(made)) if of is None else of:
-            a = made[i]
-            total += np.conj(a.transpose(0, 2, 1)) @ a / np.float32(self.band_noise[i])
+    def inverse(self, whitened: np.ndarray, part: np.ndarray) -> np.ndarray:
+        """``(Σ_b A_b^H A_b / N_b + 1/P)⁻¹``, (k, S, S) complex128 (it may be stiff)."""
+        size = whitened.shape[3]
+        flat = whitened.reshape(part.size, -1, size)
+        total = (np.conj(flat.transpose(0, 2, 1)) @ flat).astype(np.complex128)
         total += np.eye(size) / self.power[part, None, None]
         return np.asarray(np.linalg.inv(total))
 
     def column(
         self,
-        made: list[np.ndarray],
+        whitened: np.ndarray,
+        inverse: np.ndarray,
         bands: np.ndarray,
         part: np.ndarray,
-        inverse: np.ndarray,
         of: Sequence[int] | None = None,
     ) -> np.ndarray:
-        """The object's columns that some bands speak for, (k, S)."""
-        back = np.zeros((part.size, made[0].shape[2], 1), np.complex128)
-        for i in range(len(made)) if of is None else of:
-            data = (bands[i][:, part] * self.kernels.used[i, part]).T[..., None]
-            back += np.conj(made[i].transpose(0, 2, 1)) @ data / self.band_noise[i]
-        return np.asarray((inverse @ back)[..., 0])
+        """The object's columns that some bands (of all, (2M + 1, Z, K)) speak for, (k, S)."""
+        chosen = list(range(len(bands)) if of is None else of)
+        scale = (self.kernels.used[chosen][:, part].T / np.sqrt(self.band_noise[chosen])).T
+        data = bands[chosen][..., part] * scale.astype(np.float32)[:, None]
+        flat = whitened.reshape(part.size, -1, whitened.shape[3])
+        # a row from the left, so that the large array is not copied to be conjugated
+        row = np.conj(data.transpose(2, 0, 1)).reshape(part.size, 1, -1) @ flat
+        return np.asarray((inverse @ np.conj(row.transpose(0, 2, 1)))[..., 0])
 
     def mismatch(self, state: VolumeState) -> np.ndarray:
         """``M y``, (2M + 1, Z, K) complex64 (see :mod:`.form`)."""
         bands = self.rows.bands(state)
         result = np.zeros_like(bands)
         for part in chunks(self.kernels, np.arange(bands.shape[2])):
-            made = [self.kernels.matrices(i, part) for i in range(len(bands))]
-            column = self.column(made, bands, part, self.inverse(made, part))
-            for i, a in enumerate(made):
+            whitened = self.whitened(part)
+            column = self.column(whitened, self.inverse(whitened, part), bands, part)
+            for i, noise in enumerate(self.band_noise):
+                told = (whitened[:, i] @ column[..., None])[..., 0].T
                 seen = self.kernels.used[i, part]
-                rest = bands[i][:, part] * seen - (a @ column[..., None])[..., 0].T
-                result[i][:, part] = rest / self.band_noise[i]
+                result[i][:, part] = (bands[i][:, part] * seen / np.sqrt(noise) - told) / np.sqrt(
+                    noise
+                )
         return result
 
 
