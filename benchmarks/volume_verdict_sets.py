@@ -77,8 +77,8 @@ def draw(seed: int) -> VolumeSet:
 
     64², 80² or 96² pixels and 8 to 16 planes; light, kind of object, `FAULTS`, `OPTICS_TOLD` and
     `PERIOD_TOLD`; contrasts 0.3 to 1 and 0.2 to 0.8 (a sheet's are its own); uneven phases and
-    lamps; in a third of the sets a background of 0.3 times the peak. 3D-SIM: 80 nm × 125 nm, order 2
-    at 0.80 to 0.96 of the cut-off. Sheets: 104 nm × 150 nm, up to 0.5 µm from the focal plane.
+    lamps; in a third of the sets a background of 0.3 times the peak. 3D-SIM: 80 nm × 125 nm, order
+    2 at 0.80 to 0.96 of the cut-off. Sheets: 104 nm × 150 nm, up to 0.5 µm from the focal plane.
     """
     rng = np.random.default_rng([43, seed])
     sheet = seed % SHEETS == SHEETS - 1

@@ -43,12 +43,12 @@ def agreement(
     all_p, all_m, amount, square = 0.0, 0.0, 0.0, 0.0
     for part in chunks(kernels, samples):
         whitened = weights.whitened(part, rest)
-        inverse = weights.inverse(whitened, part)
-        column = weights.column(whitened, inverse, bands, part, rest)
+        inverse = np.linalg.inv(weights.precision(whitened, part))
+        column = (inverse @ weights.back(whitened, bands, part, rest))[..., 0]
         others = kernels.used[rest][:, part].any(axis=0)
         for i in sides:
             a, y = kernels.matrices(i, part), bands[i][:, part].T
-            prediction = (a @ column[..., None])[..., 0]
+            prediction = kernels.planes_of(i, part, column)
             spread = a @ inverse
             doubt = np.sum(spread * np.conj(a), axis=2).real
             # the part of it that noise puts into the prediction; the rest is left open by the prior

@@ -125,52 +125,71 @@ def estimate_volume_pattern(
     """
     frames = _checked(frames_e, grid, otf)
     parse_order(order)
-    directions = frames.shape[0]
-    angles = checked_angles(directions, expected_angles_rad, fixed_frequencies_per_um)
-    whole, part = grid, _part(frames)
-    variance = _variance(frames, variance_e2)[part]
-    frames = np.ascontiguousarray(frames[part])
-    sizes = frames.shape[2:]
-    grid = replace(grid, shape=(sizes[0], sizes[1], sizes[2]))
-    field, projected = (VolumeField.on(grid, otf, projected=p) for p in (False, True))
-    orders = otf.orders - 1
-    seen = coverage(frames.sum(axis=2), variance.sum(axis=2), grid.pixel_um, otf.cutoff_per_um)
-    sheet = (otf_at, sheet_offset_um, phase_step_um)
-    tasks = [
-        _Task(field, projected, of_direction(otf, d), orders, seen, *sheet)
-        for d in range(directions)
-    ]
+    angles = checked_angles(frames.shape[0], expected_angles_rad, fixed_frequencies_per_um)
     expected = Expectation(expected_frequency_per_um, angles)
-    patterns, notes = _directions(tasks, frames, variance, expected, fixed_frequencies_per_um)
-    lost = _failed(patterns)
-    if lost and expected.given and fixed_frequencies_per_um is None:
-        free = _directions(tasks, frames, variance, expected.none, None)
-        if _failed(free[0]) < lost:
-            patterns, notes = free
-    if fixed_frequencies_per_um is None:
-        good = {
-            d: np.array(p.frequency_per_um) for d, p in enumerate(patterns) if p.verdict != "failed"
-        }
-        notes = [*expected.corrections(good), *notes]
-    patterns = _relative(patterns, frames, field)
+    part = _part(frames)
+    variance = _variance(frames, variance_e2)[part]
+    sheet = (otf_at, sheet_offset_um, phase_step_um)
+    frames, whole = np.ascontiguousarray(frames[part]), grid.shape[1:]
+    tasks = _tasks(frames, variance, replace(grid, shape=frames.shape[2:]), otf, sheet)
+    patterns, notes = _expected_or_free(tasks, frames, variance, expected, fixed_frequencies_per_um)
+    patterns = _relative(patterns, frames, tasks[0].field)
     verdict: Verdict = worst([p.verdict for p in patterns])
     pairs = coinciding([np.array(p.frequency_per_um) for p in patterns])
     if pairs and fixed_frequencies_per_um is None:
-        notes.insert(0, coincidence_note(pairs, directions))
+        notes.insert(0, coincidence_note(pairs, len(patterns)))
         verdict = "failed"
-    notes = [_spacings(patterns, orders), *_sheets(patterns), *notes]
+    notes = [_spacings(patterns, tasks[0].orders), *_sheets(patterns), *notes]
     if otf_at is None:
         notes.append(z_direction_note(otf))
     fit = PatternFit(
         pixel_um=grid.pixel_um,
-        shape=(grid.shape[1], grid.shape[2]),
+        shape=(frames.shape[3], frames.shape[4]),
         directions=tuple(patterns),
         order=order,
         verdict=verdict,
         notes=tuple(notes),
     )
     # phases back to pixel (0, 0) of the whole field
-    return shifted(fit, (-part[3].start, -part[4].start), (whole.shape[1], whole.shape[2]))
+    return shifted(fit, (-part[3].start, -part[4].start), whole)
+
+
+def _tasks(
+    frames: np.ndarray,
+    variance: np.ndarray,
+    grid: VolumeGrid,
+    otf: AnyVolumeOTF,
+    sheet: tuple[OTFAt | None, float | None, float | None],
+) -> list[_Task]:
+    """What the fits of the directions share, and their OTFs."""
+    field, projected = (VolumeField.on(grid, otf, projected=p) for p in (False, True))
+    seen = coverage(frames.sum(axis=2), variance.sum(axis=2), grid.pixel_um, otf.cutoff_per_um)
+    return [
+        _Task(field, projected, of_direction(otf, d), otf.orders - 1, seen, *sheet)
+        for d in range(len(frames))
+    ]
+
+
+def _expected_or_free(
+    tasks: Sequence[_Task],
+    frames: np.ndarray,
+    variance: np.ndarray,
+    expected: Expectation,
+    fixed_per_um: Sequence[Sequence[float]] | None,
+) -> tuple[list[DirectionPattern], list[str]]:
+    """All directions; where an expectation leads to a failure everything is searched."""
+    patterns, notes = _directions(tasks, frames, variance, expected, fixed_per_um)
+    if fixed_per_um is not None:
+        return patterns, notes
+    lost = _failed(patterns)
+    if lost and expected.given:
+        free = _directions(tasks, frames, variance, expected.none, None)
+        if _failed(free[0]) < lost:
+            patterns, notes = free
+    good = {
+        d: np.array(p.frequency_per_um) for d, p in enumerate(patterns) if p.verdict != "failed"
+    }
+    return patterns, [*expected.corrections(good), *notes]
 
 
 def _part(frames: np.ndarray) -> tuple[slice, slice, slice, slice, slice]:

@@ -88,7 +88,9 @@ def fit_direction(
     rows, kernels = _demodulated(frames, variance_e2, field, otf, state)
     form = Form.frozen(rows, kernels, field, state)
     state = rescaled(form, _minimise(form, state, start, precision, sample, fit_frequency))
-    found = tuple(agreement(form.weights, state, m, MOST_COMPARED) for m in range(1, state.orders + 1))
+    found = tuple(
+        agreement(form.weights, state, m, MOST_COMPARED) for m in range(1, state.orders + 1)
+    )
     return VolumeFit(state, form, found, precision)
 
 

@@ -45,12 +45,12 @@ def without_flanks(
     slopes = [LateralSlope.of(otf, kernels, field, state, axis) for axis in range(2)]
     for part in chunks(kernels, np.arange(field.index.size)):
         whitened = weights.whitened(part)
-        inverse = weights.inverse(whitened, part)
-        for bands, slope in zip(sloped, slopes, strict=True):
-            column = weights.column(whitened, inverse, bands, part)
+        back = [weights.back(whitened, bands, part) for bands in sloped]
+        columns = np.linalg.solve(weights.precision(whitened, part), np.concatenate(back, axis=2))
+        for axis, slope in enumerate(slopes):
             for i in range(len(total)):
-                moved = slope.matrices(i, part) @ column[..., None]
-                total[i][:, part] += moved[..., 0].T / np.complex64(2j * np.pi)
+                moved = slope.planes_of(i, part, columns[..., axis])
+                total[i][:, part] += moved.T / np.complex64(2j * np.pi)
     return rows.with_flanks(total)
 
 

@@ -48,9 +48,7 @@ class Form:
     left: np.ndarray
 
     @classmethod
-    def frozen(
-        cls, rows: Rows, kernels: Kernels, field: VolumeField, state: VolumeState
-    ) -> Form:
+    def frozen(cls, rows: Rows, kernels: Kernels, field: VolumeField, state: VolumeState) -> Form:
         """Weights of `state`."""
         weights = Weights.frozen(rows, kernels, field, state)
         noise = weights.band_noise
@@ -61,7 +59,7 @@ class Form:
         members = [rows.members(i) for i in range(len(noise))]
         for part in chunks(kernels, samples):
             whitened = weights.whitened(part)
-            inverse = weights.inverse(whitened, part)
+            inverse = np.linalg.inv(weights.precision(whitened, part))
             back = np.empty((part.size, kernels.column, size), np.complex128)
             for i, r in enumerate(members):
                 seen = kernels.used[i, part] / np.float32(np.sqrt(noise[i]))

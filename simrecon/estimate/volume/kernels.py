@@ -42,8 +42,9 @@ class Kernels:
         ``H_b`` at the nodes of kz, times their weight.
     used : ndarray (2M + 1, K), bool
         Where a band tells something.
-    waves : ndarray (N, Z, S), complex64
-        ``exp(2πi kz (z − s))`` of the planes z and the samples s of the object's column.
+    waves : tuple of ndarray
+        ``exp(2πi kz z)`` of the planes z and ``exp(−2πi kz s)`` of the samples s of the object's
+        column: (N, Z) and (N, S), complex64.
     turn : tuple of ndarray or None
         For a skewed grid ``exp(2πi q z)`` and ``exp(−2πi q s)`` with ``q = shear·k``, k being the
         object's frequency: (K, Z) and (K, S).
@@ -51,7 +52,7 @@ class Kernels:
 
     transfer: np.ndarray
     used: np.ndarray
-    waves: np.ndarray
+    waves: tuple[np.ndarray, np.ndarray]
     turn: tuple[np.ndarray, np.ndarray] | None = None
 
     @classmethod
@@ -74,34 +75,43 @@ class Kernels:
         open_ = np.array(used)
         # a sample that only one band shows compares nothing
         open_ &= open_.sum(axis=0) > 1
-        waves = np.exp(2j * np.pi * nodes[:, None, None] * (z[:, None] - s[None]))
+        there, back = (np.exp(2j * np.pi * np.outer(nodes, at)) for at in (z, -s))
+        waves = there.astype(np.complex64), back.astype(np.complex64)
         turn = None
         if (sy or sx) and not field.projected:
             q = (sy * field.ky + sx * field.kx)[:, None]
             turn = np.exp(2j * np.pi * q * z), np.exp(-2j * np.pi * q * s)
-        return cls(np.array(transfer, np.complex64), open_, waves.astype(np.complex64), turn)
+        return cls(np.array(transfer, np.complex64), open_, waves, turn)
 
     @property
     def planes(self) -> int:
         """Z."""
-        return int(self.waves.shape[1])
+        return int(self.waves[0].shape[1])
 
     @property
     def column(self) -> int:
         """S."""
-        return int(self.waves.shape[2])
+        return int(self.waves[1].shape[1])
 
     def matrices(self, band: int, part: np.ndarray) -> np.ndarray:
         """What makes the planes of a band out of the column, (k, Z, S) complex64."""
         open_ = self.used[band, part]
-        flat = (self.transfer[band, part] * open_[:, None]) @ self.waves.reshape(
-            len(self.waves), -1
-        )
+        both = self.waves[0][:, :, None] * self.waves[1][:, None, :]
+        flat = (self.transfer[band, part] * open_[:, None]) @ both.reshape(len(both), -1)
         made: np.ndarray = flat.reshape(-1, self.planes, self.column)
         if self.turn is not None:
             rows, columns = self.turn[0][part], self.turn[1][part]
             made = (made * rows[:, :, None] * columns[:, None, :]).astype(np.complex64)
         return made
+
+    def planes_of(self, band: int, part: np.ndarray, column: np.ndarray) -> np.ndarray:
+        """Planes of a band (k, Z) from columns (k, S): the matrices' product, without them."""
+        open_ = self.used[band, part]
+        if self.turn is not None:
+            column = column * self.turn[1][part]
+        waves = (column.astype(np.complex64) @ self.waves[1].T) * self.transfer[band, part]
+        planes = (waves @ self.waves[0]) * open_[:, None]
+        return np.asarray(planes if self.turn is None else planes * self.turn[0][part])
 
 
 @dataclass(frozen=True)
@@ -111,15 +121,16 @@ class LateralSlope:
     Attributes
     ----------
     kernels : Kernels
-    transfer : ndarray (2M + 1, K, N), complex64
-        Slope of theirs, µm.
-    reach_um : ndarray (Z, S) or None
-        For a skewed grid how far a plane is displaced from a sample of the column.
+        With slopes in place of their transfer, µm.
+    plain : Kernels
+        Without.
+    reach_um : tuple of ndarray or None
+        For a skewed grid how far planes (Z,) and samples of the column (S,) are displaced.
     """
 
     kernels: Kernels
-    transfer: np.ndarray
-    reach_um: np.ndarray | None
+    plain: Kernels
+    reach_um: tuple[np.ndarray, np.ndarray] | None
 
     @classmethod
     def of(
@@ -128,24 +139,26 @@ class LateralSlope:
         """Over ky (axis 0) or kx (1), from differences over one DFT sample."""
         step = 0.5 / field.window.padded.extent_um[axis]
         z, s, nodes, weight = _column(otf, field)
-        moves = (step, 0.0) if axis == 0 else (0.0, step)
-        up, down = (field.moved(sign * moves[0], sign * moves[1]) for sign in (1, -1))
-        bands = band_orders(state.orders)
+        move = (step, 0.0) if axis == 0 else (0.0, step)
+        up, down = (field.moved(sign * move[0], sign * move[1]) for sign in (1, -1))
         slope = [
             _transfer(otf, up, state, b, nodes) - _transfer(otf, down, state, b, nodes)
-            for b in bands
+            for b in band_orders(state.orders)
         ]
+        transfer = np.array(slope, np.complex64) * np.float32(weight / (2 * step))
         shear = field.grid.shear[axis]
-        reach = shear * (z[:, None] - s[None]) if shear else None
-        return cls(kernels, np.array(slope, np.complex64) * (weight / (2 * step)), reach)
+        reach = (shear * z, shear * s) if shear else None
+        return cls(replace(kernels, transfer=transfer), kernels, reach)
 
-    def matrices(self, band: int, part: np.ndarray) -> np.ndarray:
-        """Slope of :meth:`Kernels.matrices`, (k, Z, S) complex64."""
-        made = replace(self.kernels, transfer=self.transfer).matrices(band, part)
+    def planes_of(self, band: int, part: np.ndarray, column: np.ndarray) -> np.ndarray:
+        """Slope of :meth:`Kernels.planes_of`, (k, Z) complex64."""
+        found = self.kernels.planes_of(band, part, column)
         if self.reach_um is not None:
-            turning = np.asarray(2j * np.pi * self.reach_um, np.complex64)
-            made = made + turning * self.kernels.matrices(band, part)
-        return made
+            there, back = self.reach_um
+            turning = self.plain.planes_of(band, part, column) * there
+            turning = turning - self.plain.planes_of(band, part, column * back)
+            found = found + np.complex64(2j * np.pi) * turning
+        return found
 
 
 def _transfer(

@@ -19,7 +19,8 @@ from simrecon.estimate.volume.state import VolumeState
 PRIOR_FACTOR = 30.0
 """Prior power of the object over its measured one: wide enough to leave the object free."""
 RINGS = 24
-CHUNK_BYTES = 48e6
+CHUNK_BYTES = 4e6
+"""Of the matrices of some samples: what a processor's cache holds."""
 
 
 @dataclass(frozen=True)
@@ -65,30 +66,29 @@ class Weights:
             np.multiply(made, np.float32(self.band_noise[i] ** -0.5), out=result[:, n])
         return result
 
-    def inverse(self, whitened: np.ndarray, part: np.ndarray) -> np.ndarray:
-        """``(Σ_b A_b^H A_b / N_b + 1/P)⁻¹``, (k, S, S) complex128 (it may be stiff)."""
+    def precision(self, whitened: np.ndarray, part: np.ndarray) -> np.ndarray:
+        """``Σ_b A_b^H A_b / N_b + 1/P``, (k, S, S) complex128 (it may be stiff)."""
         size = whitened.shape[3]
         flat = whitened.reshape(part.size, -1, size)
         total = (np.conj(flat.transpose(0, 2, 1)) @ flat).astype(np.complex128)
         total += np.eye(size) / self.power[part, None, None]
-        return np.asarray(np.linalg.inv(total))
+        return total
 
-    def column(
+    def back(
         self,
         whitened: np.ndarray,
-        inverse: np.ndarray,
         bands: np.ndarray,
         part: np.ndarray,
         of: Sequence[int] | None = None,
     ) -> np.ndarray:
-        """The object's columns that some bands (of all, (2M + 1, Z, K)) speak for, (k, S)."""
+        """``Σ_b A_b^H y_b / N_b`` of some of the bands y (2M + 1, Z, K), (k, S, 1)."""
         chosen = list(range(len(bands)) if of is None else of)
         scale = (self.kernels.used[chosen][:, part].T / np.sqrt(self.band_noise[chosen])).T
         data = bands[chosen][..., part] * scale.astype(np.float32)[:, None]
         flat = whitened.reshape(part.size, -1, whitened.shape[3])
         # a row from the left, so that the large array is not copied to be conjugated
         row = np.conj(data.transpose(2, 0, 1)).reshape(part.size, 1, -1) @ flat
-        return np.asarray((inverse @ np.conj(row.transpose(0, 2, 1)))[..., 0])
+        return np.asarray(np.conj(row.transpose(0, 2, 1)))
 
     def mismatch(self, state: VolumeState) -> np.ndarray:
         """``M y``, (2M + 1, Z, K) complex64 (see :mod:`.form`)."""
@@ -96,13 +96,11 @@ class Weights:
         result = np.zeros_like(bands)
         for part in chunks(self.kernels, np.arange(bands.shape[2])):
             whitened = self.whitened(part)
-            column = self.column(whitened, self.inverse(whitened, part), bands, part)
+            precision = self.precision(whitened, part)
+            column = np.linalg.solve(precision, self.back(whitened, bands, part))[..., 0]
             for i, noise in enumerate(self.band_noise):
-                told = (whitened[:, i] @ column[..., None])[..., 0].T
-                seen = self.kernels.used[i, part]
-                result[i][:, part] = (bands[i][:, part] * seen / np.sqrt(noise) - told) / np.sqrt(
-                    noise
-                )
+                told = self.kernels.planes_of(i, part, column).T
+                result[i][:, part] = (bands[i][:, part] * self.kernels.used[i, part] - told) / noise
         return result
 
 
@@ -120,7 +118,8 @@ def _measured_power(
     """Power of the object's column from order 0 (Z, K), a smooth function of |k|."""
     radius = np.hypot(field.ky, field.kx)
     bins = np.minimum((RINGS * radius / radius.max()).astype(np.intp), RINGS - 1)
-    centre = kernels.waves.reshape(len(kernels.waves), kernels.planes, -1)[:, kernels.planes // 2]
+    there, back = kernels.waves
+    centre = there[:, kernels.planes // 2, None] * back
     energy = np.sum(np.abs(kernels.transfer[0] @ centre) ** 2, axis=1)
     signal = np.maximum(np.mean(np.abs(zero) ** 2, axis=0) - noise, 0.0)
     up, down = np.bincount(bins, signal, RINGS), np.bincount(bins, energy, RINGS)

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from simrecon.estimate.volume.field import VolumeField
-from simrecon.estimate.volume.form import PRIOR_FACTOR, Form
+from simrecon.estimate.volume.form import Form
 from simrecon.estimate.volume.kernels import Kernels
 from simrecon.estimate.volume.rows import Rows
 from simrecon.estimate.volume.state import VolumeState
+from simrecon.estimate.volume.weights import PRIOR_FACTOR
 from tests.simrecon.estimate.volume.scene import make_scene
 
 SAMPLES = 12
@@ -20,20 +21,19 @@ def test_form_and_its_expectations_are_those_of_the_definition() -> None:
     state = VolumeState(
         scene.frequency_per_um[0], scene.phase_rad[0], scene.intensity[0], np.array([0.5, 0.8])
     )
-    field = VolumeField.on(scene.grid, scene.otf)
+    field = VolumeField.on(scene.grid, scene.otf).some(SAMPLES)
     rows = Rows.of(scene.frames[0], np.maximum(scene.frames[0], 1.0), field, state)
     kernels = Kernels.of(scene.otf, field, state)
-    form = Form.frozen(rows, kernels, field, state, SAMPLES)
-    used = np.flatnonzero(kernels.used.any(axis=0))
-    part = np.random.default_rng(0).permutation(used)[:SAMPLES]
-    noise, bands = form.band_noise, rows.bands(state)
+    form = Form.frozen(rows, kernels, field, state)
+    part = np.flatnonzero(kernels.used.any(axis=0))
+    noise, bands = form.weights.band_noise, rows.bands(state)
     made = [kernels.matrices(i, part).astype(np.complex128) for i in range(len(noise))]
     value, left = 0.0, np.zeros(len(noise))
     for n, k in enumerate(part):
         a = np.concatenate([m[n] for m in made])
         seen = np.repeat(kernels.used[:, k], kernels.planes)
         weight = np.diag(seen / np.repeat(noise, kernels.planes))
-        prior = form.power[k]
+        prior = form.weights.power[k]
         inner = np.linalg.inv(np.conj(a.T) @ weight @ a + np.eye(a.shape[1]) / prior)
         m = weight - weight @ a @ inner @ np.conj(a.T) @ weight
         y = np.concatenate(list(bands[:, :, k]))
