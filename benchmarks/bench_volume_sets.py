@@ -37,20 +37,28 @@ THRESHOLD = 0.5
 
 
 def pattern_errors(fit: PatternFit, true: PatternFit) -> dict[str, float]:
-    """Root mean squares: frequency in DFT samples, phase steps in degrees, modulation."""
+    """Root mean squares: frequency in DFT samples, phase steps in degrees, modulation.
+
+    Frequencies and modulations also in units of their own standard deviations.
+    """
     extent = np.array(true.shape) * true.pixel_um
     pixels, steps, contrast = [], [], []
+    pixels_sd, contrast_sd = [], []
     for one, other in zip(fit.directions, true.directions, strict=True):
         f, t = np.array(one.frequency_per_um), np.array(other.frequency_per_um)
         sign = 1.0 if f @ t > 0 else -1.0
         pixels.append(float(np.hypot(*((sign * f - t) * extent))))
+        pixels_sd += list((sign * f - t) / np.array(one.frequency_sd_per_um))
         off = sign * np.diff(one.phase_rad) - np.diff(other.phase_rad)
         steps += list(np.degrees(np.angle(np.exp(1j * off))))
         contrast += list(np.subtract(one.modulation, other.modulation))
+        contrast_sd += list(np.subtract(one.modulation, other.modulation) / one.modulation_sd)
     return {
         "frequency_px": float(np.mean(pixels)),
         "step_deg": float(np.sqrt(np.mean(np.square(steps)))),
         "modulation": float(np.sqrt(np.mean(np.square(contrast)))),
+        "frequency_over_sd": float(np.sqrt(np.mean(np.square(pixels_sd)))),
+        "modulation_over_sd": float(np.sqrt(np.mean(np.square(contrast_sd)))),
     }
 
 
