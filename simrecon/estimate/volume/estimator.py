@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -20,14 +20,28 @@ from simrecon.estimate.acceptance import (
 from simrecon.estimate.coverage import coverage
 from simrecon.estimate.expectation import Expectation
 from simrecon.estimate.task import checked_angles
+from simrecon.estimate.volume.assembly import (
+    found_pattern,
+    no_pattern,
+    relative,
+    sheet_notes,
+    spacings_note,
+)
 from simrecon.estimate.volume.errors import VolumeErrors, direction_errors
 from simrecon.estimate.volume.field import VolumeField
 from simrecon.estimate.volume.fit import VolumeFit, fit_direction
-from simrecon.estimate.volume.handedness import z_direction_note
+from simrecon.estimate.volume.handedness import (
+    LEAST_ASYMMETRY,
+    SidesOfZ,
+    axial_asymmetry,
+    sides_of_z,
+    z_direction_note,
+)
 from simrecon.estimate.volume.search import VolumeFound, find_fundamental, fundamental_at
-from simrecon.estimate.volume.sheet import SEARCHED_UM, OTFAt, SheetOffset, find_offset
+from simrecon.estimate.volume.sheet import OTFAt, find_offset
 from simrecon.estimate.volume.state import VolumeState
-from simrecon.estimate.window import phase_at_origin, wrap
+from simrecon.estimate.volume.task import VolumeTask
+from simrecon.estimate.window import phase_at_origin
 from simrecon.model.axes import parse_order
 from simrecon.model.grid import VolumeGrid
 from simrecon.model.pattern import DirectionPattern, PatternFit, Verdict, worst
@@ -41,29 +55,6 @@ MAX_CONTRAST = 4.0
 MAX_SHEET_SD_UM = 0.15
 """Doubt from which on the distance of a sheet is not told: an eighth of its fringes, and more than
 what is asked of it (0.1 µm)."""
-UNKNOWN_PHASE_SD_RAD = float(np.pi / np.sqrt(3.0))
-
-
-@dataclass(frozen=True)
-class _Task:
-    """What the steps of the fit of one direction share."""
-
-    field: VolumeField
-    projected: VolumeField
-    otf: VolumeOTF
-    orders: int
-    coverage: float
-    otf_at: OTFAt | None = None
-    sheet_offset_um: float | None = None
-    phase_step_um: float | None = None
-
-    def possible(self) -> list[VolumeOTF]:
-        """OTFs that the light may have before the distance of a sheet is known."""
-        if self.otf_at is None:
-            return [self.otf]
-        if self.sheet_offset_um is not None:
-            return [self.otf_at(self.sheet_offset_um)]
-        return [self.otf_at(d) for d in SEARCHED_UM]
 
 
 @serial_blas
@@ -133,15 +124,17 @@ def estimate_volume_pattern(
     frames, whole = np.ascontiguousarray(frames[part]), grid.shape[1:]
     tasks = _tasks(frames, variance, replace(grid, shape=frames.shape[2:]), otf, sheet)
     patterns, notes = _expected_or_free(tasks, frames, variance, expected, fixed_frequencies_per_um)
-    patterns = _relative(patterns, frames, tasks[0].field)
-    verdict: Verdict = worst([p.verdict for p in patterns])
+    sides = _sides(tasks, frames, variance, patterns)
+    patterns = relative(patterns, frames, tasks[0].field)
+    verdicts: list[Verdict] = [p.verdict for p in patterns]
+    verdict = worst([*verdicts, "weak"] if sides is not None and sides.preferred < 0 else verdicts)
     pairs = coinciding([np.array(p.frequency_per_um) for p in patterns])
     if pairs and fixed_frequencies_per_um is None:
         notes.insert(0, coincidence_note(pairs, len(patterns)))
         verdict = "failed"
-    notes = [_spacings(patterns, tasks[0].orders), *_sheets(patterns), *notes]
+    notes = [spacings_note(patterns, tasks[0].orders), *sheet_notes(patterns), *notes]
     if otf_at is None:
-        notes.append(z_direction_note(otf))
+        notes.append(z_direction_note(otf, sides))
     fit = PatternFit(
         pixel_um=grid.pixel_um,
         shape=(frames.shape[3], frames.shape[4]),
@@ -160,18 +153,18 @@ def _tasks(
     grid: VolumeGrid,
     otf: AnyVolumeOTF,
     sheet: tuple[OTFAt | None, float | None, float | None],
-) -> list[_Task]:
+) -> list[VolumeTask]:
     """What the fits of the directions share, and their OTFs."""
     field, projected = (VolumeField.on(grid, otf, projected=p) for p in (False, True))
     seen = coverage(frames.sum(axis=2), variance.sum(axis=2), grid.pixel_um, otf.cutoff_per_um)
     return [
-        _Task(field, projected, of_direction(otf, d), otf.orders - 1, seen, *sheet)
+        VolumeTask(field, projected, of_direction(otf, d), otf.orders - 1, seen, *sheet)
         for d in range(len(frames))
     ]
 
 
 def _expected_or_free(
-    tasks: Sequence[_Task],
+    tasks: Sequence[VolumeTask],
     frames: np.ndarray,
     variance: np.ndarray,
     expected: Expectation,
@@ -190,6 +183,29 @@ def _expected_or_free(
         d: np.array(p.frequency_per_um) for d, p in enumerate(patterns) if p.verdict != "failed"
     }
     return patterns, [*expected.corrections(good), *notes]
+
+
+def _sides(
+    tasks: Sequence[VolumeTask],
+    frames: np.ndarray,
+    variance: np.ndarray,
+    patterns: Sequence[DirectionPattern],
+) -> SidesOfZ | None:
+    """Both directions of z on the clearest pattern, where the OTF is told and can settle them."""
+    found = [d for d, p in enumerate(patterns) if p.verdict != "failed"]
+    if not found or tasks[0].otf_at is not None:
+        return None
+    best = max(found, key=lambda d: patterns[d].evidence_nats or 0.0)
+    task, p = tasks[best], patterns[best]
+    if axial_asymmetry(task.otf) < LEAST_ASYMMETRY:
+        return None
+    # phases at the centre of the field again
+    centre = -phase_at_origin(np.zeros(1), p.frequency_per_um, task.field.window)
+    state = VolumeState(
+        np.array(p.frequency_per_um), np.array(p.phase_rad) + centre,
+        np.array(p.intensity), np.array(p.modulation),
+    )  # fmt: skip
+    return sides_of_z(frames[best], variance[best], task.field, task.otf, state)
 
 
 def _part(frames: np.ndarray) -> tuple[slice, slice, slice, slice, slice]:
@@ -246,7 +262,7 @@ def _variance(frames: np.ndarray, variance_e2: np.ndarray | float | None) -> np.
 
 
 def _directions(
-    tasks: Sequence[_Task],
+    tasks: Sequence[VolumeTask],
     frames: np.ndarray,
     variance: np.ndarray,
     expected: Expectation,
@@ -275,7 +291,7 @@ def _failed(patterns: Sequence[DirectionPattern]) -> int:
 
 
 def _direction(
-    task: _Task,
+    task: VolumeTask,
     frames: np.ndarray,
     variance: np.ndarray,
     expected_per_um: float | None,
@@ -310,7 +326,7 @@ def _direction(
             sheet = None
             told.append("the distance of the sheet from the focal plane cannot be told: 0 taken")
     if not found.readings or found.best.nats < NATS_WEAK[known]:
-        return _nothing(task, frames, found), [*told, "no carrier found in any order"]
+        return no_pattern(task, frames, found), [*told, "no carrier found in any order"]
     start = found.best.state if sheet is None else sheet.state
     fit = fit_direction(frames, variance, task.field, task.otf, start, fit_frequency=free)
     errors = direction_errors(fit, task.field, variance.mean(axis=(0, 1)), fit_frequency=free)
@@ -321,11 +337,11 @@ def _direction(
     if most > MAX_CONTRAST:
         verdict = "failed"
         reasons.append(f"a contrast of {most:.1f} (no light has more than {MAX_CONTRAST:g})")
-    return _pattern(task, found, fit, errors, verdict, sheet), reasons
+    return found_pattern(task, found, fit, errors, verdict, sheet), reasons
 
 
 def _evidence(
-    task: _Task,
+    task: VolumeTask,
     found: VolumeFound,
     start: VolumeState,
     fit: VolumeFit,
@@ -351,103 +367,3 @@ def _evidence(
         coverage=task.coverage,
         over_cutoff=task.orders * size / task.otf.cutoff_per_um,
     )
-
-
-def _pattern(
-    task: _Task,
-    found: VolumeFound,
-    fit: VolumeFit,
-    errors: VolumeErrors,
-    verdict: Verdict,
-    sheet: SheetOffset | None,
-) -> DirectionPattern:
-    state = fit.state
-    frequency = (float(state.frequency_per_um[0]), float(state.frequency_per_um[1]))
-    phase = wrap(phase_at_origin(state.phase_rad, frequency, task.field.window))
-    fy, fx = errors.frequency_per_um
-    return DirectionPattern(
-        frequency_per_um=frequency,
-        frequency_sd_per_um=(float(fy), float(fx)),
-        phase_rad=_floats(phase),
-        phase_sd_rad=_floats(np.minimum(errors.phase_rad, UNKNOWN_PHASE_SD_RAD)),
-        modulation=_floats(state.modulation),
-        modulation_sd=_floats(errors.modulation),
-        intensity=_floats(state.intensity),
-        intensity_sd=_floats(errors.intensity),
-        correlation=_floats(np.array([a.correlation for a in fit.agreements])),
-        verdict=verdict,
-        peak_to_background=float(found.best.peak.peak_to_background),
-        evidence_nats=found.best.nats,
-        rivalry=found.rivalry,
-        sheet_offset_um=None if sheet is None else sheet.offset_um,
-        sheet_offset_sd_um=None
-        if sheet is None or task.sheet_offset_um is not None
-        else sheet.sd_um,
-    )
-
-
-def _nothing(task: _Task, frames: np.ndarray, found: VolumeFound) -> DirectionPattern:
-    """A direction without a carrier: a guess with the errors of ignorance."""
-    phases, cutoff = frames.shape[0], task.otf.cutoff_per_um
-    steps = 2 * np.pi * np.arange(phases) / phases
-    frequency = (0.0, 0.5 * cutoff / task.orders)
-    if found.readings:
-        fy, fx = found.best.state.frequency_per_um
-        frequency = (float(fy), float(fx))
-    return DirectionPattern(
-        frequency_per_um=frequency,
-        frequency_sd_per_um=(cutoff, cutoff),
-        phase_rad=_floats(wrap(steps)),
-        phase_sd_rad=(UNKNOWN_PHASE_SD_RAD,) * phases,
-        modulation=(0.0,) * task.orders,
-        modulation_sd=(1.0,) * task.orders,
-        intensity=(1.0,) * phases,
-        intensity_sd=(0.05,) * phases,
-        correlation=(0.0,) * task.orders,
-        verdict="failed",
-        peak_to_background=0.0,
-        evidence_nats=found.best.nats if found.readings else 0.0,
-        rivalry=0.0,
-    )
-
-
-def _relative(
-    patterns: list[DirectionPattern], frames: np.ndarray, field: VolumeField
-) -> list[DirectionPattern]:
-    """Intensities relative to all frames of the stack: directions by their light."""
-    light = np.einsum("apzyx,yx->a", frames, field.taper, dtype=np.float64)
-    factors = light / light.mean()
-    return [
-        DirectionPattern(
-            **{
-                **vars(p),
-                "intensity": tuple(f * g for g in p.intensity),
-                "intensity_sd": tuple(f * s for s in p.intensity_sd),
-            }
-        )
-        for p, f in zip(patterns, factors, strict=True)
-    ]
-
-
-def _spacings(patterns: Sequence[DirectionPattern], orders: int) -> str:
-    """Both spacings, because peers mean the finest by "line spacing"."""
-    listed = ", ".join(f"{1e3 * p.period_um:.1f}" for p in patterns)
-    if orders == 1:
-        return f"pattern period {listed} nm"
-    finest = ", ".join(f"{1e3 * p.period_um / orders:.1f}" for p in patterns)
-    return f"period of the fundamental {listed} nm; finest spacing (order {orders}) {finest} nm"
-
-
-def _sheets(patterns: Sequence[DirectionPattern]) -> list[str]:
-    """Where light sheets were found."""
-    return [
-        f"the light sheet lies {abs(p.sheet_offset_um):.3f} ± {p.sheet_offset_sd_um:.3f} µm "
-        f"{'deeper' if p.sheet_offset_um > 0 else 'higher'} than the focal plane (from the overlap "
-        "of the bands)"
-        for p in patterns
-        if p.sheet_offset_um is not None and p.sheet_offset_sd_um is not None
-    ]
-
-
-def _floats(values: np.ndarray) -> tuple[float, ...]:
-    return tuple(float(v) for v in np.asarray(values).ravel())

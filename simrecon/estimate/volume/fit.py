@@ -75,7 +75,7 @@ def fit_direction(
     state = start
     few = field.some(MOST_SAMPLES)
     for round_ in range(ROUNDS):
-        rows, kernels = _demodulated(frames, variance_e2, few, otf, state)
+        rows, kernels = demodulated(frames, variance_e2, few, otf, state)
         for _ in range(FREEZES):
             before = state
             form = Form.frozen(rows, kernels, few, state)
@@ -85,7 +85,7 @@ def fit_direction(
         moved = np.abs((state.frequency_per_um - rows.state.frequency_per_um) / sample).max()
         if round_ and moved < STALE_PX:
             break
-    rows, kernels = _demodulated(frames, variance_e2, field, otf, state)
+    rows, kernels = demodulated(frames, variance_e2, field, otf, state)
     form = Form.frozen(rows, kernels, field, state)
     state = rescaled(form, _minimise(form, state, start, precision, sample, fit_frequency))
     found = tuple(
@@ -94,7 +94,7 @@ def fit_direction(
     return VolumeFit(state, form, found, precision)
 
 
-def _demodulated(
+def demodulated(
     frames: np.ndarray,
     variance_e2: np.ndarray,
     field: VolumeField,

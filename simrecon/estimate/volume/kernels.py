@@ -83,6 +83,11 @@ class Kernels:
             turn = np.exp(2j * np.pi * q * z), np.exp(-2j * np.pi * q * s)
         return cls(np.array(transfer, np.complex64), open_, waves, turn)
 
+    def at(self, samples: np.ndarray) -> Kernels:
+        """The same at some of the samples."""
+        turn = self.turn and (self.turn[0][samples], self.turn[1][samples])
+        return Kernels(self.transfer[:, samples], self.used[:, samples], self.waves, turn)
+
     @property
     def planes(self) -> int:
         """Z."""

@@ -72,7 +72,7 @@ class Weights:
         flat = whitened.reshape(part.size, -1, size)
         total = (np.conj(flat.transpose(0, 2, 1)) @ flat).astype(np.complex128)
         total += np.eye(size) / self.power[part, None, None]
-        return total
+        return np.asarray(total)
 
     def back(
         self,

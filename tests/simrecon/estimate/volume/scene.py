@@ -48,6 +48,7 @@ def make_scene(
     jitter_rad: float = 0.1,
     beyond: int = 0,
     seed: int = 0,
+    optics: Optics = OPTICS,
 ) -> Scene:
     """Curved filaments through a volume, and through `beyond` more planes on either side of it.
 
@@ -56,7 +57,7 @@ def make_scene(
     rng = np.random.default_rng(seed)
     cut = slice(EMPTY, EMPTY + shape[0])
     grid = VolumeGrid((shape[0] + 2 * EMPTY, *shape[1:]), 0.08, 0.15)
-    otf = theoretical_volume_otf(OPTICS, extent_um=4.0)
+    otf = theoretical_volume_otf(optics, extent_um=4.0)
     density = np.zeros(grid.shape)
     filled = slice(EMPTY - beyond, EMPTY + shape[0] + beyond)
     density[filled] = _filaments(rng, (shape[0] + 2 * beyond, *shape[1:]))
