@@ -19,6 +19,9 @@ from simrecon.estimate.volume.state import VolumeState
 PRIOR_FACTOR = 30.0
 """Prior power of the object over its measured one: wide enough to leave the object free."""
 RINGS = 24
+SHOWN_SD, SHOWN_ENERGY = 4.0, 0.02
+"""Rings of |k| count where order 0 is so far above its noise, and its transfer's energy above this
+share of the largest; the power of the others is that of the next of these."""
 CHUNK_BYTES = 4e6
 """Of the matrices of some samples: what a processor's cache holds."""
 
@@ -121,10 +124,15 @@ def _measured_power(
     there, back = kernels.waves
     centre = there[:, kernels.planes // 2, None] * back
     energy = np.sum(np.abs(kernels.transfer[0] @ centre) ** 2, axis=1)
-    signal = np.maximum(np.mean(np.abs(zero) ** 2, axis=0) - noise, 0.0)
-    up, down = np.bincount(bins, signal, RINGS), np.bincount(bins, energy, RINGS)
-    ring = up / np.maximum(down, 1e-30)
-    # beyond what order 0 shows, the object is at most as strong as where it still shows it
-    ring = np.maximum.accumulate(ring[::-1])[::-1]
+    # not clipped before the mean, or noise alone would be a signal
+    signal = np.mean(np.abs(zero) ** 2, axis=0) - noise
+    count = np.maximum(np.bincount(bins, minlength=RINGS), 1)
+    up, down = np.bincount(bins, signal, RINGS) / count, np.bincount(bins, energy, RINGS) / count
+    doubt = noise / np.sqrt(count * kernels.planes)
+    seen = (up > SHOWN_SD * doubt) & (down > SHOWN_ENERGY * down.max())
     least = 1e-3 * noise / max(float(energy.max(initial=0.0)), 1e-30)
+    if not seen.any():
+        return np.full(bins.size, least)
+    # beyond what order 0 shows, the object is taken to be as strong as where it still shows it
+    ring = np.interp(np.arange(RINGS), np.flatnonzero(seen), up[seen] / down[seen])
     return np.asarray(np.maximum(ring[bins], least))
