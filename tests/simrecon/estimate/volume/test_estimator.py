@@ -104,6 +104,19 @@ def test_errors_are_what_the_fit_claims_at_low_light(scene: Scene) -> None:
     assert 0.4 < spread < 2.2
 
 
+def test_contrasts_are_right_at_low_light(scene: Scene) -> None:
+    """Noise where order 0 ends must not set the prior: it made contrasts too small."""
+    alone = one(scene)
+    off = []
+    for seed in range(3):
+        fit = estimate_volume_pattern(
+            noisy(alone, 60.0, seed), alone.grid, alone.otf,
+            fixed_frequencies_per_um=alone.frequency_per_um.tolist(),
+        )  # fmt: skip
+        off.append(errors(fit, alone)["modulation"])
+    assert np.abs(np.mean(off, axis=0)).max() < 0.05, np.mean(off, axis=0)
+
+
 def test_uneven_steps_need_no_hint() -> None:
     uneven = make_scene(angles_rad=(0.7,), step_rad=0.9 * 2 * np.pi / 5, seed=3)
     fit = estimate_volume_pattern(noisy(uneven, 1000.0, 0), uneven.grid, uneven.otf)
