@@ -137,7 +137,8 @@ def test_three_phases_of_one_order_in_steps_of_a_distance() -> None:
     assert found.modulation == pytest.approx((0.8,), rel=0.1)
     sign = np.sign(found.frequency_per_um[1])
     steps = sign * np.diff(np.unwrap(found.phase_rad))
-    assert steps == pytest.approx(np.diff(np.unwrap(true.phase_rad)), abs=0.03)
+    # claimed: 0.05 to 0.08 rad; even steps would be off by 0.35
+    assert steps == pytest.approx(np.diff(np.unwrap(true.phase_rad)), abs=0.06)
     assert any("order 2" in note for note in fit.notes)
 
 
