@@ -79,22 +79,23 @@ class Grouping:
         return repeats > 1 and not stated and outer and self.data.shape[4] in (1, repeats)
 
 
-def group_frames(stack: SimStack | RawFrames) -> Grouping:
+def group_frames(stack: SimStack | RawFrames, *, volume_directions: int = 0) -> Grouping:
     """Group a stack as the pattern in its frames says.
 
     A :class:`SimStack` keeps its numbers of directions, phases and planes; only its order is
-    judged. For raw frames the numbers that the file does not state are tried.
+    judged. For raw frames the numbers that the file does not state are tried. Repeats of so many
+    directions as `volume_directions` that nobody has named are planes, not time points.
     """
     if isinstance(stack, SimStack):
         return _judged_stack(stack)
     stack = untiled(stack)
-    found = _judged_frames(stack)
+    found = _judged_frames(stack, volume_directions)
     named = {name for name, size in stack.axes if size > 1}
     declared = [name for name in "TC" if name in named]
     explained = found.rows[0].explained
     if explained >= CONCLUSIVE or not declared or stack.order is not None or {"A", "P"} & named:
         return found
-    other = _judged_frames(replace(stack, axes=(("S", stack.count),)))
+    other = _judged_frames(replace(stack, axes=(("S", stack.count),)), volume_directions)
     if other.rows[0].explained < max(EXPLAINS, explained + MARGIN):
         return found
     names = " and ".join({"T": "time points", "C": "channels"}[name] for name in declared)
@@ -111,6 +112,14 @@ def _judged_stack(stack: SimStack) -> Grouping:
     candidates = readings(count, stack.directions, stack.phases, int(group.shape[2]))
     rows = _rows(_sequence(group, stated), candidates, stack.pixel_um, stated)
     return Grouping(stack.data, rows, _facts_of(stack))
+
+
+def plain_sequence(stack: SimStack) -> RawFrames:
+    """First time point and channel as the file's sequence of frames, with all numbers forgotten."""
+    frames = _sequence(first_acquisition(stack.data), core_order(stack.order))
+    axes = (("S", len(frames)),)
+    facts = replace(_facts_of(stack), frames=frames, axes=axes)
+    return replace(facts, angles=None, phases=None, planes=None, order=None)
 
 
 def _facts_of(stack: SimStack) -> RawFrames:
@@ -145,7 +154,7 @@ def _steps(raw: RawFrames, count: int) -> list[list[tuple[int, int]]]:
     return [group for group in fitting if group] or usual
 
 
-def _judged_frames(raw: RawFrames) -> Grouping:
+def _judged_frames(raw: RawFrames, volume_directions: int) -> Grouping:
     """Try every order of every plausible number of directions and phases."""
     frames, raw = _one_sequence(raw)
     channels = None
@@ -158,6 +167,7 @@ def _judged_frames(raw: RawFrames) -> Grouping:
     for group in _steps(raw, len(sequence)):
         for angles, phases in group:
             outer = _outer_letter(raw, angles, phases, len(sequence))
+            outer = "Z" if angles == volume_directions and raw.order is None else outer
             candidates += readings(len(sequence), angles, phases, raw.planes, outer)
         rows = _rows(sequence, candidates, raw.pixel_um, stated)
         if rows[0].explained >= CONCLUSIVE:

@@ -190,7 +190,8 @@ def inspect(
         check_finite(stack.frames)
     else:
         check_frames(stack.data)
-    grouping = group_frames(stack)
+    directions = MODES[mode].directions if mode in VOLUME_MODES else 0
+    grouping = group_frames(stack, volume_directions=directions)
     data, rows, raw = grouping.data, grouping.rows, grouping.facts
     best = rows[0]
     sentence, decided = explain(rows)

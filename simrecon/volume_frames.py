@@ -25,12 +25,17 @@ def volume_grid(stack: SimStack, settings: Settings) -> VolumeGrid:
     """
     planes = int(stack.data.shape[4])
     if planes < LEAST_PLANES:
+        times = int(stack.data.shape[0])
+        read = f"{stack.directions} × {stack.phases} frames"
         raise InputError(
             "This is not a volume.",
             expected=f"at least {LEAST_PLANES} planes",
-            got=f"{planes} plane(s)",
+            got=f"{planes} plane(s) of {read}" + (f", {times} time points" if times > 1 else ""),
             where=f"--mode {settings.reconstruction.mode}",
-            hint="15 frames of one plane are --mode slice3; was the order of the frames found "
+            hint="if the time points are planes, give --order with Z (PZA, PAZ), --angles and "
+            "--phases ('simrecon inspect' shows what the frames say)"
+            if times > 1
+            else "15 frames of one plane are --mode slice3; was the order of the frames found "
             "right (simrecon inspect)?",
         )
     if stack.dz_um is None:

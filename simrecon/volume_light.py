@@ -43,11 +43,14 @@ class VolumeLight:
     at : callable or None
         The OTFs with the sheet at a distance from the focal plane, µm; None: there is no sheet, or
         it was measured where it is.
+    measured : bool
+        The OTFs were given.
     """
 
     otf: AnyVolumeOTF
     notes: tuple[str, ...] = ()
     at: Callable[[float], VolumeOTF] | None = None
+    measured: bool = False
 
     def of(self, pattern: PatternFit) -> AnyVolumeOTF:
         """The OTFs that belong to a pattern, with the sheet where it was found."""
@@ -68,8 +71,9 @@ def volume_light(
     Raises
     ------
     UsageError
-        For a planar OTF, a wrong number of them, when theory lacks the excitation, or for a
-        distance of a measured sheet.
+        For a planar OTF, a wrong number of them, or for a distance of a measured sheet.
+    MetadataError
+        When theory lacks the excitation.
     InputError
         When the OTF does not belong to the optics or holds too few orders, or when the frames are
         too few for them.
@@ -118,7 +122,7 @@ def volume_light(
     if sheet:
         _check_phases(stack, used.orders, None)
         notes.append("the sheet is taken to be where it was when the OTF was measured")
-    return VolumeLight(used, tuple(notes))
+    return VolumeLight(used, tuple(notes), measured=True)
 
 
 ORDER_2_LEFT_OUT = "order 2 of the pattern is taken to be absent (sheet_orders = 1)"
@@ -140,7 +144,21 @@ def _of_theory(stack: SimStack, optics: Optics, settings: Settings) -> VolumeLig
         )
 
     if not sheet:
-        return VolumeLight(made(_with_excitation(optics, settings), "three-beam"), tuple(notes))
+        light = _with_excitation(optics, settings)
+        for value, option in (
+            (light.excitation_nm, "--excitation-nm"),
+            (light.excitation_na, "--excitation-na"),
+        ):
+            if value is None:
+                raise MetadataError(
+                    "The theoretical OTF of three beams needs the excitation's wavelength and NA.",
+                    expected="--excitation-nm and --excitation-na",
+                    got=f"{option} is missing",
+                    where=option,
+                    hint="finest period = λ_ex/(2·NA_ex); or give measured OTFs of all orders with "
+                    "--otf",
+                )
+        return VolumeLight(made(light, "three-beam"), tuple(notes))
     lattice = lattice_of(optics, settings)
     orders = _wanted(settings, ORDERS)
     _check_phases(stack, orders, lattice)

@@ -37,6 +37,7 @@ from simrecon.recon.deskew import Deskewing
 from simrecon.recon.operator import Reconstructor, Regularization
 from simrecon.recon.tiling import TiledReconstructor, reconstructor_within
 from simrecon.run import Arrays, ChannelResult, Run
+from simrecon.volume_doubts import doubts
 from simrecon.volume_frames import check_settings, mean_volume, volume_acquisition, volume_grid
 from simrecon.volume_light import VolumeLight, lattice_of, volume_light
 
@@ -162,6 +163,8 @@ def fit_volume(
     fit = _with_sheet(fit, light, settings)
     mode = settings.reconstruction.mode
     notes = [*fit.notes, f"mode {mode}: drift and local changes of the pattern are not measured"]
+    if fit.verdict == "failed":
+        notes = [*doubts(stack, settings, light.otf if light.measured else None), *notes]
     if given is not None:
         fit = with_given_errors(fit, given)
         notes.append(taken_from(given))

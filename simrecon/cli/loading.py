@@ -12,7 +12,7 @@ from simrecon.errors import UsageError
 from simrecon.inspection import inspect as inspect_frames
 from simrecon.io import read, read_otf, read_raw
 from simrecon.io.otf_volume_files import read_volume_otf
-from simrecon.model.mode import VOLUME_MODES
+from simrecon.model.mode import MODES, VOLUME_MODES
 from simrecon.model.optics import Optics
 from simrecon.model.psf import AnyOTF, AnyVolumeOTF, DirectionalVolumeOTF, VolumeOTF
 from simrecon.model.stack import SimStack
@@ -41,16 +41,21 @@ def _with_order(
     raw = with_given(read_raw(files), settings)
     if raw.order is not None or {"A", "P"} & {name for name, _ in raw.axes}:
         return given, ()
-    found = inspect_frames(raw, settings.estimate.angles_rad)
+    usual = MODES[settings.reconstruction.mode]
+    if raw.count % ((raw.angles or usual.directions) * (raw.phases or usual.phases)):
+        return given, ()  # the reader says so, with the numbers of this mode
+    found = inspect_frames(raw, settings.estimate.angles_rad, settings.reconstruction.mode)
     if not found.order_decided:
         return given, ()
     sizes = found.sizes
     shown = {"order": found.order, "angles": sizes["A"], "phases": sizes["P"]}
     note = (
-        f"frame order {found.order} ({sizes['A']} directions, {sizes['P']} phases, {sizes['Z']} "
+        f"frame order {found.order} ({sizes['A']} direction(s), {sizes['P']} phases, {sizes['Z']} "
         f"planes): not stated, found from the pattern in the frames, of which it explains "
         f"{100 * found.orders[0].explained:.0f} %"
     )
+    if raw.planes is None and dict(raw.axes).get("Z", 1) != sizes["Z"]:
+        note += "; repeats are taken to be planes, not time points, as the file does not say"
     return {**shown, **given}, (note,)
 
 

@@ -94,6 +94,7 @@ def read_volume_otf(
             expected="an OTF .mrc/.dv/.otf, a makeotf .tif, an .npz, or a record .h5",
             got=suffix or "no suffix",
             where=str(path),
+            hint="OTFs of a plane (fairSIM .xml) serve the modes of planes only",
         )
     found = []
     for direction, part in enumerate(_split(table, orders, path)):

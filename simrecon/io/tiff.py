@@ -107,7 +107,10 @@ def read_tiff(path: str | os.PathLike[str]) -> RawFrames:
         samples, axes = _samples(file, path)
         if records.errors:
             raise InputError(
-                "The TIFF is damaged or truncated.", got=records.errors[0], where=str(path)
+                "The TIFF is damaged or truncated.",
+                got=records.errors[0],
+                where=str(path),
+                hint="copy the file again from the microscope",
             )
         facts = _facts(file)
         notes = facts.pop("notes")
@@ -178,7 +181,10 @@ def iterate_pages(path: str | os.PathLike[str]) -> Iterator[np.ndarray]:
             yield page.asarray()
             if records.errors:
                 raise InputError(
-                    "The TIFF is damaged or truncated.", got=records.errors[0], where=str(path)
+                    "The TIFF is damaged or truncated.",
+                    got=records.errors[0],
+                    where=str(path),
+                    hint="copy the file again from the microscope",
                 )
 
 

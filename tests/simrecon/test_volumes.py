@@ -117,8 +117,9 @@ def test_a_model_without_depth_is_replaced_aloud(
 def test_theory_needs_the_excitation(simulated: tuple[SimStack, VolumeTruth]) -> None:
     stack, _ = simulated
     bare = replace(stack, optics=(Optics(na=1.2, emission_nm=520.0),))
-    with pytest.raises(UsageError, match="excitation"):
+    with pytest.raises(MetadataError, match="excitation") as refused:
         pipeline.reconstruct(bare, settings())
+    assert refused.value.where == "--excitation-nm"
 
 
 @pytest.mark.parametrize(
@@ -215,6 +216,8 @@ def test_a_wrong_order_stops_with_the_reason(simulated: tuple[SimStack, VolumeTr
     data = np.asarray(stack.data)[0, 0]
     directions, phases, planes, ny, nx = data.shape
     sequence = data.transpose(0, 2, 1, 3, 4).reshape(-1, ny, nx)
-    wrong = sequence.reshape(planes, directions, phases, ny, nx).transpose(1, 2, 0, 3, 4)[:1]
-    with pytest.raises(QualityError, match="pattern could not be fitted"):
-        pipeline.reconstruct(replace(stack, data=wrong[None, None]), settings(), otf=truth.otf)
+    wrong = sequence.reshape(planes, directions, phases, ny, nx).transpose(1, 2, 0, 3, 4)
+    read = replace(stack, data=wrong[None, None], order="PAZ")
+    with pytest.raises(QualityError, match="pattern could not be fitted") as refused:
+        pipeline.reconstruct(read, settings(), otf=truth.otf)
+    assert "follow each other as PZA, not PAZ" in str(refused.value)
