@@ -21,6 +21,8 @@ class ModeFacts:
         Directions that share their frames.
     what : str
         A few words for the user.
+    least_orders : int or None
+        Orders that the light may be made with; None: all.
     """
 
     directions: int
@@ -28,14 +30,16 @@ class ModeFacts:
     orders: int | None
     carriers: int
     what: str
+    least_orders: int | None = None
 
     def orders_of(self, phases: int) -> int:
         """Orders that so many phase steps give."""
         return (phases - 1) // 2 if self.orders is None else self.orders
 
     def least_phases(self) -> int:
-        """Frames that separate all bands."""
-        return 1 + 2 * self.carriers * (2 if self.orders is None else self.orders)
+        """Frames that separate the bands of the fewest orders."""
+        orders = 2 if self.orders is None else self.orders
+        return 1 + 2 * self.carriers * (self.least_orders or orders)
 
 
 MODES = {
@@ -45,7 +49,7 @@ MODES = {
     "nonlinear": ModeFacts(5, 5, None, 1, "nonlinear SIM, harmonics of one fundamental"),
     "hex": ModeFacts(1, 7, 1, 3, "three carriers in the same frames"),
     "3d": ModeFacts(3, 5, 2, 1, "three-beam SIM, all planes as one volume"),
-    "lls": ModeFacts(1, 5, 2, 1, "lattice light-sheet SIM, all planes as one volume"),
+    "lls": ModeFacts(1, 5, 2, 1, "lattice light-sheet SIM, all planes as one volume", 1),
 }
 VOLUME_MODES = ("3d", "lls")
 """Modes that reconstruct all planes together."""

@@ -85,3 +85,16 @@ def test_volumes_that_cannot_be_meant(tmp_path, capsys, options, text):
     assert simulate(tmp_path, "--size", "32", *options) == 2
     assert text in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_three_phases_of_a_sheet_are_explained_or_read_as_one_order(tmp_path, capsys):
+    assert simulate(tmp_path, "--mode", "lls", *SMALL, "--phases", "3", "--modulation", "0.8") == 0
+    raw = str(tmp_path / "v.ome.tif")
+    lattice = ["--mode", "lls", "--lattice-na-max", "0.46", "--lattice-na-min", "0.36"]
+    pattern = ["estimate", raw, "-o", str(tmp_path / "p.json"), *lattice]
+    assert execute(app, pattern) == 3
+    told = capsys.readouterr().err
+    assert "Order 2 of a square lattice (25% of order 1's contrast)" in told
+    assert "--sheet-orders 1" in told
+    assert execute(app, [*pattern, "--sheet-orders", "1", "--sheet-offset-um", "0"]) in (0, 4)
+    assert "direction 1: period" in capsys.readouterr().out
