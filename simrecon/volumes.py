@@ -19,9 +19,11 @@ from simrecon.errors import InputError, QualityError
 from simrecon.estimate.volume import estimate_volume_pattern
 from simrecon.given_pattern import as_given, taken_from, with_given_errors
 from simrecon.model.grid import VolumeGrid
-from simrecon.model.pattern import PatternFit
-from simrecon.model.psf import AnyOTF, AnyVolumeOTF, DetectionOTF
+from simrecon.model.optics import Optics
+from simrecon.model.pattern import PatternFit, worst
+from simrecon.model.psf import AnyOTF, AnyVolumeOTF, DetectionOTF, of_direction
 from simrecon.model.stack import SimStack
+from simrecon.physics.otf_volume_checks import three_beam_doubt
 from simrecon.planning import volume_memory_left_gb
 from simrecon.preparation import (
     Acquisition,
@@ -165,10 +167,23 @@ def fit_volume(
     notes = [*fit.notes, f"mode {mode}: drift and local changes of the pattern are not measured"]
     if fit.verdict == "failed":
         notes = [*doubts(stack, settings, light.otf if light.measured else None), *notes]
+    elif mode == "3d":
+        doubt = _contradiction(fit, light.otf, optics)
+        verdict = worst([fit.verdict, "weak"]) if doubt else fit.verdict
+        fit, notes = replace(fit, verdict=verdict), [*doubt, *notes]
     if given is not None:
         fit = with_given_errors(fit, given)
         notes.append(taken_from(given))
     return replace(fit, notes=tuple(notes))
+
+
+def _contradiction(fit: PatternFit, otf: AnyVolumeOTF, optics: Optics) -> list[str]:
+    """Sentences on directions whose period does not belong to the OTF's order 1."""
+    found = (
+        three_beam_doubt(of_direction(otf, n), optics, 1.0 / d.period_um)
+        for n, d in enumerate(fit.directions)
+    )
+    return [text for text in found if text is not None][:1]
 
 
 def _check_orders(given: PatternFit, orders: int, otf: DetectionOTF) -> None:

@@ -15,6 +15,10 @@ MISMATCH_FACTOR = 1.6
 
 _VISIBLE = 0.02
 _EXTENT_UM = 4.0
+_NEAR_AXIS = 0.1
+"""Of the cut-off: there the detection is narrow along kz, and order 1 lies at its two places."""
+_BLUR = 0.15
+"""Along kz, cycles/µm: of the place of order 1 in OTFs whose PSF is some 7 µm deep or less."""
 
 
 def check_volume_otf(
@@ -77,6 +81,56 @@ def check_volume_otf(
         if not low / slack < got < high * slack:
             notes.append(f"The OTF's {name} is {got:.2f} per µm; expected are {numbers}.")
     return notes
+
+
+def three_beam_doubt(otf: VolumeOTF, optics: Optics, fundamental_per_um: float) -> str | None:
+    """Whether order 1 of an OTF lies where three beams of this fundamental have it along kz.
+
+    Beams at ``±p``, all of wave number ``k = n/λ_ex``, differ from the central one by
+    ``k − √(k² − p²)`` along kz. OTFs of theory meet that to 0.001 per µm, the file of
+    ``cudasirecon-3dsim`` to 0.01.
+
+    Parameters
+    ----------
+    otf
+        With order 1.
+    optics
+        Where the excitation is not known, it is taken to be between 0.85 and 1 of the emission.
+    fundamental_per_um
+        p as found in the frames, cycles/µm.
+
+    Returns
+    -------
+    str or None
+        A sentence with both numbers when they differ by 1.3 or more, as widths are noted.
+    """
+    emission_um = optics.emission_nm * 1e-3
+    waves = (0.85 * emission_um, emission_um)
+    if optics.excitation_nm is not None:
+        waves = (optics.excitation_nm * 1e-3,) * 2
+    beams = [optics.immersion_index / wave for wave in waves]
+    if min(beams) <= fundamental_per_um:
+        return None
+    low, high = (k - float(np.sqrt(k**2 - fundamental_per_um**2)) for k in beams)
+    got, slack = axial_place(otf), 0.5 * (1.0 + MISMATCH_FACTOR)
+    if min(low / slack, low - _BLUR) < got < max(high * slack, high + _BLUR):
+        return None
+    expected = f"{low:.2f}" if low == high else f"{low:.2f} to {high:.2f}"
+    return (
+        f"the OTF contradicts the pattern: its order 1 lies at ±{got:.2f} per µm along kz, three "
+        f"beams of the period found ({1e3 / fundamental_per_um:.0f} nm) at ±{expected}: the OTF of "
+        "another instrument or pattern (without --otf: wrong --excitation-na or --excitation-nm)?"
+    )
+
+
+def axial_place(otf: VolumeOTF) -> float:
+    """Mean ``|kz|`` of order 1 near the axis, weighted by ``|H_1|²``, cycles/µm."""
+    kz = np.linspace(-1.0, 1.0, 257) * otf.axial_cutoff_per_um[1]
+    angle = np.linspace(0.0, np.pi, 8, endpoint=False)
+    ky, kx = (_NEAR_AXIS * otf.cutoff_per_um * part(angle) for part in (np.sin, np.cos))
+    values = evaluate_volume_otf(otf, 1, kz[:, None], ky[None], kx[None])
+    weight = (np.abs(values) ** 2).sum(axis=1)
+    return float(np.sum(np.abs(kz) * weight) / np.sum(weight))
 
 
 def visible_extent(otf: VolumeOTF) -> tuple[float, float]:

@@ -15,6 +15,7 @@ from simrecon.model.pattern import DirectionPattern, PatternFit
 from simrecon.model.stack import SimStack
 from simrecon.physics.otf import theoretical_otf
 from simrecon.physics.simulate_volume import VolumeTruth, simulate_volume
+from simrecon.physics.theory_volume import theoretical_volume_otf
 from simrecon.preparation import prepare_channel
 from simrecon.result import Result
 from simrecon.volume_frames import mean_volume, volume_acquisition
@@ -221,3 +222,21 @@ def test_a_wrong_order_stops_with_the_reason(simulated: tuple[SimStack, VolumeTr
     with pytest.raises(QualityError, match="pattern could not be fitted") as refused:
         pipeline.reconstruct(read, settings(), otf=truth.otf)
     assert "follow each other as PZA, not PAZ" in str(refused.value)
+
+
+@pytest.mark.parametrize(("excitation_na", "verdict"), [(1.05, "ok"), (0.95, "ok"), (0.7, "weak")])
+def test_an_otf_of_other_beams_is_doubted(
+    simulated: tuple[SimStack, VolumeTruth],
+    monkeypatch: pytest.MonkeyPatch,
+    excitation_na: float,
+    verdict: str,
+) -> None:
+    stack, truth = simulated
+    found = replace(truth.pattern, verdict="ok")
+    monkeypatch.setattr("simrecon.volumes.estimate_volume_pattern", lambda *_, **__: found)
+    other = replace(OPTICS, excitation_na=excitation_na)
+    otf = theoretical_volume_otf(other, illumination="three-beam", pixel_um=0.09)
+    fit = pipeline.estimate_pattern(stack, otf, settings())
+    assert fit.verdict == verdict
+    said = "its order 1 lies at ±0.33 per µm along kz, three beams of the period found (465 nm)"
+    assert any(said in note and "±0.87" in note for note in fit.notes) == (verdict == "weak")
