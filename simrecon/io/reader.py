@@ -231,7 +231,9 @@ def read(
     """
     if angles is not None and directions is not None and angles != directions:
         raise UsageError("angles and directions are two names of one number.")
-    raw = replace(read_raw(paths), planes=planes, channels=channels)
+    raw = read_raw(paths)
+    stated = raw.planes if order is None else None  # belongs to the order that the file states
+    raw = replace(raw, planes=planes or stated, channels=channels)
     raw = untiled(replace(raw, angles=angles or directions or raw.angles,
                           phases=phases or raw.phases, order=order or raw.order))  # fmt: skip
     where = _where(raw)

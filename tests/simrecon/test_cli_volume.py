@@ -98,3 +98,12 @@ def test_three_phases_of_a_sheet_are_explained_or_read_as_one_order(tmp_path, ca
     assert "--sheet-orders 1" in told
     assert execute(app, [*pattern, "--sheet-orders", "1", "--sheet-offset-um", "0"]) in (0, 4)
     assert "direction 1: period" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("planes", [5, 10])
+def test_as_many_planes_as_phases_stay_planes(tmp_path, planes):
+    options = ("--size", "32", "--planes", str(planes), "--dz-um", "0.25")
+    assert simulate(tmp_path, "--mode", "lls", *options) == 0
+    assert read(tmp_path / "v.ome.tif", mode="lls").data.shape[:5] == (1, 1, 1, 5, planes)
+    given = read(tmp_path / "v.ome.tif", mode="lls", order="ZPA", planes=planes)
+    assert given.data.shape[:5] == (1, 1, 1, 5, planes)
