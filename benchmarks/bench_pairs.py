@@ -1,7 +1,7 @@
 """Re-corrupted against pixel-realigned pairs on simulated SIM frames with known truth.
 
     python benchmarks/bench_pairs.py [--size 96] [--iterations 200] [--kinds filaments rings]
-        [--peaks 10 50] [--noises "as told" "gain × 1.5" …]
+        [--peaks 10 50] [--noises "as told" "gain × 1.5" …] [--pairs re-corrupted realigned]
 
 The same network, steps and seed learn from re-corrupted pairs (default settings; of the right noise
 model also without the re-simulation term, which needs the noise model too) and from pixel-realigned
@@ -18,7 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,7 @@ def with_noise(stack: SimStack, truth: Truth, noise: str, seed: int) -> SimStack
 
 def rows(
     kind: Any, peak_e: float, noise: str, size: int, seed: int, values: dict[str, Any],
-    pictures: Path | None,
+    kept: Sequence[str], pictures: Path | None,
 ) -> Iterator[dict[str, Any]]:  # fmt: skip
     """One scene with every kind of pairs."""
     stack, truth = simulate(shape=(size, size), kind=kind, peak_e=peak_e, background=2.0, seed=seed)
@@ -74,7 +74,7 @@ def rows(
     reference = reference_object(truth, stack.pixel_um)
     shown = {"truth": reference}
     for name, chosen in PAIRS.items():
-        if "resimulation" in chosen and noise != "as told":
+        if name not in kept or ("resimulation" in chosen and noise != "as told"):
             continue
         began = time.process_time()
         done = enhance(stack, ZsSettings(**values, **QUIET, **chosen), pattern=truth.pattern)
@@ -102,6 +102,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--kinds", nargs="*", default=["filaments", "rings"])
     parser.add_argument("--peaks", nargs="*", type=float, default=[10.0, 50.0])
     parser.add_argument("--noises", nargs="*", choices=NOISES, default=NOISES)
+    parser.add_argument("--pairs", nargs="*", choices=list(PAIRS), default=list(PAIRS))
     parser.add_argument("--seed", type=int, default=21)
     parser.add_argument("--pictures", type=Path, help="folder for the pictures of every scene")
     a = parser.parse_args(argv)
@@ -111,7 +112,7 @@ def main(argv: list[str] | None = None) -> None:
     for noise in a.noises:
         for kind in a.kinds:
             for peak_e in a.peaks:
-                for row in rows(kind, peak_e, noise, a.size, a.seed, values, a.pictures):
+                for row in rows(kind, peak_e, noise, a.size, a.seed, values, a.pairs, a.pictures):
                     found.append(row)
                     print(json.dumps(row), flush=True)
                     save("pairs", found)
