@@ -1,7 +1,7 @@
-"""Are the verdicts of volumes right? Directions of small 3D-SIM stacks with known truth.
+"""Are the verdicts of volumes right? Directions of 3D-SIM stacks and sheets with known truth.
 
 Run: ``python benchmarks/bench_volume_verdicts.py --rows rows.jsonl [--sets 100] [--first 0]`` (own
-simulator and a fixed mixture, see `volume_verdict_sets.py`; some twenty seconds per stack on one
+simulator and a fixed mixture, see `volume_verdict_sets.py`; some ten seconds per stack on one
 core). Rows are kept in the file given, and stacks that are there are not fitted again: a run that
 was interrupted goes on. ``--sets 0`` only evaluates them.
 
@@ -24,7 +24,7 @@ import numpy as np
 from bench_verdicts import error_px, read_rows
 from common import save, table
 from scipy.stats import beta
-from volume_verdict_sets import VolumeSet, draw
+from volume_verdict_sets import FAULTS, OPTICS_TOLD, VolumeSet, draw
 
 from simrecon.estimate.volume.estimator import estimate_volume_pattern
 from simrecon.model.pattern import DirectionPattern
@@ -115,12 +115,38 @@ def evaluate(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "counts": {v: {"all": len(own), "good": sum(map(good, own))} for v, own in by.items()},
         "ok_off": share(by["ok"], lambda r: not good(r)),
         "failed_good": share(by["failed"], good),
-        "by_light": _groups(rows, "peak_e", (30.0, 100.0, 300.0, 1000.0)),
-        "by_fault": _groups(rows, "fault", ("none", "order", "dark", "one dark")),
-        "by_told": _groups(rows, "told", ("right", "na 3 %", "emission 5 %")),
-        "by_size": _groups(rows, "size", (48, 64, 80, 96)),
+        "within_sd": within_sd([r for r in rows if r["verdict"] != "failed"]),
+        "fit_seconds_median": float(np.median([r["fit_seconds"] for r in rows])),
+        "by_mode": _groups(rows, "mode", ("3d", "lls")),
+        "by_light": _groups(rows, "peak_e", (100.0, 300.0, 1000.0)),
+        "by_fault": _groups(rows, "fault", tuple(FAULTS)),
+        "by_told": _groups(rows, "told", tuple(OPTICS_TOLD)),
+        "by_size": _groups(rows, "size", (64, 80, 96)),
         "by_sd": _by_sd(rows),
     }
+
+
+def within_sd(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Errors of directions whose carrier is the right one within one standard deviation."""
+    near = [r for r in rows if r["error_px"] is not None and r["error_px"] < 0.5]
+    figures = (
+        ("frequency", "frequency_error_px", "frequency_sd_yx_px"),
+        ("phase", "phase_error_deg", "phase_sd_deg"),
+        ("contrast", "modulation_error", "modulation_sd"),
+    )
+    found = []
+    for name, error, sd in figures:
+        ratio = [abs(e / s) for r in near for e, s in zip(r[error], r[sd], strict=True) if s > 0]
+        found.append(
+            {
+                "error of": name,
+                "directions": len(near),
+                "values": len(ratio),
+                "within one sd": float(np.mean(np.array(ratio) < 1.0)) if ratio else None,
+                "median |error| / sd (normal: 0.67)": float(np.median(ratio)) if ratio else None,
+            }
+        )
+    return found
 
 
 def _groups(rows: list[dict[str, Any]], key: str, values: Iterable[Any]) -> list[dict[str, Any]]:
@@ -181,7 +207,7 @@ def main() -> None:
                 out.flush()
     found = evaluate(read_rows(arguments.rows))
     print(found["counts"], found["ok_off"], found["failed_good"], sep="\n")
-    for name in ("by_light", "by_fault", "by_told", "by_size", "by_sd"):
+    for name in ("within_sd", "by_mode", "by_light", "by_fault", "by_told", "by_size", "by_sd"):
         print(table(list(found[name][0]), [list(row.values()) for row in found[name]]))
     save("volume_verdicts", found)
 
