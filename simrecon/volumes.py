@@ -43,6 +43,11 @@ from simrecon.volume_doubts import doubts
 from simrecon.volume_frames import check_settings, mean_volume, volume_acquisition, volume_grid
 from simrecon.volume_light import VolumeLight, lattice_of, volume_light
 
+NOT_MEASURED = (
+    "mode {}: drift and local changes of the pattern are not measured; the verdict uses the limits "
+    "of planes, and how often an ok of a volume is off is not known yet"
+)
+
 
 def volume_channel(
     run: Run,
@@ -164,7 +169,7 @@ def fit_volume(
     )
     fit = _with_sheet(fit, light, settings)
     mode = settings.reconstruction.mode
-    notes = [*fit.notes, f"mode {mode}: drift and local changes of the pattern are not measured"]
+    notes = [*fit.notes, NOT_MEASURED.format(mode)]
     if fit.verdict == "failed":
         notes = [*doubts(stack, settings, light.otf if light.measured else None), *notes]
     elif mode == "3d":
