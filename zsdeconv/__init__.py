@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 _LAZY = {
     "Enhanced": "zsdeconv.enhancement",
     "Measurement": "zsdeconv.measurement",
+    "Series": "zsdeconv.series",
     "ZsSettings": "zsdeconv.config",
     "camera_volume": "zsdeconv.pairs_volume",
     "enhance": "zsdeconv.enhancement",
@@ -18,6 +19,7 @@ _LAZY = {
     "isotropic": "zsdeconv.axial",
     "sim_measurement": "zsdeconv.pairs_sim",
     "sim_volume_measurement": "zsdeconv.pairs_sim_volume",
+    "train_series": "zsdeconv.series",
     "volume_measurement": "zsdeconv.pairs_volume",
 }
 __all__ = [*_LAZY]
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from zsdeconv.pairs_sim_volume import sim_volume_measurement as sim_volume_measurement
     from zsdeconv.pairs_volume import camera_volume as camera_volume
     from zsdeconv.pairs_volume import volume_measurement as volume_measurement
+    from zsdeconv.series import Series as Series
+    from zsdeconv.series import train_series as train_series
 
 
 def __getattr__(name: str) -> Any:

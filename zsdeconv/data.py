@@ -38,6 +38,8 @@ class PairBatch:
         Symmetry operation under which the network sees each patch.
     expected : tensor or None, shape of `raw_target`
         Frames of the whole classical starts; None: a patch's frames follow from the patch.
+    pictures : list of int
+        Which of several measurements each patch is from.
     """
 
     image: torch.Tensor
@@ -50,6 +52,7 @@ class PairBatch:
     origins: Sequence[tuple[int, ...]]
     operations: list[int]
     expected: torch.Tensor | None = None
+    pictures: Sequence[int] = ()
 
 
 @dataclass(frozen=True)
@@ -93,10 +96,10 @@ class PatchSampler:
         sizes = np.array([float(np.prod(b.padding.image_shape)) for b in self.banks])
         self._share = sizes / sizes.sum()
 
-    def _picture(self) -> Bank:
+    def _picture(self) -> int:
         """One of the pictures, by their size."""
         several = len(self.banks) > 1
-        return self.banks[int(self.rng.choice(len(self.banks), p=self._share)) if several else 0]
+        return int(self.rng.choice(len(self.banks), p=self._share)) if several else 0
 
     def _place(self, shape: Sequence[int] | None = None) -> tuple[int, ...]:
         """A patch in a padded field of this shape (None: that of `bank`)."""
@@ -128,14 +131,13 @@ class PatchSampler:
         targets largely cancels in the gradient: what is left is what depends on the draw.
         """
         inputs, starts, targets, raws, weights, variances = [], [], [], [], [], []
-        origins, inflation, turns, expected = [], [], [], []
+        origins, inflation, turns, expected, pictures = [], [], [], [], []
         for index in range(self.batch):
             if index % 2 == 0:
-                bank = self._picture()
-                place, k = (
-                    self._place(bank.padding.image_shape),
-                    int(self.rng.integers(bank.draws)),
-                )
+                picture = self._picture()
+                bank = self.banks[picture]
+                place = self._place(bank.padding.image_shape)
+                k = int(self.rng.integers(bank.draws))
                 turn, mirrored = int(self.rng.choice(self.operations)), int(self.rng.integers(2))
             else:
                 mirrored = 1 - mirrored
@@ -151,6 +153,7 @@ class PatchSampler:
             weights.append(self._crop_raw(bank.weights, place))
             variances.append(self._crop(bank.variance, place))
             origins.append(self._origin(place))
+            pictures.append(picture)
             inflation.append(1.0 + alpha**-2)
             turns.append(turn)
         device = bank.image.device
@@ -167,6 +170,7 @@ class PatchSampler:
             origins=origins,
             operations=turns,
             expected=torch.stack(expected) if expected else None,
+            pictures=pictures,
         )
 
     def inputs(

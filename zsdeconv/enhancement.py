@@ -175,16 +175,8 @@ def enhance(
         checkpoint.require_state(folder)
     if isinstance(data, SimStack):
         stack = select_acquisition(data, time=time, channel=channel, plane=plane, volume=volume)
-        _check_sim(stack, settings, chosen, volume)
-        result = reconstruct(stack, chosen, otf=otf, pattern=pattern, progress=say)
-        made_of = sim_volume_measurement if volume else sim_measurement
-        measurement = made_of(
-            stack,
-            result,
-            chosen,
-            input_regularization=settings.input_regularization,
-            shown_cutoff=settings.shown_cutoff,
-            device=place,
+        result, measurement = reconstructed(
+            stack, settings, chosen, otf=otf, pattern=pattern, progress=say
         )
     elif isinstance(data, Measurement):
         measurement = data
@@ -208,6 +200,36 @@ def enhance(
     return _assemble(run, result, made, started, say)
 
 
+def reconstructed(
+    stack: SimStack,
+    settings: ZsSettings,
+    engine: Settings,
+    *,
+    otf: AnyOTF | None = None,
+    pattern: PatternFit | Sequence[PatternFit] | None = None,
+    progress: Progress = no_progress,
+) -> tuple[Result, Measurement]:
+    """The engine's picture of one acquisition, and the acquisition as a measurement.
+
+    Raises
+    ------
+    UsageError, QualityError
+        See :func:`enhance`.
+    """
+    volume = engine.reconstruction.mode in VOLUME_MODES
+    _check_sim(stack, settings, engine, volume)
+    result = reconstruct(stack, engine, otf=otf, pattern=pattern, progress=progress)
+    measurement = (sim_volume_measurement if volume else sim_measurement)(
+        stack,
+        result,
+        engine,
+        input_regularization=settings.input_regularization,
+        shown_cutoff=settings.shown_cutoff,
+        device=torch_device(select_device(settings.device)),
+    )
+    return result, measurement
+
+
 def _check_sim(stack: SimStack, settings: ZsSettings, engine: Settings, volume: bool) -> None:
     """Refuse what cannot be trained on, before anything is computed."""
     if not engine.reconstruction.linear:
@@ -222,7 +244,9 @@ def _check_sim(stack: SimStack, settings: ZsSettings, engine: Settings, volume: 
         check_volume(stack, engine)
 
 
-def _linear(result: Result, measurement: Measurement) -> tuple[np.ndarray, np.ndarray | None]:
+def linear_picture(
+    result: Result, measurement: Measurement
+) -> tuple[np.ndarray, np.ndarray | None]:
     """The engine's picture, or volume, and its variance."""
     only = (0, 0) if measurement.dz_um is not None else (0, 0, 0)
     return result.image[only], None if result.variance is None else result.variance[only]
@@ -340,7 +364,7 @@ def _assemble(
         "total_s": round(clock.perf_counter() - started, 2),
         "peak_memory_gb": round(peak_memory_gb(), 3),
     }
-    image, variance = (m.image, m.image_variance) if result is None else _linear(result, m)
+    image, variance = (m.image, m.image_variance) if result is None else linear_picture(result, m)
     return Enhanced(
         image=image,
         image_variance=variance,

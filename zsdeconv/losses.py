@@ -43,17 +43,31 @@ class RawLikelihood:
     as the optics say and nothing has to be whitened (physics.md §6). Where the frames of the whole
     classical start are known, a patch only has to explain what it changes: light from outside it,
     which in volumes comes from far, is that of the start.
+
+    Parameters
+    ----------
+    forwards
+        One for all patches, or one for every measurement that they are cut from.
+    zoom
+        Image pixels per raw pixel.
     """
 
-    def __init__(self, forward: Forward, zoom: int) -> None:
-        self._forward, self._zoom = forward, zoom
+    def __init__(self, forwards: Sequence[Forward], zoom: int) -> None:
+        self._forwards, self._zoom = tuple(forwards), zoom
+
+    def _frames(self, objects: torch.Tensor, batch: PairBatch) -> torch.Tensor:
+        """Expected frames of patches, each with the light of its own measurement."""
+        if len(self._forwards) == 1:
+            return self._forwards[0](objects, batch.origins)
+        places = zip(batch.pictures, objects[:, None], batch.origins, strict=True)
+        return torch.cat([self._forwards[p](o, [origin]) for p, o, origin in places])
 
     def __call__(self, objects: torch.Tensor, batch: PairBatch, margin: Margins) -> torch.Tensor:
         """Mean of the squared residuals over their variances."""
         if batch.expected is None:
-            residual = self._forward(objects, batch.origins) - batch.raw_target
+            residual = self._frames(objects, batch) - batch.raw_target
         else:
-            change = self._forward(objects - batch.start, batch.origins)
+            change = self._frames(objects - batch.start, batch)
             residual = change + (batch.expected - batch.raw_target)
         widths = (margin, margin) if isinstance(margin, int) else margin
         raw_margin = [

@@ -13,7 +13,8 @@ from simrecon.result import Progress, no_progress
 from zsdeconv.config import ZsSettings
 from zsdeconv.enhancement import Enhanced, enhance
 from zsdeconv.imaging import Imaging
-from zsdeconv.picture_model import PictureModel, Predicted, adaptation, with_card
+from zsdeconv.learned import Predicted
+from zsdeconv.picture_model import PictureModel, adaptation, with_card
 
 LARGEST_PX = 1024
 """Side of the fields that a set is trained on: the memory of a training does not grow with the

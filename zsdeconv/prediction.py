@@ -14,8 +14,8 @@ from simrecon.io import movie_writer, write_json
 from simrecon.model.pattern import Verdict
 from simrecon.result import Progress
 from zsdeconv import qc
+from zsdeconv.learned import Predicted
 from zsdeconv.picture_files import PictureFile
-from zsdeconv.picture_model import Predicted
 
 OUTPUTS = ("denoised", "deconvolved")
 QC = "qc.json"

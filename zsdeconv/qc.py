@@ -35,15 +35,7 @@ def judge(
     the data themselves make them weak. `fitted` is the share of the raw values that an object
     can follow: one picture has as many values as its object, so that a good χ² lies below 1.
     """
-    chi2 = consistency.chi2
-    gate: Verdict = "failed"
-    if CHI2_RANGE[0] - 0.5 * fitted <= chi2 <= CHI2_RANGE[1]:
-        gate = "ok"
-    elif CHI2_WEAK[0] - fitted <= chi2 <= CHI2_WEAK[1]:
-        gate = "weak"
-    off = abs(flux_ratio - 1.0)
-    flux: Verdict = "ok" if off <= FLUX_OK else ("weak" if off <= FLUX_WEAK else "failed")
-    verdicts: dict[str, Verdict] = {"raw_consistency": gate, "flux": flux}
+    verdicts = explains(consistency.chi2, flux_ratio, fitted)
     if held_out is not None:
         verdicts["training"] = "weak" if held_out.worse else "ok"
     if probes is not None:
@@ -53,6 +45,18 @@ def judge(
         verdicts["data"] = "weak"
     verdicts["overall"] = worst(list(verdicts.values()))
     return verdicts
+
+
+def explains(chi2: float, flux_ratio: float, fitted: float = 0.0) -> dict[str, Verdict]:
+    """Gates that every restored measurement has; arguments as in :func:`judge`."""
+    gate: Verdict = "failed"
+    if CHI2_RANGE[0] - 0.5 * fitted <= chi2 <= CHI2_RANGE[1]:
+        gate = "ok"
+    elif CHI2_WEAK[0] - fitted <= chi2 <= CHI2_WEAK[1]:
+        gate = "weak"
+    off = abs(flux_ratio - 1.0)
+    flux: Verdict = "ok" if off <= FLUX_OK else ("weak" if off <= FLUX_WEAK else "failed")
+    return {"raw_consistency": gate, "flux": flux}
 
 
 def contrast(objects: np.ndarray, uncertainty: np.ndarray | None) -> float | None:

@@ -12,7 +12,7 @@ from zsdeconv import symmetry
 from zsdeconv.bridge import to_host
 from zsdeconv.config import ZsSettings
 from zsdeconv.infer import apply_network, tile_shape
-from zsdeconv.measurement import Padding
+from zsdeconv.measurement import Measurement, Padding
 from zsdeconv.models import Network
 from zsdeconv.objective import at_image_grid
 from zsdeconv.recorrupt import recorrupt
@@ -49,15 +49,18 @@ def by_network(run: Training, frames_e: np.ndarray) -> tuple[np.ndarray, np.ndar
 def network_pictures(run: Training, frames_e: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Denoised image and object of frames (F, Y, X), of volumes with their surroundings; e."""
     views = Views(run.mean, run.settings, run.bank.scale, run.sampler.operations)
-    return views(run.sampler.inputs(run.measurement, frames_e), kept(run))
+    return views(run.sampler.inputs(run.measurement, frames_e), _kept(run))
 
 
-def kept(run: Training) -> Padding:
-    """The training's field, and what of it is kept: the field, or a volume with its surroundings.
+def _kept(run: Training) -> Padding:
+    return kept(run.measurement, run.bank.padding)
+
+
+def kept(m: Measurement, padding: Padding) -> Padding:
+    """What is kept of a padded measurement: the field, or a volume with its surroundings.
 
     What a volume's planes show cannot be explained without the light from beyond them.
     """
-    m, padding = run.measurement, run.bank.padding
     if m.margins is None:
         return padding
     shape = m.padding.image_shape
@@ -112,7 +115,7 @@ class Views:
 
 def by_start(run: Training, frames_e: np.ndarray) -> np.ndarray:
     """Object of frames (F, Y, X) by the classical start alone, kept as the network's; e."""
-    return kept(run).crop_image(to_host(run.bank.classical(frames_e)))
+    return _kept(run).crop_image(to_host(run.bank.classical(frames_e)))
 
 
 def restored(run: Training, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -120,7 +123,7 @@ def restored(run: Training, rng: np.random.Generator) -> tuple[np.ndarray, np.nd
     s, m = run.settings, run.measurement
     if s.alpha_inference == 0:
         return by_network(run, m.frames_e)
-    shape = kept(run).inner_image_shape
+    shape = _kept(run).inner_image_shape
     total1, total2 = np.zeros(shape), np.zeros(shape)
     for _ in range(s.draws):
         noise = m.draw_noise(rng)

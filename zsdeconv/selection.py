@@ -67,7 +67,8 @@ def chosen_index(name: str, wanted: int | None, length: int, where: str | None =
             expected=f"--{name} 0…{length - 1}",
             got=f"{length} of them and none named",
             where=where or f"--{name}",
-            hint=f"add --{name} 0 (in Python: {name}=0)",
+            hint=f"add --{name} 0 (in Python: {name}=0)"
+            + ("; 'zsdeconv sim --time all' takes all of them" if name == "time" else ""),
         )
     index = 0 if wanted is None else wanted
     if not 0 <= index < length:

@@ -21,7 +21,7 @@ from zsdeconv.fingerprint import Fingerprint
 from zsdeconv.infer import per_axis
 from zsdeconv.interleaved import make_halves
 from zsdeconv.measurement import Measurement, Padding
-from zsdeconv.models import Network, build_network
+from zsdeconv.models import Network, build_network, fastest_layout
 from zsdeconv.optimiser import Optimiser
 from zsdeconv.pairs_realigned import make_quarters
 from zsdeconv.pairs_time import MovieSampler, require_movie
@@ -139,7 +139,8 @@ def prepare(
     Parameters
     ----------
     measurement, others
-        The picture, or the pictures of a set: they share one network and one intensity scale.
+        The picture, or the pictures of a set: they share one network and one intensity scale. Of
+        SIM frames each has its own pattern; losses other than "raw" take the PSF of the first.
     general
         Model to start from; None: a fresh network.
     """
@@ -162,7 +163,7 @@ def prepare(
         optimiser=Optimiser(network, orthogonal=settings.inner_lr > 0),
         precision=select_precision(settings.precision, device),
         sampler=sampler,
-        term=_data_term(measurement, settings, bank, psf),
+        term=_data_term((measurement, *others), settings, bank, psf),
         psf=psf,
         fingerprint=Fingerprint.of((measurement, *others), general.weights if general else None),
         plan=planned(settings, len(measurement.frames_e), frame_shape, measurement.zoom),
@@ -171,15 +172,11 @@ def prepare(
 
 
 def _placed(settings: ZsSettings, device: torch.device, general: General | None) -> Network:
-    """The network on its device, in the layout that convolutions are fastest at."""
+    """The network on its device."""
     network = build_network(settings).to(device)
     if general is not None:
         network.load_state_dict(dict(general.weights))
-    layouts = {4: torch.channels_last, 5: torch.channels_last_3d}
-    for p in network.parameters():
-        if p.ndim in layouts:
-            p.data = p.data.contiguous(memory_format=layouts[p.ndim])
-    return network
+    return fastest_layout(network)
 
 
 def _sampler(
@@ -203,7 +200,9 @@ def _sampler(
     noise_rng, patch_rng = (
         np.random.default_rng(s) for s in np.random.SeedSequence(settings.seed).spawn(2)
     )
-    measurement.forward.prepare(padding.origin, padding.image_shape)
+    for one in (measurement, *others):
+        field_ = padding if one is measurement else around(one)
+        one.forward.prepare(field_.origin, field_.image_shape)
     if settings.pairs in ("interleaved", "realigned"):
         make = make_halves if settings.pairs == "interleaved" else make_quarters
         parts = make(measurement, padding, device)
@@ -294,10 +293,12 @@ def noise_spectrum(bank: Bank, size: int = 63) -> np.ndarray:
 
 
 def _data_term(
-    measurement: Measurement, settings: ZsSettings, bank: Bank, psf: PsfLayer
+    measurements: Sequence[Measurement], settings: ZsSettings, bank: Bank, psf: PsfLayer
 ) -> losses.DataTerm:
+    measurement = measurements[0]
     if settings.loss == "raw":
-        return losses.RawLikelihood(measurement.forward, measurement.zoom)
+        own = measurements if measurement.source == "sim" else [measurement]  # patterns move
+        return losses.RawLikelihood([m.forward for m in own], measurement.zoom)
     kernel = None
     if settings.loss == "whitened":
         noise = to_host(bank.noise)

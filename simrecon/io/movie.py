@@ -1,4 +1,4 @@
-"""Pictures of a movie written one by one, without holding the movie."""
+"""Pictures or volumes of a movie written one by one, without holding the movie."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ _BIG_BYTES = 2**31
 @contextmanager
 def movie_writer(
     path: str | os.PathLike[str],
-    shape: tuple[int, int, int],
+    shape: tuple[int, ...],
     *,
     pixel_um: float,
+    dz_um: float | None = None,
     provenance: Mapping[str, Any],
 ) -> Iterator[np.ndarray]:
     """Give a float32 array on disk; the file has its name when the block ends well.
@@ -33,15 +34,15 @@ def movie_writer(
     path
         Name, ``.ome.tif``.
     shape
-        Pictures, rows, columns.
-    pixel_um
-        Pixel pitch, µm.
+        Time points, of volumes the planes, rows, columns.
+    pixel_um, dz_um
+        Pixel pitch and, of volumes, distance of the planes, µm.
     provenance
         See :func:`simrecon.io.ome_tiff.write_image`.
 
     Yields
     ------
-    ndarray, shape (T, Y, X)
+    ndarray, shape (T, [Z,] Y, X)
         Memory-mapped: ``array[t] = picture``.
 
     Raises
@@ -49,13 +50,13 @@ def movie_writer(
     InputError
         When the file cannot be written.
     """
-    frames, rows, columns = shape
-    metadata = ome_metadata(pixel_um, None, {PROVENANCE_SCHEMA: dict(provenance)})
+    frames, *planes, rows, columns = shape
+    metadata = ome_metadata(pixel_um, dz_um, {PROVENANCE_SCHEMA: dict(provenance)})
     with atomic_path(path) as temporary:
         try:
             array = tifffile.memmap(
-                temporary, shape=(frames, 1, 1, rows, columns), dtype=np.float32, ome=True,
-                photometric="minisblack", metadata=metadata,
+                temporary, shape=(frames, 1, *(planes or (1,)), rows, columns), dtype=np.float32,
+                ome=True, photometric="minisblack", metadata=metadata,
                 bigtiff=4 * int(np.prod(shape, dtype=np.int64)) > _BIG_BYTES,
             )  # fmt: skip
         except OSError as error:

@@ -43,7 +43,7 @@ def _crops(field, batch, origin):
 def test_raw_likelihood_of_the_truth_is_one(scene, alpha):
     _, truth, _, measurement = scene
     bank = _bank(measurement, alpha)
-    term = losses.RawLikelihood(measurement.forward, 2)
+    term = losses.RawLikelihood([measurement.forward], 2)
     padded = torch.from_numpy(bank.padding.image(truth.object_e))
     values = []
     for _ in range(6):

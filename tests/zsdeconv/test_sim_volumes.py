@@ -23,6 +23,7 @@ from simrecon.shell import execute
 from zsdeconv import ZsSettings, enhance
 from zsdeconv.cli import app
 from zsdeconv.config import VOLUME_DEFAULTS
+from zsdeconv.learned import Learned
 from zsdeconv.losses import RawLikelihood
 from zsdeconv.measurement import Padding
 from zsdeconv.pairs_sim_volume import sim_volume_forward, sim_volume_measurement
@@ -164,7 +165,7 @@ def test_a_patch_explains_what_it_changes(sheet):
     *_, made = sheet
     run = prepare(made, ZsSettings(**{**VOLUME_DEFAULTS, **QUICK}), torch.device("cpu"))
     batch = run.sampler.pairs()
-    term = RawLikelihood(made.forward, made.zoom)
+    term = RawLikelihood([made.forward], made.zoom)
     margins = (2, 4, 4)
     assert batch.expected is not None
     squares = (batch.expected - batch.raw_target) ** 2 * batch.weights / batch.inflation
@@ -176,6 +177,16 @@ def test_a_patch_explains_what_it_changes(sheet):
     before = [p.clone() for p in run.network.parameters()]
     fit(run)
     assert any(not torch.equal(a, b) for a, b in zip(before, run.network.parameters(), strict=True))
+
+
+def test_a_model_restores_a_volume_as_its_training_did(sheet):
+    *_, made = sheet
+    done = enhance(made, ZsSettings(**{**VOLUME_DEFAULTS, **QUICK}))
+    learned = Learned.of(done.model, done.model_facts, made.image_cutoff_px, device="cpu")
+    again = learned(made)
+    for one, other in ((again.denoised, done.denoised), (again.deconvolved, done.deconvolved)):
+        assert one.shape == made.image_shape
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-3 * other.max())
 
 
 @pytest.mark.parametrize(("name", "loss"), [("scene", "raw"), ("sheet", "variance")])

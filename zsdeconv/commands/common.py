@@ -20,6 +20,41 @@ def say_device(report: Reporter, settings: ZsSettings, engine: Settings) -> None
     select_device(engine.reconstruction.device)
 
 
+def run_series(
+    report: Reporter,
+    stack: SimStack,
+    settings: ZsSettings,
+    engine: Settings,
+    output: Path,
+    facts: dict[str, Any],
+    title: str,
+    given: dict[str, Any],
+) -> int:
+    """Plan, train on some time points, restore and write all of them, report."""
+    from zsdeconv.outputs import MODEL_FOLDER
+    from zsdeconv.plan import plan
+    from zsdeconv.series import train_series
+    from zsdeconv.series_files import write_series
+
+    expected = plan(stack, settings, engine.reconstruction.zoom)
+    report.say(f"{expected.to_text()}; then {stack.data.shape[0]} time points one by one")
+    with report.progress() as progress:
+        series = train_series(
+            stack, settings, engine=engine, folder=output / MODEL_FOLDER, progress=progress, **given
+        )
+        made = {
+            **series.trained.provenance, **facts, "command": command_line("zsdeconv"),
+            "plan": expected.to_dict(),
+        }  # fmt: skip
+        found, written = write_series(
+            series, output, provenance=made, title=f"{title}, time point {series.judged}",
+            progress=progress,
+        )  # fmt: skip
+    lines = [*found["reasons"], *(f"wrote {p}" for p in written)]
+    report.finish({"files": [str(p) for p in written], **found}, "\n".join(lines))
+    return EXIT_OK if found["verdict"] == "ok" else EXIT_QUALITY
+
+
 def run_sim(
     report: Reporter,
     stack: SimStack,

@@ -23,10 +23,11 @@ from zsdeconv.config import ZsSettings
 from zsdeconv.enhancement import Enhanced, save_model
 from zsdeconv.file_optics import file_optics
 from zsdeconv.imaging import Imaging
+from zsdeconv.learned import Predicted
 from zsdeconv.options import TrainOptions
 from zsdeconv.outputs import MODEL_FOLDER, check_folder, output_paths, write_enhanced
 from zsdeconv.picture_files import PictureFile, consecutive, each_picture, open_pictures
-from zsdeconv.picture_model import PictureModel, Predicted, model_folder
+from zsdeconv.picture_model import PictureModel, model_folder
 from zsdeconv.picture_options import PictureOptions
 from zsdeconv.picture_setup import imaging_of
 from zsdeconv.picture_training import adapted, as_predicted, train_pictures

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from simrecon.io import check_overwrite, read, read_otf, read_patterns
 from simrecon.io.reader import expand_paths
@@ -13,7 +14,7 @@ from simrecon.model.mode import VOLUME_MODES
 from simrecon.provenance import describe_files
 from simrecon.shell import Reporter
 from simrecon.shell_options import FileOptions
-from zsdeconv.commands.common import run_sim, say_device
+from zsdeconv.commands.common import run_series, run_sim, say_device
 from zsdeconv.config import build_settings
 from zsdeconv.options import TrainOptions, sim_settings
 
@@ -27,7 +28,8 @@ def sim(
     train: TrainOptions | None = None,
     otf: Path | None = None,
     pattern: Path | None = None,
-    time: int | None = None,
+    time: int | Literal["all"] | None = None,
+    trained_on: Annotated[int, Parameter(validator=Number(gte=1))] = 4,
     channel: int | None = None,
     plane: int | None = None,
     pairs: Literal["recorrupted", "realigned"] | None = None,
@@ -37,7 +39,9 @@ def sim(
     """Reconstruct raw SIM frames, train on their own noise, and enhance the picture or volume.
 
     Writes DIR/{sim,variance,denoised,deconvolved,uncertainty,consistency}.ome.tif (float32
-    photo-electrons), overview.png, pattern.json, qc.json and model/.
+    photo-electrons), overview.png, pattern.json, qc.json and model/. With --time all one network
+    serves all time points; sim, variance, denoised and deconvolved are then movies, and the
+    patterns are in qc.json.
 
     Parameters
     ----------
@@ -50,7 +54,9 @@ def sim(
     pattern
         Pattern file of 'simrecon estimate' [default: fitted].
     time
-        Time point, from 0; needed where there are several [default: the only one].
+        Time point, from 0, or all; needed where there are several [default: the only one].
+    trained_on
+        With --time all: number of time points to train on, evenly spread.
     channel
         Channel, from 0; needed where there are several [default: the only one].
     plane
@@ -83,20 +89,25 @@ def sim(
     if resume:
         require_state(output / MODEL_FOLDER)
     stack = read(files, mode=engine.reconstruction.mode, **engine.reader_overrides())
-    stack = select_acquisition(stack, time=time, channel=channel, plane=plane, volume=volume)
+    chosen: dict[str, Any] = {"channel": channel, "plane": plane}
+    first = 0 if time == "all" else time
+    one = select_acquisition(stack, time=first, volume=volume, **chosen)
     facts: dict[str, Any] = {
         "inputs": describe_files(paths),
         "otf_files": describe_files([] if otf is None else [otf]),
         "acquisition": {
-            "time": time or 0,
+            "time": 0 if time is None else time,
             "channel": channel or 0,
             "plane": None if volume else plane or 0,
         },
     }
     given: dict[str, Any] = {
-        "otf": None if otf is None else read_otf(otf, stack.optics[0]),
-        "pattern": None if pattern is None else read_patterns(pattern, stack.optics),
+        "otf": None if otf is None else read_otf(otf, one.optics[0]),
+        "pattern": None if pattern is None else read_patterns(pattern, one.optics),
         "resume": resume,
     }
     title = paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more"
-    return run_sim(report, stack, settings, engine, output, facts, title, given)[0]
+    if time == "all":
+        given |= {"trained_on": trained_on, **chosen}
+        return run_series(report, stack, settings, engine, output, facts, title, given)
+    return run_sim(report, one, settings, engine, output, facts, title, given)[0]
