@@ -81,32 +81,35 @@ class Plan:
         return {**asdict(self), "total_s": self.total_s}
 
 
-def plan(stack: SimStack, settings: ZsSettings, zoom: int = 2) -> Plan:
-    """Predict time and memory on this machine's cores for one acquisition, a plane or a volume."""
+def plan(stack: SimStack, settings: ZsSettings, zoom: int = 2, pictures: int = 1) -> Plan:
+    """Predict time and memory on this machine's cores: acquisitions of planes, or volumes."""
     planes = (int(stack.data.shape[4]),) if settings.of_volumes else ()
     shape = (*planes, *stack.grid.shape)
-    return planned(settings, stack.directions * stack.phases, shape, zoom)
+    return planned(settings, stack.directions * stack.phases, shape, zoom, pictures)
 
 
-def planned(settings: ZsSettings, frames: int, shape: tuple[int, ...], zoom: int) -> Plan:
-    """The plan for `frames` raw frames of `shape` (of a volume: Z, Y, X)."""
+def planned(
+    settings: ZsSettings, frames: int, shape: tuple[int, ...], zoom: int, pictures: int = 1
+) -> Plan:
+    """The plan for `pictures` of `frames` raw frames of `shape` (of a volume: Z, Y, X) each."""
     *planes, ny, nx = shape
     thick = planes[0] + 2 * _MARGIN_PLANES if planes else 1
     raw = thick * (ny + 40) * (nx + 40)
     image, cores = raw * zoom**2, threads()
     field = math.prod(shape) * zoom**2
     draws = min(settings.bank, max(4, round(settings.bank / field_factor(field))))
+    every = draws + (pictures - 1) * max(2, draws // 2)
     checks = 4 * settings.held_out_draws
     probes = 2 if settings.probes and not planes else 0
     passes = 1 + settings.uncertainty_draws + 2 * settings.stacking_draws + probes
     turns = 2 if settings.self_ensemble else 1
     start = frames * _S_PER_START_PIXEL
     inference = turns * _S_PER_INFERENCE_PIXEL[settings.network] + _S_PER_LIFTED_PIXEL + start
-    before = image * (draws * _S_PER_LIFTED_PIXEL + (2 * draws + 2) * start) / cores
+    before = image * (every * _S_PER_LIFTED_PIXEL + (2 * every + 2) * start) / cores
     after = image * ((passes + checks / 2) * inference + checks / 2 * start) / cores
     step_s = _typical_step_s(settings, thick) / cores
     seconds, steps, exact = _training(settings, step_s)
-    floats = draws * (3 * image + frames * raw) + 14 * image + (6 * frames) * image
+    floats = every * (3 * image + frames * raw) + pictures * 14 * image + (6 * frames) * image
     patch_floats = settings.batch * _dearer(settings) * _patch_values(settings, thick) * 60.0
     # twice the float32 arrays and a quarter more: 1.18 of 1.39 GB at 256², 2.02 of 2.09 at 512²
     memory = _BASE_GB + 1e-8 * (floats + patch_floats * settings.width / 8)

@@ -166,7 +166,9 @@ def prepare(
         term=_data_term((measurement, *others), settings, bank, psf),
         psf=psf,
         fingerprint=Fingerprint.of((measurement, *others), general.weights if general else None),
-        plan=planned(settings, len(measurement.frames_e), frame_shape, measurement.zoom),
+        plan=planned(
+            settings, len(measurement.frames_e), frame_shape, measurement.zoom, 1 + len(others)
+        ),
         others=tuple(zip(others, rest, strict=True)),
     )
 

@@ -33,6 +33,13 @@ def test_steps_are_counted_with_their_dearer_part():
     assert timed(planned(plain, *SIZE), plain, 0.5, 8).training_s == pytest.approx(200.0)
 
 
+def test_every_picture_of_a_set_has_its_fields():
+    one, four = (planned(ZsSettings(), *SIZE, pictures=n) for n in (1, 4))
+    assert four.training_s == one.training_s
+    assert four.before_s > 1.3 * one.before_s
+    assert 1.3 < four.memory_gb / one.memory_gb < 4
+
+
 def test_the_shorter_of_both_limits_counts():
     settings = ZsSettings(iterations=400, budget_s=100.0)
     first = planned(settings, *SIZE)

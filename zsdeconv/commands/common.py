@@ -36,8 +36,10 @@ def run_series(
     from zsdeconv.series import train_series
     from zsdeconv.series_files import write_series
 
-    expected = plan(stack, settings, engine.reconstruction.zoom)
-    report.say(f"{expected.to_text()}; then {stack.data.shape[0]} time points one by one")
+    times = int(stack.data.shape[0])
+    learned = min(times, given["trained_on"])
+    expected = plan(stack, settings, engine.reconstruction.zoom, learned)
+    report.say(f"{expected.to_text()}; then {times} time points one by one")
     with report.progress() as progress:
         series = train_series(
             stack, settings, engine=engine, folder=output / MODEL_FOLDER, progress=progress, **given

@@ -107,7 +107,8 @@ def train_and_write(
     chosen = consecutive if run.settings.pairs == "temporal" else each_picture
     pictures = list(chosen(run.files, at_most))
     shape = pictures[len(pictures) // 2].shape
-    expected = planned(run.settings, 1, (int(shape[0]), int(shape[1])), run.imaging.zoom)
+    expected = planned(run.settings, 1, (int(shape[0]), int(shape[1])), run.imaging.zoom,
+                       len(pictures))  # fmt: skip
     report.say(expected.to_text())
     with report.progress() as progress:
         made = train_pictures(
