@@ -19,6 +19,8 @@ _BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
 def select_device(request: str) -> Device:
     """Resolve ``auto``, ``cpu``, ``cuda`` or ``cuda:N`` for training.
 
+    Without a number each process of torchrun has a GPU of its own.
+
     Raises
     ------
     DeviceError
@@ -27,7 +29,7 @@ def select_device(request: str) -> Device:
     cores = usable_cores()
     if request == "cpu":
         return Device("cpu", 0, f"CPU, {cores} cores")
-    index = int(request.partition(":")[2] or 0)
+    index = int(request.partition(":")[2] or os.environ.get("LOCAL_RANK", "0"))
     if torch.cuda.is_available() and index < torch.cuda.device_count():
         name = torch.cuda.get_device_name(index)
         return Device("cuda", index, f"{name} through torch {torch.__version__}")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 
 from simrecon.shell import execute, make_app
 from zsdeconv.commands.adapt import adapt
@@ -30,8 +33,16 @@ app.command(config)
 
 
 def run() -> None:
-    """Entry point of the console script."""
-    sys.exit(execute(app))
+    """Entry point of the console script; of torchrun's processes the first one speaks for all."""
+    rank = os.environ.get("RANK", "0") if "TORCHELASTIC_RUN_ID" in os.environ else "0"
+    if rank == "0":
+        sys.exit(execute(app))
+    said = io.StringIO()
+    with redirect_stdout(said), redirect_stderr(said):
+        code = execute(app)
+    if code != 0:
+        sys.stderr.write(f"process {rank}, exit code {code}:\n{said.getvalue()}")
+    sys.exit(code)
 
 
 if __name__ == "__main__":

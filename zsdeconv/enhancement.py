@@ -158,6 +158,8 @@ def enhance(
         When there is nothing to resume.
     QualityError
         When the pattern fit failed.
+    SystemExit
+        In all processes of torchrun but the first, after the training.
     """
     chosen = engine or Settings(
         reconstruction=ReconstructionSettings(device=settings.device if settings else "auto")
@@ -186,6 +188,9 @@ def enhance(
     if resume and folder is not None:
         restore_state(run, folder)
     fit(run, folder, say)
+    run.world.leave()
+    if not run.world.first:
+        raise SystemExit(0)
     made = record(
         settings=settings.model_dump(mode="json"),
         device=f"{device.label}: {device.reason}",

@@ -9,17 +9,16 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def deferred_interrupt() -> Iterator[Callable[[], None]]:
-    """Hold the first Ctrl-C back until the yielded function is called; a second acts at once.
+def deferred_interrupt() -> Iterator[Callable[[], bool]]:
+    """Hold the first Ctrl-C back; a second acts at once.
 
-    The yielded function raises KeyboardInterrupt when one is waiting. Outside the main thread,
+    The yielded function says whether one is waiting. Outside the main thread,
     where signals never arrive, nothing is held back.
     """
     waiting: list[int] = []
 
-    def check() -> None:
-        if waiting:
-            raise KeyboardInterrupt
+    def interrupted() -> bool:
+        return bool(waiting)
 
     def hold(signum: int, _frame: object) -> None:
         if waiting:
@@ -27,10 +26,10 @@ def deferred_interrupt() -> Iterator[Callable[[], None]]:
         waiting.append(signum)
 
     if threading.current_thread() is not threading.main_thread():
-        yield check
+        yield interrupted
         return
     before = signal.signal(signal.SIGINT, hold)
     try:
-        yield check
+        yield interrupted
     finally:
         signal.signal(signal.SIGINT, before)

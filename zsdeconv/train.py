@@ -46,13 +46,15 @@ def step(run: Training) -> tuple[float, float]:
     start = time.perf_counter()
     run.optimiser.zero_grad()
     loss, data, again = batch_loss(run)
-    if not bool(torch.isfinite(loss)):
+    if run.world.largest(float(not bool(torch.isfinite(loss))))[0]:
         raise InputError(
             "Training diverged: the loss is not finite.",
-            got=f"{float(loss.detach())} at iteration {run.iteration}",
+            got=f"{float(loss.detach())} at iteration {run.iteration}"
+            + (f", process {run.world.rank}" if run.world.size > 1 else ""),
             hint="lower lr, or check the variances of the frames",
         )
     loss.backward()  # type: ignore[no-untyped-call]
+    run.world.average_gradients(run.network)
     torch.nn.utils.clip_grad_norm_(run.network.parameters(), _GRADIENT_NORM)
     factor = _schedule(run)
     run.optimiser.step(factor * run.settings.lr, factor * run.settings.inner_lr)
@@ -68,16 +70,19 @@ def step(run: Training) -> tuple[float, float]:
 def fit(run: Training, folder: Path | None = None, progress: Progress = no_progress) -> Training:
     """Train to the end of the schedule, saving the state in `folder` now and then.
 
-    Where pixels are withheld, the weights that predicted them best become the mean's.
+    Where pixels are withheld, the weights that predicted them best become the mean's. Of several
+    processes the first saves; all decide alike when to stop.
 
     Raises
     ------
     KeyboardInterrupt
         After Ctrl-C, between two steps and with the state saved; the message says where.
     """
+    if not run.world.first:
+        folder = None
     try:
-        with deferred_interrupt() as check:
-            _steps(run, folder, progress, check)
+        with deferred_interrupt() as interrupted:
+            _steps(run, folder, progress, interrupted)
     except KeyboardInterrupt:
         if folder is None:
             raise
@@ -95,7 +100,7 @@ def fit(run: Training, folder: Path | None = None, progress: Progress = no_progr
 
 
 def _steps(
-    run: Training, folder: Path | None, progress: Progress, check: Callable[[], None]
+    run: Training, folder: Path | None, progress: Progress, interrupted: Callable[[], bool]
 ) -> None:
     """The steps of :func:`fit`; the state is saved soon after the first ones, then regularly."""
     due = time.monotonic() + min(_FIRST_SAVE_S, run.settings.checkpoint_s)
@@ -103,8 +108,7 @@ def _steps(
     times: list[float] = []
     progress("train", *_position(run))
     watch = None if run.bank.withheld is None else Watch(run)
-    while run.fraction < 1.0:
-        check()
+    while _goes_on(run, interrupted()):
         before, done = run.elapsed_s, run.fraction
         recent.append(step(run))
         times.append(run.elapsed_s - before)
@@ -120,6 +124,14 @@ def _steps(
         if folder is not None and time.monotonic() > due:
             save_state(run, folder)
             due = time.monotonic() + run.settings.checkpoint_s
+
+
+def _goes_on(run: Training, interrupted: bool) -> bool:
+    """Whether there is another step: the slowest process's time counts for all."""
+    run.elapsed_s, stop = run.world.largest(run.elapsed_s, float(interrupted))
+    if run.fraction < 1.0 and stop:
+        raise KeyboardInterrupt
+    return run.fraction < 1.0
 
 
 def _plan_again(run: Training, times: list[float], progress: Progress) -> None:

@@ -29,6 +29,7 @@ from zsdeconv.parts import PartsSampler
 from zsdeconv.plan import Plan, planned
 from zsdeconv.psf_layer import PsfLayer
 from zsdeconv.stacking import Stacking
+from zsdeconv.world import World, join
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,8 @@ class Training:
         (iteration, error at the withheld pixels) now and then.
     best
         The mean weights with the least of these errors.
+    world
+        The processes that train together.
     """
 
     settings: ZsSettings
@@ -97,6 +100,7 @@ class Training:
     stacking: Stacking | None = None
     looks: list[tuple[int, float]] = field(default_factory=list)
     best: dict[str, torch.Tensor] | None = None
+    world: World = field(default_factory=World)
 
     @property
     def fraction(self) -> float:
@@ -136,6 +140,8 @@ def prepare(
 ) -> Training:
     """Build network, noise banks and optimiser; everything random follows from the seed.
 
+    Processes of torchrun share everything but the patches that they draw.
+
     Parameters
     ----------
     measurement, others
@@ -144,6 +150,7 @@ def prepare(
     general
         Model to start from; None: a fresh network.
     """
+    world = join()
     torch.manual_seed(settings.seed)
     network = _placed(settings, device, general)
     mean = copy.deepcopy(network)
@@ -153,6 +160,8 @@ def prepare(
     multiples = per_axis(network.multiple, len(frame_shape))
     sampler, rest = _sampler(measurement, others, settings, general, multiples, device, progress)
     bank = sampler.bank
+    if not world.first:
+        sampler.rng = own_patches(settings.seed, world)
     psf = PsfLayer(measurement.effective_psf)
     return Training(
         settings=settings,
@@ -170,7 +179,13 @@ def prepare(
             settings, len(measurement.frames_e), frame_shape, measurement.zoom, 1 + len(others)
         ),
         others=tuple(zip(others, rest, strict=True)),
+        world=world,
     )
+
+
+def own_patches(seed: int, world: World, iteration: int = 0) -> np.random.Generator:
+    """What a process other than the first draws its patches with, from an iteration on."""
+    return np.random.default_rng([seed, world.rank, iteration])
 
 
 def _placed(settings: ZsSettings, device: torch.device, general: General | None) -> Network:

@@ -12,7 +12,7 @@ from simrecon.errors import InputError
 from zsdeconv import checkpoint
 from zsdeconv.config import ZsSettings
 from zsdeconv.data import Resimulation
-from zsdeconv.training import Training
+from zsdeconv.training import Training, own_patches
 
 
 def save_state(run: Training, folder: Path) -> None:
@@ -60,7 +60,10 @@ def restore_state(run: Training, folder: Path) -> Training:
     run.history = [(int(i), float(d), float(a)) for i, d, a in facts["history"]]
     run.looks = [(int(i), float(e)) for i, e in facts["looks"]]
     run.best = _part(tensors, "best.") or None
-    run.sampler.rng.bit_generator.state = facts["generator"]
+    if run.world.first:
+        run.sampler.rng.bit_generator.state = facts["generator"]
+    else:
+        run.sampler.rng = own_patches(run.settings.seed, run.world, run.iteration)
     return run
 
 

@@ -1,0 +1,94 @@
+"""Several processes that train one network together, as ``torchrun`` starts them.
+
+Every process draws patches of its own from the same banks; gradients are averaged before every
+step, so that N processes with batches of B patches take the steps of one with N·B. All hold the
+same weights at all times. The first one alone writes, judges and goes on after the training.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+from torch import distributed, nn
+
+from simrecon.errors import UsageError
+
+_WAIT = timedelta(hours=2)
+"""How long a process waits for the others: until the slowest has read and reconstructed its
+data."""
+_KEYS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+_left = False
+
+
+@dataclass(frozen=True)
+class World:
+    """The processes of a training.
+
+    Attributes
+    ----------
+    rank : int
+        Of this one, from 0.
+    size : int
+        How many there are.
+    """
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes and goes on after the training."""
+        return self.rank == 0
+
+    def average_gradients(self, network: nn.Module) -> None:
+        """Mean of all processes' gradients, in one message."""
+        if self.size == 1:
+            return
+        gradients = [p.grad for p in network.parameters() if p.grad is not None]
+        flat = torch.cat([g.reshape(-1) for g in gradients])
+        distributed.all_reduce(flat)
+        flat /= self.size
+        parts = torch.split_with_sizes(flat, [g.numel() for g in gradients])
+        for g, part in zip(gradients, parts, strict=True):
+            g.copy_(part.view_as(g))
+
+    def largest(self, *values: float) -> tuple[float, ...]:
+        """The largest of all processes' values, one by one: what all decide by."""
+        if self.size == 1:
+            return values
+        found = torch.tensor(values, dtype=torch.float64)
+        distributed.all_reduce(found, distributed.ReduceOp.MAX)
+        return tuple(float(v) for v in found)
+
+    def leave(self) -> None:
+        """End the training together; later trainings of this process are its own."""
+        global _left
+        if self.size > 1 and distributed.is_initialized():
+            distributed.barrier()
+            distributed.destroy_process_group()
+            _left = True
+
+
+def join() -> World:
+    """The processes that torchrun started with this one; alone without it.
+
+    Raises
+    ------
+    UsageError
+        More processes on this machine than it has GPUs, if it has any.
+    """
+    if _left or any(key not in os.environ for key in _KEYS) or os.environ["WORLD_SIZE"] == "1":
+        return World()
+    here, gpus = int(os.environ["LOCAL_WORLD_SIZE"]), torch.cuda.device_count()
+    if 0 < gpus < here:
+        raise UsageError(
+            "There are more processes than GPUs.", expected=f"at most {gpus}", got=str(here),
+            where="torchrun --nproc-per-node",
+        )  # fmt: skip
+    if not distributed.is_initialized():
+        backend = "cpu:gloo,cuda:nccl" if gpus else "gloo"
+        distributed.init_process_group(backend, timeout=_WAIT)
+    return World(distributed.get_rank(), distributed.get_world_size())
