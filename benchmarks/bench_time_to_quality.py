@@ -39,13 +39,13 @@ from bench_figure1 import BACKGROUND_E, BORDER_PX, CAMERA, OPTICS, PIXEL_UM, mea
 from common import RESULTS, save, table
 from paper_training import original
 
-from simrecon.backend import usable_cores
 from simrecon.qc.metrics import psnr
 from zsdeconv import ZsSettings, enhance
+from zsdeconv.bridge import threads
 
 LEVEL_E, EVERY = 25.0, 25
 PUBLISHED_LR = 5e-5
-OURS = (5, 10, 20, 40, 80, 160, 320)
+OURS = (5, 10, 20, 40, 80, 160)
 PREDICT = """
 import json, resource, sys, time
 import tifffile
@@ -133,14 +133,14 @@ def quality(size: int, seed: int, seconds: float) -> dict[str, Any]:
 
     ours = trace_of_ours(counts, score)
     originals = [trace_of_original(counts, score, r, seconds) for r in (PUBLISHED_LR, 2e-4)]
-    return {"size": size, "level_e": LEVEL_E, "threads": usable_cores(),
+    return {"size": size, "level_e": LEVEL_E, "threads": threads(),
             "noisy_psnr": score(counts), "originals": originals, "ours": ours,
             "compared": compared(originals, ours)}  # fmt: skip
 
 
 def inference(side: int, runs: int) -> dict[str, Any]:
     """The second part: a model of few steps, which takes as long as one of many."""
-    found: dict[str, Any] = {"side": side, "threads": usable_cores()}
+    found: dict[str, Any] = {"side": side, "threads": threads()}
     with tempfile.TemporaryDirectory() as folder:
         picture, model = Path(folder) / "picture.tif", Path(folder) / "model"
         counts = recording(side, 7)[0].astype(np.uint16)

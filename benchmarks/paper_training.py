@@ -16,8 +16,7 @@ import numpy as np
 import torch
 from scipy.ndimage import uniform_filter
 
-from simrecon.backend import usable_cores
-from zsdeconv.bridge import to_host, to_tensor
+from zsdeconv.bridge import threads, to_host, to_tensor
 from zsdeconv.models.unet_paper import PaperUnet
 from zsdeconv.psf_layer import PsfLayer
 
@@ -52,7 +51,7 @@ def original(
     every, look
         `look(step, denoised, deconvolved)` is called every so many steps.
     """
-    torch.set_num_threads(usable_cores())
+    torch.set_num_threads(threads())
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     network, layer = PaperUnet(), PsfLayer(psf / psf.sum())
