@@ -184,10 +184,10 @@ def white() -> dict[str, Any]:
 
 
 def gain() -> dict[str, Any]:
-    """How often a gain that is given is doubted, when it is right and when it is not."""
-    found: dict[str, dict[str, int]] = {}
+    """How often a gain that is given is doubted, right or not, and how far the used one is off."""
+    found: dict[str, dict[str, Any]] = {}
     for peak in (5.0, 30.0, 300.0):
-        row = found.setdefault(f"{peak:g} e", {"pictures": 0})
+        row, off = found.setdefault(f"{peak:g} e", {"pictures": 0}), []
         for kind in ("filaments", "rings", "blobs", "mixed", "beads"):
             for seed in range(4):
                 scene = simulate_picture(kind=kind, size=128, peak_e=peak, seed=100 + seed)
@@ -200,6 +200,10 @@ def gain() -> dict[str, Any]:
                     )  # fmt: skip
                     name = f"doubted, gain x {factor:g}"
                     row[name] = row.get(name, 0) + any("gain" in d for d in noise.doubts)
+                    if noise.camera.source == "estimated":
+                        off.append(abs(float(noise.camera.gain) / float(CAMERA.gain) - 1.0))
+        row["replaced by, off by (rms)"] = float(np.sqrt(np.mean(np.square(off))))
+        row["replaced by, off by (at most)"] = max(off)
     return found
 
 

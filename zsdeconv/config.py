@@ -124,7 +124,9 @@ class ZsSettings(BaseModel):
         "the linear picture's cut-off; 0: the object as it is",
     )
     uncertainty_draws: int = Field(
-        default=3, ge=0, description="simulated repeats of the measurement; 0: no map"
+        default=3,
+        ge=0,
+        description="simulated repeats of the measurement; their spread counts: at least 2; 0: no map",
     )
     probes: bool = Field(
         default=True,
@@ -152,6 +154,8 @@ class ZsSettings(BaseModel):
             raise ValueError("upsample needs network='unet_paper'")
         if self.held_out_draws == 1:
             raise ValueError("held_out_draws: one draw has no error estimate; 0 or at least 2")
+        if self.uncertainty_draws == 1:
+            raise ValueError("uncertainty_draws: one repeat has no spread; 0 or at least 2")
         return self
 
     @property

@@ -18,7 +18,7 @@ from simrecon.estimate.noise_colour import LOWEST_PER_PX, NoiseColour, noise_col
 from simrecon.model.camera import Camera
 
 GAIN_SIGMAS, GAIN_SHARE = 4.0, 0.15
-"""Errors, and share, by which the gain seen must differ from the one given to be a doubt
+"""Errors, and share, by which the gain seen must differ from the one given to be used instead
 (``benchmarks/bench_images.py gain``: false alarms and what is found)."""
 
 Pictures = Callable[[], Iterable[np.ndarray]]
@@ -32,7 +32,7 @@ class PictureNoise:
     Attributes
     ----------
     camera : Camera
-        Given, or estimated from the pictures.
+        Given, or estimated from the pictures (also where they contradict the gain that is given).
     errors : dict of str to float
         Standard deviations of estimated gain, offset and read noise; empty when given.
     shot_noise : bool
@@ -71,6 +71,8 @@ def find_noise(
         At most 8 of them are tested, at most 60 used for the gain.
     gain, offset, read_noise_e
         ADU/e, ADU, e; None: estimated (:func:`simrecon.estimate.image_noise.camera_from_images`).
+        A gain that the noise of the pictures clearly contradicts is replaced by the estimate, with
+        a doubt.
     camera
         A whole camera instead of the three numbers (from a record, with maps).
     cutoff_per_px
@@ -95,9 +97,17 @@ def find_noise(
         if read_noise_e is None:
             notes.append("camera: read noise not given, 0 assumed (--read-noise-e)")
         known = Camera(gain, offset or 0.0, read_noise_e or 0.0, offset_known=offset is not None)
-        doubts += _gain_doubt(pictures, gain, offset, read_noise_e, cutoff_per_px,
+        seen = _contradiction(pictures, gain, offset, read_noise_e, cutoff_per_px,
                               colour if correlated else None)  # fmt: skip
-        return PictureNoise(known, {}, True, colour, kernel, tuple(notes), tuple(doubts))
+        if seen is None:
+            return PictureNoise(known, {}, True, colour, kernel, tuple(notes), tuple(doubts))
+        doubts.append(
+            f"camera: the noise of the pictures is that of a gain of {seen.gain:.3g} ± "
+            f"{seen.gain_sd:.1g}, which is used, not of the {gain:.3g} counts per photo-electron "
+            "that are given: check --gain, --offset and --read-noise-e (a record given by --camera "
+            "is used as it is)"
+        )
+        return _estimated(seen, offset, colour, kernel, notes, doubts)
     tint = colour if correlated else None
     why = OPTICS_UNKNOWN
     if cutoff_per_px is not None and cutoff_per_px >= 0.5:
@@ -119,6 +129,18 @@ def find_noise(
             kernel, tuple(notes), tuple(doubts),
         )  # fmt: skip
     notes += [_estimate(found), *(f"camera: {n}" for n in found.notes[1:])]
+    return _estimated(found, offset, colour, kernel, notes, doubts)
+
+
+def _estimated(
+    found: ImageCamera,
+    offset: float | None,
+    colour: NoiseColour,
+    kernel: np.ndarray | None,
+    notes: Iterable[str],
+    doubts: Iterable[str],
+) -> PictureNoise:
+    """The camera that the pictures show (`offset`: the one given)."""
     known = Camera(found.gain, found.offset, found.read_noise_e, "estimated", offset is not None)
     errors = {
         "gain": found.gain_sd, "offset": found.offset_sd, "read_noise_e": found.read_noise_sd_e
@@ -126,30 +148,26 @@ def find_noise(
     return PictureNoise(known, errors, True, colour, kernel, tuple(notes), tuple(doubts))
 
 
-def _gain_doubt(
+def _contradiction(
     pictures: Pictures,
     gain: float,
     offset: float | None,
     read_noise_e: float | None,
     cutoff: float | None,
     colour: NoiseColour | None,
-) -> list[str]:
-    """Why a given gain is doubted: the noise in the pictures shows clearly another one."""
+) -> ImageCamera | None:
+    """What the noise of the pictures shows where that is clearly another gain than the given."""
     try:
         seen = camera_from_images(
             pictures(), cutoff_per_px=cutoff, offset=offset, read_noise_e=read_noise_e,
             colour=colour,
         )  # fmt: skip
     except (InputError, QualityError):
-        return []  # the pictures show no gain: there is nothing to compare with
+        return None  # the pictures show no gain: there is nothing to compare with
     off = abs(seen.gain - gain)
     if off < GAIN_SIGMAS * seen.gain_sd or off < GAIN_SHARE * gain:
-        return []
-    return [
-        f"camera: the noise of the pictures is that of a gain of {seen.gain:.3g} ± "
-        f"{seen.gain_sd:.1g}, not of the {gain:.3g} counts per photo-electron that are given: "
-        "check --gain, --offset and --read-noise-e (or leave the gain out: it is estimated then)"
-    ]
+        return None
+    return seen
 
 
 def _estimate(found: ImageCamera) -> str:

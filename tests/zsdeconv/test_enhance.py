@@ -120,7 +120,7 @@ def test_program_writes_what_it_promises(tmp_path, scene, capsys):
     out = tmp_path / "out"
     arguments = ["sim", str(tmp_path / "raw.ome.tif"), "-o", str(out), "--iterations", "3",
                  "--pattern", str(tmp_path / "pattern.json"), "--json",
-                 "--set", "zsdeconv.bank=3", "--set", "zsdeconv.uncertainty_draws=1"]  # fmt: skip
+                 "--set", "zsdeconv.bank=3", "--set", "zsdeconv.uncertainty_draws=2"]  # fmt: skip
     code = execute(app, arguments)
     captured = capsys.readouterr()
     document = json.loads(captured.out)

@@ -60,7 +60,8 @@ def test_verdicts(scene, chi2, flux, verdict):
 
 def test_uncertainty_of_a_linear_enhancer_is_the_propagated_noise(scene, monkeypatch):
     """With enhance = identity on the lift, the spread is the reconstruction's own sigma."""
-    monkeypatch.setattr(uncertainty, "EXTRAPOLATION_FACTOR", 0.0)
+    monkeypatch.setattr(uncertainty, "REPEATS_WEIGHT", 1.0)
+    monkeypatch.setattr(uncertainty, "EXTRAPOLATED_WEIGHT", 0.0)
     _, truth, result, measurement = scene
     blurred = measurement.lift(truth.expected_e.reshape(measurement.frames_e.shape))
     offset = blurred - measurement.lift(measurement.predict(blurred))
@@ -82,14 +83,15 @@ def _point_like():
     return psf
 
 
-def test_uncertainty_contains_what_the_enhancer_takes_away():
-    """An enhancer that keeps 70 % of what it is shown loses 30 % of its result once more."""
+def test_uncertainty_leaves_out_what_every_repeat_takes_away():
+    """An enhancer that keeps 70 % of what it is shown: the spread of its answers counts."""
     picture = np.full((40, 40), 100.0)
     measurement = image_measurement(picture, 4.0, _point_like(), 0.1)
     sigma = uncertainty.estimated_uncertainty(
         measurement, 0.7 * picture, lambda f: 0.7 * f[0], 4, np.random.default_rng(0)
     )
-    assert np.mean(sigma) == pytest.approx(np.hypot(0.3 * 70.0, 0.7 * 2.0), rel=0.02)
+    expected = uncertainty.REPEATS_WEIGHT * (0.7 * 2.0) ** 2
+    assert np.mean(sigma**2) == pytest.approx(expected, rel=0.06)
 
 
 def test_uncertainty_contains_a_part_of_what_is_finer_than_the_picture():
@@ -105,22 +107,17 @@ def test_uncertainty_contains_a_part_of_what_is_finer_than_the_picture():
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("kept", [0.8, 0.3])
-def test_the_extrapolated_part_counts_by_what_simulation_says_of_it(kept, monkeypatch):
-    """An enhancer that answers the same whatever it is shown; at most everything is wrong."""
+def test_what_is_finer_than_the_picture_counts_by_its_weight(monkeypatch):
+    """An enhancer that answers the same whatever it is shown has no spread."""
     monkeypatch.setattr(uncertainty, "SMOOTHING_PX", 0.0)
     measurement = image_measurement(np.ones((40, 40)), 1.0, _psf(), 0.1)
     point = np.zeros((40, 40))
     point[20, 18] = 1.0
     sigma = uncertainty.estimated_uncertainty(
-        measurement, point, lambda f: kept * point + 0.2, 1, np.random.default_rng(0)
+        measurement, point, lambda f: 0.8 * point, 2, np.random.default_rng(0)
     )
     fine = uncertainty.extrapolated(measurement, point)
-    off = kept * point + 0.2 - point
-    wrong, size = (uncertainty.extrapolated(measurement, p) for p in (off, point))
-    share = uncertainty.EXTRAPOLATION_FACTOR**2 * np.sum(wrong**2) / np.sum(size**2)
-    assert (share < 1.0) == (kept == 0.8)
-    expected = off**2 + min(share, 1.0) * fine**2
+    expected = uncertainty.EXTRAPOLATED_WEIGHT * fine**2
     np.testing.assert_allclose(sigma**2, expected, rtol=1e-3, atol=1e-7)
 
 

@@ -93,10 +93,12 @@ def test_camera_given_or_estimated(scene, smooth):
     assert (given.camera.gain, given.errors) == (2.0, {})
     assert any("offset not given" in n for n in given.notes)
     assert given.doubts == ()
-    off = find_noise(lambda: [scene.counts], gain=3.3, offset=100.0, read_noise_e=1.0,
+    off = find_noise(lambda: [scene.counts], gain=3.3, offset=100.0, read_noise_e=1.5,
                      cutoff_per_px=0.37)  # fmt: skip
     assert "is that of a gain of" in off.doubts[0]
-    assert off.camera.gain == 3.3
+    assert "which is used" in off.doubts[0]
+    assert off.camera.gain == pytest.approx(2.2, abs=4 * off.errors["gain"])
+    assert (off.camera.offset, off.camera.read_noise_e) == (100.0, 1.5)
     whole = find_noise(lambda: [smooth], camera=Camera(2.0, 3.0, 1.0))
     assert whole.camera.offset == 3.0
     assert whole.kernel is not None

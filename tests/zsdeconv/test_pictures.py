@@ -27,7 +27,7 @@ from zsdeconv.picture_training import liveliest
 from zsdeconv.psf_checks import centred_psf
 
 QUICK = ["--iterations", "6", *(f"--set=zsdeconv.{s}" for s in (
-    "width=8", "patch=64", "bank=2", "uncertainty_draws=1", "resimulation=0"))]  # fmt: skip
+    "width=8", "patch=64", "bank=2", "uncertainty_draws=2", "resimulation=0"))]  # fmt: skip
 OPTICS = ["--pixel-um", "0.065", "--na", "1.49", "--emission-nm", "525"]
 CAMERA = ["--gain", "2.2", "--offset", "100", "--read-noise-e", "1.5"]
 

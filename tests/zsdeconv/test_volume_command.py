@@ -24,7 +24,7 @@ OPTICS = ["--na", "1.1", "--index", "1.333", "--emission-nm", "525", "--excitati
 CAMERA = ["--gain", "2", "--offset", "100", "--read-noise-e", "1"]
 QUICK = ["--iterations", "2", "--device", "cpu"]
 SETS = [f"--set=zsdeconv.{s}" for s in (
-    "width=4", "patch=48", "bank=2", "uncertainty_draws=1", "held_out_draws=0", "stacking_draws=0",
+    "width=4", "patch=48", "bank=2", "uncertainty_draws=2", "held_out_draws=0", "stacking_draws=0",
     "precision=float32", "margin=4")]  # fmt: skip
 
 
