@@ -126,7 +126,7 @@ class ZsSettings(BaseModel):
     uncertainty_draws: int = Field(
         default=3,
         ge=0,
-        description="simulated repeats of the measurement; their spread counts: at least 2; 0: no map",
+        description="simulated repeats of the measurement; their spread counts; 0: no map",
     )
     probes: bool = Field(
         default=True,

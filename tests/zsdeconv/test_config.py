@@ -31,6 +31,7 @@ def test_bad_durations_are_usage_errors(text):
         ({"upsample": True}, "unet_paper"),
         ({"loss": "l1"}, "raw"),
         ({"held_out_draws": 1}, "held_out_draws"),
+        ({"uncertainty_draws": 1}, "uncertainty_draws"),
     ],
 )
 def test_bad_settings_name_the_problem(values, word):
