@@ -19,6 +19,9 @@ from zsdeconv.commands.sim import sim
 from zsdeconv.commands.train import train
 from zsdeconv.commands.volume import volume
 
+TRAINING = ("sim", "image", "train", "volume")
+"""Commands that several processes can run together."""
+
 app = make_app("zsdeconv", "Zero-shot denoising and deconvolution, trained on the data themselves.")
 app.command(sim)
 app.command(image)
@@ -34,6 +37,9 @@ app.command(config)
 
 def run() -> None:
     """Entry point of the console script; of torchrun's processes the first one speaks for all."""
+    together = "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("WORLD_SIZE", "1") != "1"
+    if together and sys.argv[1:2] not in [[name] for name in TRAINING]:
+        sys.exit(f"error: torchrun is for the commands that train: {', '.join(TRAINING)}")
     rank = os.environ.get("RANK", "0") if "TORCHELASTIC_RUN_ID" in os.environ else "0"
     if rank == "0":
         sys.exit(execute(app))

@@ -138,7 +138,7 @@ def enhance(
         For a plain picture, all needed: its PSF on its own grid (centred on n//2), pixel in µm,
         and :class:`simrecon.model.camera.Camera` (gain, offset, read noise).
     others
-        For a measurement of a plain picture: more pictures of the same kind, to train on too. With
+        For a measurement: more of the same kind, to train on too. With
         pairs in time: of the same movie, in order, `data` being the one at (1 + their number) // 2.
     general
         Model to start from, instead of a fresh network.

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from simrecon.errors import InputError
-from zsdeconv.bridge import select_device, to_tensor, torch_device
+from zsdeconv.bridge import select_device, to_host, to_tensor, torch_device
 from zsdeconv.config import build_settings
 from zsdeconv.consistency import flux_factor, raw_consistency
 from zsdeconv.infer import per_axis
@@ -53,11 +53,14 @@ class Learned:
         Of the classical start that it expects.
     stacking : Stacking or None
         How its two pictures are combined.
+    start_only : bool
+        The network lost against its classical start, which is the object instead.
     """
 
     views: Views
     start_iterations: int
     stacking: Stacking | None
+    start_only: bool = False
 
     @classmethod
     def of(
@@ -122,7 +125,9 @@ class Learned:
             seen = to_tensor(padding.image(m.image), device)
             begun = classical(m.frames_e).to(device)
             denoised, objects = self.views([(seen, begun)], kept(m, padding))
-        if self.stacking is not None:
+        if self.start_only:
+            objects = kept(m, padding).crop_image(to_host(begun))
+        elif self.stacking is not None:
             objects = self.stacking(denoised, objects)
         factor = flux_factor(m, objects)
         objects = (factor * objects).astype(np.float32)

@@ -68,7 +68,11 @@ def chosen_index(name: str, wanted: int | None, length: int, where: str | None =
             got=f"{length} of them and none named",
             where=where or f"--{name}",
             hint=f"add --{name} 0 (in Python: {name}=0)"
-            + ("; 'zsdeconv sim --time all' takes all of them" if name == "time" else ""),
+            + (
+                "; 'zsdeconv sim --time all' takes all of them"
+                if name == "time" and where is None
+                else ""
+            ),
         )
     index = 0 if wanted is None else wanted
     if not 0 <= index < length:

@@ -74,6 +74,8 @@ class Series:
     trained : Enhanced
         The time point in the middle of those that the network was trained on, as the training
         judged it, with the model.
+    learned : Learned
+        What restores the time points: the network, or the classical start where that is better.
     trained_on : tuple of int
         Time points of the training.
     left_out : mapping
@@ -88,6 +90,7 @@ class Series:
     channel: int | None
     plane: int | None
     trained: Enhanced
+    learned: Learned
     trained_on: tuple[int, ...]
     left_out: dict[int, str]
 
@@ -103,19 +106,13 @@ class Series:
 
     def __iter__(self) -> Iterator[TimePoint]:
         """All time points, in order."""
-        learned: Learned | None = None
         for time in range(self.times):
             try:
                 result, measurement = self.measure(time)
             except _NO_PICTURE as error:
                 yield TimePoint(time, "failed", _said(error))
                 continue
-            if learned is None:
-                learned = Learned.of(
-                    self.trained.model, self.trained.model_facts, measurement.image_cutoff_px,
-                    device=self.settings.device,
-                )  # fmt: skip
-            yield _time_point(time, result, measurement, learned(measurement))
+            yield _time_point(time, result, measurement, self.learned(measurement))
 
     def measure(self, time: int) -> tuple[Result, Measurement]:
         """One time point reconstructed, and as a measurement."""
@@ -174,7 +171,8 @@ def train_series(
     Parameters
     ----------
     stack : SimStack
-        Any number of time points; of a lazy array one is in memory at a time.
+        Any number of time points; of a lazy array those of the training are in memory at once,
+        later one at a time.
     settings, engine, otf, pattern, channel, plane, folder, resume, progress
         See :func:`zsdeconv.enhancement.enhance`.
     trained_on
@@ -183,7 +181,8 @@ def train_series(
     Raises
     ------
     UsageError
-        Pairs that need one acquisition; several channels or planes.
+        Pairs, or a restoration, that need one acquisition; no time point; several channels or
+        planes.
     InputError, QualityError
         No time point to train on can be reconstructed.
     """
@@ -193,6 +192,16 @@ def train_series(
             "A series is trained on re-corrupted pairs.", expected="--pairs recorrupted",
             got=settings.pairs, where="--pairs",
             hint="one time point alone: --time 0",
+        )  # fmt: skip
+    if settings.alpha_inference > 0:
+        raise UsageError(
+            "A series is restored from the frames themselves.", expected="0",
+            got=f"{settings.alpha_inference:g}", where="zsdeconv.alpha_inference",
+        )  # fmt: skip
+    if trained_on < 1:
+        raise UsageError(
+            "There is nothing to train on.", expected="1 time point or more", got=str(trained_on),
+            where="--trained-on",
         )  # fmt: skip
     times = int(stack.data.shape[0])
     wanted = np.unique(np.linspace(0, times - 1, min(trained_on, times)).round().astype(int))
@@ -218,6 +227,10 @@ def train_series(
     trained = enhance(
         measurement, settings, others=others, folder=folder, resume=resume, progress=progress
     )
+    learned = Learned.of(
+        trained.model, trained.model_facts, measurement.image_cutoff_px, device=settings.device
+    )
+    learned = replace(learned, start_only=trained.verdicts.get("training") == "weak")
     image, variance = linear_picture(result, measurement)
     trained = replace(trained, image=image, image_variance=variance, reconstruction=result)
     return Series(
@@ -229,6 +242,7 @@ def train_series(
         channel,
         plane,
         trained,
+        learned,
         tuple(sorted(found)),
         left_out,
     )

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from simrecon.io import movie_writer, write_json
-from simrecon.model.pattern import Verdict
+from simrecon.model.pattern import Verdict, worst
 from simrecon.result import Progress
+from zsdeconv.checkpoint import FACTS_FILE, MODEL_FILE, STATE_FILE
 from zsdeconv.enhancement import save_model
 from zsdeconv.figures import overview
 from zsdeconv.figures_volume import volume_overview
-from zsdeconv.outputs import MODEL_FOLDER, OVERVIEW, QC
+from zsdeconv.outputs import MODEL_FOLDER, OVERVIEW, QC, output_paths
 from zsdeconv.series import Series, TimePoint
 
 QUANTITIES = {
@@ -36,7 +37,6 @@ def write_series(
     """
     trained = series.trained
     folder.mkdir(parents=True, exist_ok=True)
-    save_model(trained, folder / MODEL_FOLDER)
     names = [n for n in QUANTITIES if n != "variance" or trained.image_variance is not None]
     shape = (series.times, *trained.image.shape)
     points = []
@@ -55,6 +55,8 @@ def write_series(
             points.append(point.to_dict())
             progress("time points", len(points), series.times)
         movies.clear()
+    model = folder / MODEL_FOLDER
+    save_model(trained, model)
     draw = overview if trained.dz_um is None else volume_overview
     draw(trained, folder / OVERVIEW, title=title)
     report = {
@@ -63,9 +65,12 @@ def write_series(
         "provenance": dict(provenance),
     }  # fmt: skip
     write_json(folder / QC, report)
-    model = sorted((folder / MODEL_FOLDER).iterdir())
-    return report, [*(folder / f"{n}.ome.tif" for n in names), folder / OVERVIEW, folder / QC,
-                    *model]  # fmt: skip
+    saved = (model / n for n in (MODEL_FILE, FACTS_FILE, STATE_FILE))
+    written = [*(folder / f"{n}.ome.tif" for n in names), folder / OVERVIEW, folder / QC,
+               *(f for f in saved if f.exists())]  # fmt: skip
+    for stale in {*output_paths(folder)} - {*written}:  # of one time point alone, earlier
+        stale.unlink(missing_ok=True)
+    return report, written
 
 
 def _pictures(point: TimePoint) -> dict[str, np.ndarray | None]:
@@ -80,7 +85,7 @@ def _pictures(point: TimePoint) -> dict[str, np.ndarray | None]:
 def judge(series: Series, points: list[dict[str, Any]]) -> dict[str, Any]:
     """Verdict on the whole series, with reasons: that of the training, and of the time points.
 
-    "ok" when everything is, "failed" when more than half of the time points have failed.
+    "ok" when everything is, "failed" when the training or more than half of the time points have.
     """
     off = [p for p in points if p["verdict"] != "ok"]
     failed = sum(p["verdict"] == "failed" for p in points)
@@ -97,5 +102,6 @@ def judge(series: Series, points: list[dict[str, Any]]) -> dict[str, Any]:
     verdict: Verdict = "ok"
     if off or not series.trained.passed:
         verdict = "failed" if failed > len(points) / 2 else "weak"
+    verdict = worst([verdict, series.trained.verdicts["overall"]])
     reasons.append(f"verdict of the series: {verdict}")
     return {"verdict": verdict, "reasons": reasons}

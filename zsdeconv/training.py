@@ -150,7 +150,7 @@ def prepare(
     general
         Model to start from; None: a fresh network.
     """
-    world = join()
+    world = join(device)
     torch.manual_seed(settings.seed)
     network = _placed(settings, device, general)
     mean = copy.deepcopy(network)

@@ -39,6 +39,8 @@ def save_state(run: Training, folder: Path) -> None:
 def restore_state(run: Training, folder: Path) -> Training:
     """Continue where :func:`save_state` left off; the next steps are those of the first run.
 
+    Of several processes the first goes on with its patches, the others draw new ones.
+
     Raises
     ------
     InputError

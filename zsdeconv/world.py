@@ -1,8 +1,9 @@
 """Several processes that train one network together, as ``torchrun`` starts them.
 
 Every process draws patches of its own from the same banks; gradients are averaged before every
-step, so that N processes with batches of B patches take the steps of one with N·B. All hold the
-same weights at all times. The first one alone writes, judges and goes on after the training.
+step, so that N processes with batches of B patches take the steps of one with N·B. All start
+from the same weights and take the same steps. The first one alone writes, judges and goes on after
+the training.
 """
 
 from __future__ import annotations
@@ -72,23 +73,23 @@ class World:
             _left = True
 
 
-def join() -> World:
+def join(device: torch.device) -> World:
     """The processes that torchrun started with this one; alone without it.
 
     Raises
     ------
     UsageError
-        More processes on this machine than it has GPUs, if it has any.
+        More processes on this machine than it has GPUs, where `device` is one.
     """
     if _left or any(key not in os.environ for key in _KEYS) or os.environ["WORLD_SIZE"] == "1":
         return World()
     here, gpus = int(os.environ["LOCAL_WORLD_SIZE"]), torch.cuda.device_count()
-    if 0 < gpus < here:
+    if device.type == "cuda" and gpus < here:
         raise UsageError(
             "There are more processes than GPUs.", expected=f"at most {gpus}", got=str(here),
             where="torchrun --nproc-per-node",
         )  # fmt: skip
     if not distributed.is_initialized():
-        backend = "cpu:gloo,cuda:nccl" if gpus else "gloo"
+        backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
         distributed.init_process_group(backend, timeout=_WAIT)
     return World(distributed.get_rank(), distributed.get_world_size())

@@ -18,6 +18,13 @@ from simrecon.io.tiff import PROVENANCE_SCHEMA
 _BIG_BYTES = 2**31
 
 
+def _reserve(path: str | os.PathLike[str]) -> None:
+    """Give a sparse file its place on the disk: a full one kills who writes to mapped memory."""
+    if hasattr(os, "posix_fallocate"):
+        with open(path, "r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, os.path.getsize(path))
+
+
 @contextmanager
 def movie_writer(
     path: str | os.PathLike[str],
@@ -59,6 +66,7 @@ def movie_writer(
                 ome=True, photometric="minisblack", metadata=metadata,
                 bigtiff=4 * int(np.prod(shape, dtype=np.int64)) > _BIG_BYTES,
             )  # fmt: skip
+            _reserve(temporary)
         except OSError as error:
             raise InputError(
                 "The movie cannot be written.", got=str(error), where=str(path)

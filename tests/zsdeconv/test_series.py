@@ -17,6 +17,7 @@ from simrecon.physics.simulate import simulate
 from simrecon.shell import execute
 from zsdeconv import ZsSettings
 from zsdeconv.cli import app
+from zsdeconv.held_out import HeldOut
 from zsdeconv.losses import RawLikelihood
 from zsdeconv.series import train_series
 from zsdeconv.training import prepare
@@ -73,6 +74,17 @@ def test_a_model_restores_as_its_training_did(series, points):
     np.testing.assert_allclose(point.predicted.deconvolved, series.trained.deconvolved, rtol=0,
                                atol=1e-3 * series.trained.deconvolved.max())  # fmt: skip
     np.testing.assert_array_equal(point.image, series.trained.image)
+
+
+def test_a_network_that_loses_leaves_all_time_points_to_the_start(movie, monkeypatch):
+    """Judged worse than the start it is not used: the movie shows what the training says."""
+    monkeypatch.setattr("zsdeconv.enhancement.compare", lambda *_: HeldOut(-1.0, 0.01))
+    judged = ZsSettings(**{**QUICK, "held_out_draws": 2})
+    made = train_series(replace(movie, data=movie.data[:1]), judged, trained_on=1)
+    assert made.trained.verdicts["training"] == "weak"
+    (point,) = made
+    np.testing.assert_allclose(point.predicted.deconvolved, made.trained.deconvolved, rtol=0,
+                               atol=1e-3 * made.trained.deconvolved.max())  # fmt: skip
 
 
 def test_patches_are_judged_by_the_light_of_their_own_time_point(series):
@@ -133,3 +145,7 @@ def test_what_a_series_cannot_be_made_of(movie):
         train_series(dark, ZsSettings(**QUICK))
     with pytest.raises(UsageError, match="re-corrupted"):
         train_series(movie, ZsSettings(**{**QUICK, "pairs": "realigned"}))
+    with pytest.raises(UsageError, match="frames themselves"):
+        train_series(movie, ZsSettings(**{**QUICK, "alpha_inference": 0.5}))
+    with pytest.raises(UsageError, match="nothing to train on"):
+        train_series(movie, ZsSettings(**QUICK), trained_on=0)

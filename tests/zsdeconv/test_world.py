@@ -82,10 +82,12 @@ def test_the_first_process_speaks_and_writes(tmp_path):
 
 
 def test_one_process_is_alone(monkeypatch):
-    assert join() == World(0, 1)
-    monkeypatch.setenv("RANK", "0")
+    cpu = torch.device("cpu")
+    assert join(cpu) == World(0, 1)
+    for key in ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", "LOCAL_WORLD_SIZE"):
+        monkeypatch.setenv(key, "0")
     monkeypatch.setenv("WORLD_SIZE", "1")
-    assert join() == World(0, 1)
+    assert join(cpu) == World(0, 1)
     assert World().largest(2.0, -1.0) == (2.0, -1.0)
 
 
@@ -103,4 +105,4 @@ def test_a_gpu_for_every_process_of_the_machine(monkeypatch):
         monkeypatch.setenv(key, value)  # fmt: skip
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     with pytest.raises(UsageError, match="more processes than GPUs"):
-        join()
+        join(torch.device("cuda:0"))

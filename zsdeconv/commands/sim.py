@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from simrecon.errors import UsageError
 from simrecon.io import check_overwrite, read, read_otf, read_patterns
 from simrecon.io.reader import expand_paths
 from simrecon.model.mode import VOLUME_MODES
@@ -29,7 +30,7 @@ def sim(
     otf: Path | None = None,
     pattern: Path | None = None,
     time: int | Literal["all"] | None = None,
-    trained_on: Annotated[int, Parameter(validator=Number(gte=1))] = 4,
+    trained_on: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     channel: int | None = None,
     plane: int | None = None,
     pairs: Literal["recorrupted", "realigned"] | None = None,
@@ -56,7 +57,7 @@ def sim(
     time
         Time point, from 0, or all; needed where there are several [default: the only one].
     trained_on
-        With --time all: number of time points to train on, evenly spread.
+        With --time all: number of time points to train on, evenly spread [default: 4].
     channel
         Channel, from 0; needed where there are several [default: the only one].
     plane
@@ -74,7 +75,13 @@ def sim(
     from zsdeconv.checkpoint import require_state
     from zsdeconv.outputs import MODEL_FOLDER, check_folder, output_paths
     from zsdeconv.selection import select_acquisition
+    from zsdeconv.series import TRAINED_ON
 
+    if trained_on is not None and time != "all":
+        raise UsageError(
+            "One time point alone is trained on.", expected="--time all",
+            got=f"--trained-on {trained_on}", where="--trained-on",
+        )  # fmt: skip
     report = Reporter(json)
     file = file or FileOptions()
     settings, engine = sim_settings(file, train)
@@ -108,6 +115,6 @@ def sim(
     }
     title = paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more"
     if time == "all":
-        given |= {"trained_on": trained_on, **chosen}
+        given |= {"trained_on": trained_on or TRAINED_ON, **chosen}
         return run_series(report, stack, settings, engine, output, facts, title, given)
     return run_sim(report, one, settings, engine, output, facts, title, given)[0]
