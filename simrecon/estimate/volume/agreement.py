@@ -6,8 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from simrecon.estimate.acceptance import CORRELATION_WEAK
 from simrecon.estimate.volume.state import VolumeState
 from simrecon.estimate.volume.weights import Weights, chunks
+
+CLEAR_NATS, CLEAR_RIVALRY, CLEAR_SD_PX = 100.0, 0.7, 0.1
+"""Evidence, that of the next candidate over it, and frequency sd of a direction that is clear.
+
+The noise-corrected correlation of a volume's orders comes out far too low in dim stacks (0.1 to
+0.2 where planes have 0.9). Of 252 directions (`benchmarks/bench_volume_verdicts.py`, 90 stacks) all
+with a plausible contrast that were as clear as this and correlated below 0.3 were right (seven)."""
 
 
 @dataclass(frozen=True)
@@ -71,3 +79,11 @@ def agreement(
     # less is never right: the correction only takes noise away from both powers
     value = float(np.clip(cross.real / np.sqrt(predicted * measured), max(plain, 0.0), 1.0))
     return Agreement(value, cross / predicted, float(nats))
+
+
+def judged_correlation(
+    correlation: float, nats: float, rivalry: float, frequency_sd_px: float
+) -> float:
+    """The correlation that a direction is judged by: alone it does not fail a clear one."""
+    clear = nats >= CLEAR_NATS and rivalry < CLEAR_RIVALRY and frequency_sd_px <= CLEAR_SD_PX
+    return max(correlation, CORRELATION_WEAK) if clear else correlation

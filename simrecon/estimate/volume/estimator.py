@@ -20,6 +20,7 @@ from simrecon.estimate.acceptance import (
 from simrecon.estimate.coverage import coverage
 from simrecon.estimate.expectation import Expectation
 from simrecon.estimate.task import checked_angles
+from simrecon.estimate.volume.agreement import judged_correlation
 from simrecon.estimate.volume.assembly import (
     found_pattern,
     no_pattern,
@@ -353,16 +354,18 @@ def _evidence(
     moved = (fit.state.frequency_per_um - start.frequency_per_um) * length
     best = int(np.argmax([a.nats for a in fit.agreements]))
     size = float(np.hypot(*fit.state.frequency_per_um))
+    sd_px = float(np.hypot(*(errors.frequency_per_um * length)))
+    correlation = fit.agreements[best].correlation
     return Evidence(
         nats=found.best.nats,
         rivalry=found.rivalry,
         settled=False,
         known=known,
-        correlation=fit.agreements[best].correlation,
+        correlation=judged_correlation(correlation, found.best.nats, found.rivalry, sd_px),
         # a measured OTF carries a contrast of its own: above 1 says nothing here
         modulation=min(float(fit.state.modulation[best]), 1.0),
         modulation_sd=float(errors.modulation[best]),
-        frequency_sd_px=float(np.hypot(*(errors.frequency_per_um * length))),
+        frequency_sd_px=sd_px,
         moved_px=float(np.hypot(*moved)),
         coverage=task.coverage,
         over_cutoff=task.orders * size / task.otf.cutoff_per_um,

@@ -9,6 +9,7 @@ import pytest
 
 from simrecon.errors import InputError
 from simrecon.estimate.volume import estimate_volume_pattern
+from simrecon.estimate.volume.agreement import judged_correlation
 from simrecon.model.pattern import PatternFit, line_distance_rad
 from simrecon.model.psf import DirectionalVolumeOTF
 from simrecon.physics.simulate_volume import simulate_volume
@@ -218,3 +219,12 @@ def test_a_planar_otf_set_is_refused(scene: Scene) -> None:
     single = replace(scene.otf, values=scene.otf.values[:1], axial_cutoff_per_um=(1.0,))
     with pytest.raises(InputError, match="no order above 0"):
         estimate_volume_pattern(scene.frames, scene.grid, single)
+
+
+def test_a_clear_direction_is_not_failed_by_its_correlation_alone():
+    """Dim stacks correlate badly although their pattern is found; what is not clear still fails."""
+    assert judged_correlation(0.15, 219.0, 0.1, 0.015) == 0.3
+    assert judged_correlation(0.95, 219.0, 0.1, 0.015) == 0.95
+    assert judged_correlation(0.15, 60.0, 0.1, 0.015) == 0.15
+    assert judged_correlation(0.15, 219.0, 0.9, 0.015) == 0.15
+    assert judged_correlation(0.15, 219.0, 0.1, 0.3) == 0.15
