@@ -198,6 +198,7 @@ def main() -> None:
     parser.add_argument("--sets", type=int, default=100, help="stacks in all")
     parser.add_argument("--first", type=int, default=0, help="number of the first stack")
     parser.add_argument("--rows", type=Path, required=True, help="JSON lines, kept and continued")
+    parser.add_argument("--name", default="volume_verdicts", help="of the results file")
     arguments = parser.parse_args()
     done = {row["seed"] for row in read_rows(arguments.rows)}
     with arguments.rows.open("a") as out:
@@ -209,7 +210,7 @@ def main() -> None:
     print(found["counts"], found["ok_off"], found["failed_good"], sep="\n")
     for name in ("within_sd", "by_mode", "by_light", "by_fault", "by_told", "by_size", "by_sd"):
         print(table(list(found[name][0]), [list(row.values()) for row in found[name]]))
-    save("volume_verdicts", found)
+    save(arguments.name, found)
 
 
 if __name__ == "__main__":
