@@ -63,7 +63,8 @@ def step(run: Training) -> tuple[float, float]:
     with torch.no_grad():
         for kept, new in zip(run.mean.parameters(), run.network.parameters(), strict=True):
             kept.lerp_(new, 1.0 - decay)
-    (run.elapsed_s,) = run.world.largest(run.elapsed_s + time.perf_counter() - start)
+    run.elapsed_s += time.perf_counter() - start
+    (run.elapsed_s,) = run.world.largest(run.elapsed_s)
     return data, again
 
 
