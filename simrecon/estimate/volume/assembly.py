@@ -40,7 +40,7 @@ def found_pattern(
         modulation_sd=_floats(errors.modulation),
         intensity=_floats(state.intensity),
         intensity_sd=_floats(errors.intensity),
-        correlation=_floats(np.array([a.correlation for a in fit.agreements])),
+        correlation=_floats(np.array([one.value for one in fit.correlations])),
         verdict=verdict,
         peak_to_background=float(found.best.peak.peak_to_background),
         evidence_nats=found.best.nats,

@@ -20,7 +20,6 @@ from simrecon.estimate.acceptance import (
 from simrecon.estimate.coverage import coverage
 from simrecon.estimate.expectation import Expectation
 from simrecon.estimate.task import checked_angles
-from simrecon.estimate.volume.agreement import judged_correlation
 from simrecon.estimate.volume.assembly import (
     found_pattern,
     no_pattern,
@@ -28,6 +27,7 @@ from simrecon.estimate.volume.assembly import (
     sheet_notes,
     spacings_note,
 )
+from simrecon.estimate.volume.correlation import disagreeing
 from simrecon.estimate.volume.errors import VolumeErrors, direction_errors
 from simrecon.estimate.volume.field import VolumeField
 from simrecon.estimate.volume.fit import VolumeFit, fit_direction
@@ -333,7 +333,9 @@ def _direction(
     errors = direction_errors(fit, task.field, variance.mean(axis=(0, 1)), fit_frequency=free)
     evidence = _evidence(task, found, start, fit, errors, known)
     verdict, reasons = judge(evidence)
-    reasons = [*told, *reasons]
+    odd = disagreeing(fit.correlations, fit.state.modulation)
+    verdict = worst([verdict, "weak"]) if odd else verdict
+    reasons = [*told, *reasons, *odd]
     most = float(fit.state.modulation.max())
     if most > MAX_CONTRAST:
         verdict = "failed"
@@ -352,16 +354,15 @@ def _evidence(
     """Figures of the order that the data show best; the fundamental belongs to all of them."""
     length = np.array(task.field.window.padded.extent_um)
     moved = (fit.state.frequency_per_um - start.frequency_per_um) * length
-    best = int(np.argmax([a.nats for a in fit.agreements]))
+    best = int(np.argmax([one.significance for one in fit.correlations]))
     size = float(np.hypot(*fit.state.frequency_per_um))
     sd_px = float(np.hypot(*(errors.frequency_per_um * length)))
-    correlation = fit.agreements[best].correlation
     return Evidence(
         nats=found.best.nats,
         rivalry=found.rivalry,
         settled=False,
         known=known,
-        correlation=judged_correlation(correlation, found.best.nats, found.rivalry, sd_px),
+        correlation=fit.correlations[best].value,
         # a measured OTF carries a contrast of its own: above 1 says nothing here
         modulation=min(float(fit.state.modulation[best]), 1.0),
         modulation_sd=float(errors.modulation[best]),

@@ -8,7 +8,7 @@ import numpy as np
 
 from simrecon.estimate.descent import descend
 from simrecon.estimate.minimise import hold, pin_intensity
-from simrecon.estimate.volume.agreement import Agreement, agreement
+from simrecon.estimate.volume.correlation import OrderCorrelation, order_correlation
 from simrecon.estimate.volume.field import VolumeField
 from simrecon.estimate.volume.flanks import without_flanks
 from simrecon.estimate.volume.form import Form
@@ -37,7 +37,7 @@ class VolumeFit:
     state : VolumeState
     form : Form
         Frozen a tiny step from `state`.
-    agreements : tuple of Agreement
+    correlations : tuple of OrderCorrelation
         Of the orders 1…M.
     precision : ndarray (2P + 2 + M,)
         Of the priors of :func:`parameters`, 1/sd².
@@ -45,7 +45,7 @@ class VolumeFit:
 
     state: VolumeState
     form: Form
-    agreements: tuple[Agreement, ...]
+    correlations: tuple[OrderCorrelation, ...]
     precision: np.ndarray
 
 
@@ -89,7 +89,7 @@ def fit_direction(
     form = Form.frozen(rows, kernels, field, state)
     state = rescaled(form, _minimise(form, state, start, precision, sample, fit_frequency))
     found = tuple(
-        agreement(form.weights, state, m, MOST_COMPARED) for m in range(1, state.orders + 1)
+        order_correlation(form.weights, state, m, MOST_COMPARED) for m in range(1, state.orders + 1)
     )
     return VolumeFit(state, form, found, precision)
 

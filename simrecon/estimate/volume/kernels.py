@@ -21,10 +21,8 @@ FLOOR = 0.03
 """Bands are used where their kernel's energy is at least this share (amplitude) of its median."""
 CENTRE = 0.2
 """Every order is left out inside this share of the cut-off about its centre: there light comes from
-depths far beyond the stack (with it the contrasts of a 1.75 µm stack came out 10 % too high). From
-0.1 to 0.2 the correlation of order 1 rises from 0.86 to 0.92 (12 simulated planes, NA 1.4, 1000 e)
-and from 0–0.07 to 0.6–0.7 (the nine planes of ``cudasirecon-3dsim``); its contrast's standard
-deviation by half."""
+depths far beyond the stack (with it the contrasts of a 1.75 µm stack came out 10 % too high; from
+0.1 to 0.2 the standard deviation of order 1's contrast falls by half)."""
 BEYOND_UM = 1.0
 """Length of the object's column beyond either end of the stack."""
 NODES_PER_UM = 14.0

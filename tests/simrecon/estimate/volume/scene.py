@@ -11,9 +11,9 @@ import numpy as np
 
 from simrecon.model.grid import VolumeGrid
 from simrecon.model.optics import Optics
-from simrecon.model.psf import RadialVolumeOTF
+from simrecon.model.psf import AxialProfiles, RadialVolumeOTF
 from simrecon.physics.otf_volume import evaluate_volume_otf
-from simrecon.physics.theory_volume import theoretical_volume_otf
+from simrecon.physics.theory_volume import axial_shift_per_um, theoretical_volume_otf
 
 OPTICS = Optics(na=1.2, emission_nm=520.0, excitation_nm=488.0, excitation_na=1.1)
 PERIOD_UM = 0.488 / 1.1
@@ -91,6 +91,15 @@ def make_scene(
         intensity,
         modulation,
     )
+
+
+def displaced(distance_um: float) -> RadialVolumeOTF:
+    """Three beams whose order 1 is brightest this far from the focal plane."""
+    z = 0.01 * np.arange(-600, 601)
+    flat = np.ones_like(z)
+    wave = np.cos(2 * np.pi * axial_shift_per_um(OPTICS) * (z - distance_um))
+    light = AxialProfiles(z, np.stack([flat, wave, flat]))
+    return theoretical_volume_otf(OPTICS, extent_um=4.0, illumination=light)
 
 
 def _filaments(rng: np.random.Generator, shape: tuple[int, int, int]) -> np.ndarray:

@@ -31,5 +31,5 @@ def test_cudasirecon_stack(mirrored: bool) -> None:
         # our row 0 is the top of the picture: angles have the other sign
         assert np.abs((found.angle_rad + angle + np.pi / 2) % np.pi - np.pi / 2) < 0.02
         assert 0.5 * found.period_um == pytest.approx(0.2035, rel=0.01)
-        assert found.correlation[1] > 0.9
+        assert min(found.correlation) > 0.94
     assert "the rows of the file run the other way" in " ".join(fit.notes)
