@@ -11,6 +11,7 @@ from simrecon.config import Settings
 from simrecon.errors import UsageError
 from simrecon.estimate.carriers import CarrierMode, estimate_carriers, other_mode
 from simrecon.given_pattern import taken_from, with_given_errors
+from simrecon.mode_doubts import mode_doubts, repeats_doubt
 from simrecon.model.mode import MODES, check_steps
 from simrecon.model.optics import Optics
 from simrecon.model.pattern import PatternFit, worst
@@ -97,6 +98,10 @@ def fit_carriers(
         order=stack.order,
     )
     notes = [*fit.notes, f"mode {name}: drift and local changes of the pattern are not measured"]
+    if fit.verdict != "ok" and given is None:
+        failed = fit.verdict == "failed"
+        doubts = mode_doubts(stack, name, otf, frames_e, variance_e2, failed=failed)
+        notes = [*doubts, *notes]
     if given is not None:
         fit = with_given_errors(fit, given)
         notes.append(taken_from(given))
@@ -105,13 +110,19 @@ def fit_carriers(
 
 def doubting_mode(
     fit: PatternFit,
-    pixel_um: float,
+    stack: SimStack,
+    mode: str,
     otf: DetectionOTF,
     frames_e: np.ndarray,
     variance_e2: np.ndarray,
 ) -> PatternFit:
-    """A fit of one carrier per direction, at most ``weak`` where the frames hold more."""
-    told = other_mode(frames_e, pixel_um, otf, variance_e2)
+    """A fit of one carrier per direction, at most ``weak`` where the frames hold more.
+
+    Of a failed fit the numbers and the order of the frames are doubted as well.
+    """
+    told = other_mode(frames_e, stack.pixel_um, otf, variance_e2)
+    if told is None and fit.verdict == "failed":
+        told = repeats_doubt(stack, mode, otf, frames_e, variance_e2)
     if told is None:
         return fit
     return replace(fit, verdict=worst([fit.verdict, "weak"]), notes=(told, *fit.notes))

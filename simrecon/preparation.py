@@ -363,7 +363,8 @@ def find_pattern(
         fit = correct_drift(data.frames_e, data.variance_e2, fit, channel.otf, refit)
         if settings.estimate.share_pattern and stack.data.shape[0] * stack.data.shape[4] > 1:
             fit = without_drift(fit)
-    fit = doubting_mode(fit, stack.pixel_um, channel.otf, data.frames_e, data.variance_e2)
+    mode = settings.reconstruction.mode
+    fit = doubting_mode(fit, stack, mode, channel.otf, data.frames_e, data.variance_e2)
     if given is None:
         return fit
     fit = with_given_errors(fit, given)

@@ -140,7 +140,15 @@ def check_steps(mode: str, directions: int, phases: int) -> None:
         expected=f"{count}{least} or more phases",
         got=f"{directions} × {phases}",
         where="--mode, --angles, --phases",
-        hint="check --angles and --phases: simultaneous carriers have one direction of 7 phases"
-        if facts.carriers > 1
-        else "check --angles and --phases",
+        hint="check --angles and --phases"
+        + (": simultaneous carriers have one direction of 7 phases" if facts.carriers > 1 else "")
+        + usual_with(directions, phases),
     )
+
+
+def usual_with(directions: int, phases: int) -> str:
+    """Modes whose usual frames these are, to be added to a hint; empty where there are none."""
+    usual = [n for n, one in MODES.items() if (one.directions, one.phases) == (directions, phases)]
+    if not usual:
+        return ""
+    return f"; {directions} × {phases} frames are usual with --mode {' or '.join(usual)}"
