@@ -11,6 +11,10 @@ from simrecon import pipeline
 from simrecon.cli.main import app
 from simrecon.config import Settings
 from simrecon.errors import UsageError
+from simrecon.estimate.carriers.carrier_set import SetState
+from simrecon.estimate.carriers.evidence import SetEvidence
+from simrecon.estimate.carriers.other_mode import _one_there
+from simrecon.estimate.carriers.set_search import SetCandidate, SetFound
 from simrecon.model.mode import check_steps
 from simrecon.model.stack import SimStack
 from simrecon.physics.simulate import simulate
@@ -108,6 +112,17 @@ def test_noise_names_no_mode(recordings) -> None:
         found = fit(replace(stack, data=noise), mode)
         assert found.verdict == "failed"
         assert "--mode" not in " ".join(found.notes)
+
+
+@pytest.mark.parametrize(
+    ("nats", "one"), [((200.0, 3.0), True), ((2.0, 20.0), True), ((200.0, 10.0), False),
+                      ((10.0, 1.0), False), ((200.0, 100.0), False)],
+)  # fmt: skip
+def test_a_doubtful_second_order_is_not_denied(nats, one) -> None:
+    """One carrier is said only where the other order has less than what is used at all."""
+    state = SetState(np.ones((1, 2)), np.zeros((1, 5)), np.ones(5), np.ones(2))
+    evidence = SetEvidence(np.array(nats), np.ones(2, complex))
+    assert _one_there(SetFound(SetCandidate(state, evidence, ()), 0.0)) == one
 
 
 def test_numbers_that_no_mode_has_name_the_usual_one() -> None:
