@@ -116,6 +116,7 @@ def evaluate(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "ok_off": share(by["ok"], lambda r: not good(r)),
         "failed_good": share(by["failed"], good),
         "within_sd": within_sd([r for r in rows if r["verdict"] != "failed"]),
+        "phases_by_jitter": _phases_by_jitter([r for r in rows if r["verdict"] != "failed"]),
         "fit_seconds_median": float(np.median([r["fit_seconds"] for r in rows])),
         "by_mode": _groups(rows, "mode", ("3d", "lls")),
         "by_light": _groups(rows, "peak_e", (100.0, 300.0, 1000.0)),
@@ -146,6 +147,15 @@ def within_sd(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 "median |error| / sd (normal: 0.67)": float(np.median(ratio)) if ratio else None,
             }
         )
+    return found
+
+
+def _phases_by_jitter(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Errors of phases over their standard deviations by how uneven the steps truly are."""
+    found = []
+    for jitter in sorted({r["phase_jitter_rad"] for r in rows}):
+        own = within_sd([r for r in rows if r["phase_jitter_rad"] == jitter])
+        found.append({"jitter of the steps, rad": jitter} | own[1])
     return found
 
 
@@ -208,7 +218,11 @@ def main() -> None:
                 out.flush()
     found = evaluate(read_rows(arguments.rows))
     print(found["counts"], found["ok_off"], found["failed_good"], sep="\n")
-    for name in ("within_sd", "by_mode", "by_light", "by_fault", "by_told", "by_size", "by_sd"):
+    errors_of = ("within_sd", "phases_by_jitter")
+    for name in (
+        *errors_of,
+        *(f"by_{n}" for n in ("mode", "light", "fault", "told", "size", "sd")),
+    ):
         print(table(list(found[name][0]), [list(row.values()) for row in found[name]]))
     save(arguments.name, found)
 

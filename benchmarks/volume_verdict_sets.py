@@ -144,7 +144,7 @@ def draw(seed: int) -> VolumeSet:
         expected_per_um=None if period is None else fundamental / period,
         truth=truth,
         frequency_per_um=true,
-        settings=settings | {k: making[k] for k in ("peak_e", "kind")},
+        settings=settings | {k: making[k] for k in ("peak_e", "kind", "phase_jitter_rad")},
     )
 
 

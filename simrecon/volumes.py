@@ -45,7 +45,7 @@ from simrecon.volume_light import VolumeLight, lattice_of, volume_light
 
 NOT_MEASURED = (
     "mode {}: drift and local changes of the pattern are not measured; the verdict uses the limits "
-    "of planes, with which none of 96 simulated directions that were ok was off"
+    "of planes, with which none of 93 simulated directions that were ok was off"
 )
 
 
