@@ -1,7 +1,7 @@
 """What all programs share: set-up, exit codes, the device line, progress, JSON.
 
 Exit codes: 0 ok · 2 usage · 3 input or metadata · 4 finished but a quality gate failed ·
-5 requested GPU unusable · 1 unexpected · 130 interrupted.
+5 requested GPU unusable · 1 unexpected · 130 interrupted (Ctrl-C) · 143 stopped (SIGTERM).
 """
 
 from __future__ import annotations
@@ -28,11 +28,15 @@ from simrecon.backend import Device
 from simrecon.errors import SimReconError, UsageError
 from simrecon.provenance import replay_command
 from simrecon.result import Progress
+from simrecon.stop import Terminated, terminable
 
-EXIT_OK, EXIT_UNEXPECTED, EXIT_USAGE, EXIT_QUALITY, EXIT_INTERRUPTED = 0, 1, 2, 4, 130
+EXIT_OK, EXIT_UNEXPECTED, EXIT_USAGE, EXIT_QUALITY = 0, 1, 2, 4
+EXIT_INTERRUPTED, EXIT_TERMINATED = 130, 143
+"""128 + the number of the signal, as shells count."""
 _EPILOGUE = (
     "Exit codes: 0 ok, 2 usage, 3 input or metadata, 4 finished but a quality gate failed, "
-    "5 requested GPU unusable, 1 unexpected, 130 interrupted. Add --debug for a traceback."
+    "5 requested GPU unusable, 1 unexpected, 130 interrupted, 143 stopped (SIGTERM). "
+    "Add --debug for a traceback."
 )
 
 
@@ -74,10 +78,17 @@ def execute(app: App, argv: Sequence[str] | None = None) -> int:
     debug = "--debug" in tokens
     tokens = [t for t in tokens if t != "--debug"]
     _TOKENS.set(tuple(tokens))
+    with terminable():
+        return _executed(app, tokens, debug)
+
+
+def _executed(app: App, tokens: list[str], debug: bool) -> int:
     try:
         code = app(tokens)
         sys.stdout.flush()
         return code if isinstance(code, int) else EXIT_OK
+    except Terminated as stop:
+        return _fail(Terminated(str(stop) or "Stopped by SIGTERM."), EXIT_TERMINATED, tokens)
     except KeyboardInterrupt as stop:
         return _fail(KeyboardInterrupt(str(stop) or "Interrupted."), EXIT_INTERRUPTED, tokens)
     except BrokenPipeError:  # the reader of our output has gone, for example "| head"

@@ -22,7 +22,8 @@ def on_all_cores(function: Callable[[_I], _R], items: Sequence[_I]) -> list[_R]:
     """``[function(item) for item in items]``, spread over the usable cores.
 
     For host functions that spend their time in NumPy and SciPy, which let other threads run. The
-    error of the first item that fails is raised, when no other item is still at work.
+    error of the first item that fails is raised, when no other item is still at work. Ctrl-C and
+    SIGTERM leave out the items that nobody has begun.
     """
     helpers = min(usable_cores(), len(items)) - 1
     if helpers < 1:
@@ -103,9 +104,21 @@ class _Team:
                     self._open.remove(source)
             task()
             with self._changed:
+                if isinstance(task.error, KeyboardInterrupt):
+                    self._abandon(task.error)
                 source.unfinished -= 1
                 if source.unfinished == 0:
                     self._changed.notify_all()
+
+    def _abandon(self, stop: KeyboardInterrupt) -> None:
+        """The program is to end: what is waiting will not be asked for."""
+        for one in self._open:
+            for task in one.waiting:
+                task.error = stop
+            one.unfinished -= len(one.waiting)
+            one.waiting.clear()
+        self._open.clear()
+        self._changed.notify_all()
 
 
 _team = _Team()

@@ -26,6 +26,7 @@ from zsdeconv.bridge import select_device, torch_device
 from zsdeconv.config import VOLUME_DEFAULTS, ZsSettings
 from zsdeconv.consistency import flux_factor, raw_consistency
 from zsdeconv.held_out import HeldOut, Restore, compare
+from zsdeconv.interrupt import trained
 from zsdeconv.measurement import Measurement
 from zsdeconv.models import parameter_count
 from zsdeconv.pairs_image import camera_measurement, checked
@@ -202,7 +203,8 @@ def enhance(
         parameters=parameter_count(run.network),
         reconstruction=None if result is None else dict(result.provenance),
     )
-    return _assemble(run, result, made, started, say)
+    with trained(folder):
+        return _assemble(run, result, made, started, say)
 
 
 def reconstructed(

@@ -11,9 +11,8 @@ import torch
 
 from simrecon.errors import InputError
 from simrecon.result import Progress, no_progress
-from zsdeconv import checkpoint
 from zsdeconv.early_stop import Watch, take_best
-from zsdeconv.interrupt import deferred_interrupt
+from zsdeconv.interrupt import StopRequested, deferred_stop, how_to_go_on, said, stopped
 from zsdeconv.objective import batch_loss
 from zsdeconv.plan import timed
 from zsdeconv.training import Training
@@ -23,8 +22,6 @@ _WARMUP_STEPS = 60
 _GRADIENT_NORM = 1.0
 _FIRST_SAVE_S = 5.0
 _UNTIMED_STEPS, _TIMED_STEPS = 2, 8
-RESUMABLE = ("image", "train", "volume", "sim")
-"""Commands with --resume."""
 
 
 def _schedule(run: Training) -> float:
@@ -77,31 +74,28 @@ def fit(run: Training, folder: Path | None = None, progress: Progress = no_progr
     Raises
     ------
     KeyboardInterrupt
-        After Ctrl-C, between two steps and with the state saved; the message says where.
+        After Ctrl-C or SIGTERM (:class:`simrecon.stop.Terminated`), between two steps and with the
+        state saved; the message says where. A second Ctrl-C acts at once; saved is then what was.
     """
     if not run.world.first:
         folder = None
-    try:
-        with deferred_interrupt() as interrupted:
-            _steps(run, folder, progress, interrupted)
-    except KeyboardInterrupt:
-        if folder is None:
-            raise
-        save_state(run, folder)
-        raise KeyboardInterrupt(
-            f"Interrupted at step {run.iteration}. The training is saved in "
-            f"{folder / checkpoint.STATE_FILE}; with the same data, settings and folder, the same "
-            f"command with --resume goes on ('zsdeconv {'|'.join(RESUMABLE)}'; in Python, "
-            "resume=True); 'zsdeconv demo' starts anew."
-        ) from None
-    if folder is not None:
-        save_state(run, folder)
+    with deferred_stop() as waits:
+        try:
+            _steps(run, folder, progress, waits)
+        except StopRequested as stop:
+            message = f"{said(stop.signum)} at step {run.iteration}."
+            if folder is not None:
+                save_state(run, folder)
+                message += f" {how_to_go_on(folder)}"
+            raise stopped(stop.signum, message) from None
+        if folder is not None:
+            save_state(run, folder)
     take_best(run)
     return run
 
 
 def _steps(
-    run: Training, folder: Path | None, progress: Progress, interrupted: Callable[[], bool]
+    run: Training, folder: Path | None, progress: Progress, waits: Callable[[], int]
 ) -> None:
     """The steps of :func:`fit`; the state is saved soon after the first ones, then regularly."""
     due = time.monotonic() + min(_FIRST_SAVE_S, run.settings.checkpoint_s)
@@ -109,7 +103,7 @@ def _steps(
     times: list[float] = []
     progress("train", *_position(run))
     watch = None if run.bank.withheld is None else Watch(run)
-    while _goes_on(run, interrupted()):
+    while _goes_on(run, waits()):
         before, done = run.elapsed_s, run.fraction
         recent.append(step(run))
         times.append(run.elapsed_s - before)
@@ -127,11 +121,13 @@ def _steps(
             due = time.monotonic() + run.settings.checkpoint_s
 
 
-def _goes_on(run: Training, interrupted: bool) -> bool:
-    """Whether there is another step: the slowest process's time counts for all."""
-    run.elapsed_s, stop = run.world.largest(run.elapsed_s, float(interrupted))
+def _goes_on(run: Training, signum: int) -> bool:
+    """Whether there is another step: the slowest process's time counts for all, and so does a
+    signal to any of them.
+    """
+    run.elapsed_s, stop = run.world.largest(run.elapsed_s, float(signum))
     if run.fraction < 1.0 and stop:
-        raise KeyboardInterrupt
+        raise StopRequested(int(stop))
     return run.fraction < 1.0
 
 

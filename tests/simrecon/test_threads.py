@@ -69,3 +69,20 @@ def test_the_first_error_is_raised_after_all_items_are_done(cores):
 
 def test_side_by_side_keeps_both_results(cores):
     assert side_by_side(lambda: "one", lambda: 2) == ("one", 2)
+
+
+def test_ctrl_c_leaves_out_what_nobody_has_begun(cores):
+    begun = []
+
+    def inner(n: int) -> None:
+        begun.append(n)
+        if len(begun) == 3:
+            raise KeyboardInterrupt
+
+    def outer(n: int) -> None:
+        on_all_cores(inner, range(50))
+
+    with pytest.raises(KeyboardInterrupt):
+        on_all_cores(outer, range(50))
+    assert len(begun) < 50
+    assert on_all_cores(lambda n: n + 1, range(5)) == [1, 2, 3, 4, 5]

@@ -31,6 +31,7 @@ def run_series(
     given: dict[str, Any],
 ) -> int:
     """Plan, train on some time points, restore and write all of them, report."""
+    from zsdeconv.interrupt import trained
     from zsdeconv.outputs import MODEL_FOLDER
     from zsdeconv.plan import plan
     from zsdeconv.series import train_series
@@ -48,10 +49,11 @@ def run_series(
             **series.trained.provenance, **facts, "command": command_line("zsdeconv"),
             "plan": expected.to_dict(),
         }  # fmt: skip
-        found, written = write_series(
-            series, output, provenance=made, title=f"{title}, time point {series.judged}",
-            progress=progress,
-        )  # fmt: skip
+        with trained(output / MODEL_FOLDER):
+            found, written = write_series(
+                series, output, provenance=made, title=f"{title}, time point {series.judged}",
+                progress=progress,
+            )  # fmt: skip
     lines = [*found["reasons"], *(f"wrote {p}" for p in written)]
     report.finish({"files": [str(p) for p in written], **found}, "\n".join(lines))
     return EXIT_OK if found["verdict"] == "ok" else EXIT_QUALITY
