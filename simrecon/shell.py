@@ -88,27 +88,28 @@ def _executed(app: App, tokens: list[str], debug: bool) -> int:
         sys.stdout.flush()
         return code if isinstance(code, int) else EXIT_OK
     except Terminated as stop:
-        return _fail(Terminated(str(stop) or "Stopped by SIGTERM."), EXIT_TERMINATED, tokens)
+        return fail(Terminated(str(stop) or "Stopped by SIGTERM."), EXIT_TERMINATED, tokens)
     except KeyboardInterrupt as stop:
-        return _fail(KeyboardInterrupt(str(stop) or "Interrupted."), EXIT_INTERRUPTED, tokens)
+        return fail(KeyboardInterrupt(str(stop) or "Interrupted."), EXIT_INTERRUPTED, tokens)
     except BrokenPipeError:  # the reader of our output has gone, for example "| head"
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_UNEXPECTED
     except CycloptsError as error:
         usage = UsageError(str(error), hint=f"see '{app.name[0]} --help'")
-        return _fail(usage, EXIT_USAGE, tokens)
+        return fail(usage, EXIT_USAGE, tokens)
     except SimReconError as error:
         if debug:
             traceback.print_exc()
-        return _fail(error, error.exit_code, tokens)
+        return fail(error, error.exit_code, tokens)
     except Exception as error:  # noqa: BLE001 - the last line of defence turns it into a message
         if debug:
             traceback.print_exc()
         text = f"Unexpected {type(error).__name__}: {error} (add --debug for the traceback)"
-        return _fail(SimReconError(text), EXIT_UNEXPECTED, tokens)
+        return fail(SimReconError(text), EXIT_UNEXPECTED, tokens)
 
 
-def _fail(error: BaseException, code: int, tokens: Sequence[str]) -> int:
+def fail(error: BaseException, code: int, tokens: Sequence[str]) -> int:
+    """Say an error the way the command line asks for (``--json``); returns the exit code."""
     text = str(error)
     sys.stderr.write(f"error: {text}\n")
     if "--json" in tokens:

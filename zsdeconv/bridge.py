@@ -11,6 +11,7 @@ import torch
 
 from simrecon.backend import Array, Device, usable_cores
 from simrecon.errors import DeviceError
+from zsdeconv.launch import launch
 
 _CPUINFO = Path("/proc/cpuinfo")
 _BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
@@ -29,7 +30,7 @@ def select_device(request: str) -> Device:
     cores = usable_cores()
     if request == "cpu":
         return Device("cpu", 0, f"CPU, {cores} cores")
-    index = int(request.partition(":")[2] or os.environ.get("LOCAL_RANK", "0"))
+    index = int(request.partition(":")[2] or launch().local_rank)
     if torch.cuda.is_available() and index < torch.cuda.device_count():
         name = torch.cuda.get_device_name(index)
         return Device("cuda", index, f"{name} through torch {torch.__version__}")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import io
-import os
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 
-from simrecon.shell import execute, make_app
+from simrecon.errors import UsageError
+from simrecon.shell import EXIT_INTERRUPTED, EXIT_OK, EXIT_TERMINATED, execute, fail, make_app
 from zsdeconv.commands.adapt import adapt
 from zsdeconv.commands.config import config
 from zsdeconv.commands.deconvolve import deconvolve
@@ -18,6 +18,7 @@ from zsdeconv.commands.predict import predict
 from zsdeconv.commands.sim import sim
 from zsdeconv.commands.train import train
 from zsdeconv.commands.volume import volume
+from zsdeconv.launch import Launch, launch, require_training
 
 TRAINING = ("sim", "image", "train", "volume")
 """Commands that several processes can run together."""
@@ -37,17 +38,20 @@ app.command(config)
 
 def run() -> None:
     """Entry point of the console script; of torchrun's processes the first one speaks for all."""
-    together = "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("WORLD_SIZE", "1") != "1"
-    if together and sys.argv[1:2] not in [[name] for name in TRAINING]:
-        sys.exit(f"error: torchrun is for the commands that train: {', '.join(TRAINING)}")
-    rank = os.environ.get("RANK", "0") if "TORCHELASTIC_RUN_ID" in os.environ else "0"
-    if rank == "0":
+    tokens = sys.argv[1:]
+    here = Launch()
+    try:
+        here = launch()
+        require_training(here, tokens[0] if tokens else "", TRAINING)
+    except UsageError as error:
+        sys.exit(fail(error, error.exit_code, tokens) if here.first else error.exit_code)
+    if here.first:
         sys.exit(execute(app))
     said = io.StringIO()
     with redirect_stdout(said), redirect_stderr(said):
         code = execute(app)
-    if code != 0:
-        sys.stderr.write(f"process {rank}, exit code {code}:\n{said.getvalue()}")
+    if code not in (EXIT_OK, EXIT_INTERRUPTED, EXIT_TERMINATED):
+        sys.stderr.write(f"process {here.rank}, exit code {code}:\n{said.getvalue()}")
     sys.exit(code)
 
 

@@ -8,7 +8,6 @@ the training.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -16,11 +15,11 @@ import torch
 from torch import distributed, nn
 
 from simrecon.errors import UsageError
+from zsdeconv.launch import launch
 
 _WAIT = timedelta(hours=2)
 """How long a process waits for the others: until the slowest has read and reconstructed its
 data."""
-_KEYS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 _left = False
 
 
@@ -81,13 +80,13 @@ def join(device: torch.device) -> World:
     UsageError
         More processes on this machine than it has GPUs, where `device` is one.
     """
-    if _left or any(key not in os.environ for key in _KEYS) or os.environ["WORLD_SIZE"] == "1":
+    here, gpus = launch(), torch.cuda.device_count()
+    if _left or not here.together:
         return World()
-    here, gpus = int(os.environ["LOCAL_WORLD_SIZE"]), torch.cuda.device_count()
-    if device.type == "cuda" and gpus < here:
+    if device.type == "cuda" and gpus < here.local_size:
         raise UsageError(
-            "There are more processes than GPUs.", expected=f"at most {gpus}", got=str(here),
-            where="torchrun --nproc-per-node",
+            "There are more processes than GPUs.", expected=f"at most {gpus}",
+            got=str(here.local_size), where="torchrun --nproc-per-node",
         )  # fmt: skip
     if not distributed.is_initialized():
         backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
