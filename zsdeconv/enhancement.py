@@ -40,6 +40,7 @@ from zsdeconv.train import fit
 from zsdeconv.training import General, Training, prepare, require_axes
 from zsdeconv.training_state import restore_state
 from zsdeconv.uncertainty import estimated_uncertainty
+from zsdeconv.world import left_on_error
 
 
 @dataclass(frozen=True)
@@ -185,11 +186,12 @@ def enhance(
         measurement = data
     else:
         measurement = _image(data, psf, pixel_um, camera)
-    run = prepare(measurement, settings, place, say, others=others, general=general)
-    if resume and folder is not None:
-        restore_state(run, folder)
-    fit(run, folder, say)
-    run.world.leave()
+    with left_on_error():
+        run = prepare(measurement, settings, place, say, others=others, general=general)
+        if resume and folder is not None:
+            restore_state(run, folder)
+        fit(run, folder, say)
+        run.world.leave()
     if not run.world.first:
         raise SystemExit(0)
     made = record(

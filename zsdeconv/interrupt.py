@@ -31,8 +31,10 @@ class StopRequested(Exception):
 
 
 @contextmanager
-def deferred_stop() -> Iterator[Callable[[], int]]:
+def deferred_stop(patient: bool = False) -> Iterator[Callable[[], int]]:
     """Hold the first Ctrl-C and every SIGTERM back; a second Ctrl-C acts at once.
+
+    Not with `patient`: torchrun sends every Ctrl-C that the terminal has sent once more.
 
     The yielded function gives the signal that is waiting, or 0. One that nobody has asked for at
     the end acts then. Outside the main thread, where signals never arrive, nothing is held back,
@@ -44,7 +46,7 @@ def deferred_stop() -> Iterator[Callable[[], int]]:
         return waiting[0] if waiting else 0
 
     def hold(signum: int, _frame: object) -> None:
-        if signum == signal.SIGINT and signum in waiting:
+        if signum == signal.SIGINT and signum in waiting and not patient:
             raise KeyboardInterrupt
         waiting.append(signum)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,12 +12,14 @@ import torch
 
 from simrecon.errors import InputError
 from simrecon.result import Progress, no_progress
+from zsdeconv.bridge import to_host
 from zsdeconv.early_stop import Watch, take_best
 from zsdeconv.interrupt import StopRequested, deferred_stop, how_to_go_on, said, stopped
 from zsdeconv.objective import batch_loss
 from zsdeconv.plan import timed
 from zsdeconv.training import Training
 from zsdeconv.training_state import save_state
+from zsdeconv.world import LostProcess
 
 _WARMUP_STEPS = 60
 _GRADIENT_NORM = 1.0
@@ -43,11 +46,13 @@ def step(run: Training) -> tuple[float, float]:
     start = time.perf_counter()
     run.optimiser.zero_grad()
     loss, data, again = batch_loss(run)
-    if run.world.largest(float(not bool(torch.isfinite(loss))))[0]:
+    finite = bool(torch.isfinite(loss))
+    (diverged,) = run.world.largest(0.0 if finite else 1.0 + run.world.rank)
+    if diverged:
         raise InputError(
             "Training diverged: the loss is not finite.",
-            got=f"{float(loss.detach())} at iteration {run.iteration}"
-            + (f", process {run.world.rank}" if run.world.size > 1 else ""),
+            got=f"{float(loss.detach()) if not finite else 'nan or inf'} at iteration "
+            f"{run.iteration}" + (f", process {int(diverged) - 1}" if run.world.size > 1 else ""),
             hint="lower lr, or check the variances of the frames",
         )
     loss.backward()  # type: ignore[no-untyped-call]
@@ -76,10 +81,15 @@ def fit(run: Training, folder: Path | None = None, progress: Progress = no_progr
     KeyboardInterrupt
         After Ctrl-C or SIGTERM (:class:`simrecon.stop.Terminated`), between two steps and with the
         state saved; the message says where. A second Ctrl-C acts at once; saved is then what was.
+    LostProcess
+        Another process has ended; the state is saved.
+    InputError
+        The processes do not begin with the same weights.
     """
     if not run.world.first:
         folder = None
-    with deferred_stop() as waits:
+    _begin_alike(run)
+    with deferred_stop(patient=run.world.size > 1) as waits:
         try:
             _steps(run, folder, progress, waits)
         except StopRequested as stop:
@@ -88,10 +98,30 @@ def fit(run: Training, folder: Path | None = None, progress: Progress = no_progr
                 save_state(run, folder)
                 message += f" {how_to_go_on(folder)}"
             raise stopped(stop.signum, message) from None
+        except LostProcess as lost:
+            if folder is not None:
+                save_state(run, folder)
+                lost.hint = f"see what that process says. {how_to_go_on(folder)}"
+            raise
         if folder is not None:
             save_state(run, folder)
     take_best(run)
     return run
+
+
+def _begin_alike(run: Training) -> None:
+    """Several processes that begin with different weights would never notice."""
+    if run.world.size == 1:
+        return
+    digest = hashlib.sha256(str(run.iteration).encode())
+    for p in (*run.network.parameters(), *run.mean.parameters()):
+        digest.update(to_host(p.contiguous()).tobytes())
+    if not run.world.same(int.from_bytes(digest.digest()[:6])):
+        raise InputError(
+            "The processes do not begin with the same weights.",
+            got=f"another state than process {run.world.rank}'s, step {run.iteration}",
+            hint="with --resume all need the same folder; all need the same settings and versions",
+        )
 
 
 def _steps(

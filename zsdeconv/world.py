@@ -8,19 +8,40 @@ the training.
 
 from __future__ import annotations
 
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
 import torch
 from torch import distributed, nn
 
-from simrecon.errors import UsageError
+from simrecon.errors import SimReconError, UsageError
 from zsdeconv.launch import launch
 
 _WAIT = timedelta(hours=2)
 """How long a process waits for the others: until the slowest has read and reconstructed its
 data."""
 _left = False
+
+
+class LostProcess(SimReconError):
+    """Another process of the training has ended before its time (exit code 1)."""
+
+
+@contextmanager
+def _with_others() -> Iterator[None]:
+    """Turn a broken connection into :class:`LostProcess`."""
+    try:
+        yield
+    except RuntimeError as error:  # torch has no narrower class for gloo's
+        raise LostProcess(
+            "Another process of this training has ended.",
+            got=(str(error).strip() or type(error).__name__).splitlines()[0],
+            hint="see what that process says",
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -49,7 +70,8 @@ class World:
             return
         gradients = [p.grad for p in network.parameters() if p.grad is not None]
         flat = torch.cat([g.reshape(-1) for g in gradients])
-        distributed.all_reduce(flat)
+        with _with_others():
+            distributed.all_reduce(flat)
         flat /= self.size
         parts = torch.split_with_sizes(flat, [g.numel() for g in gradients])
         for g, part in zip(gradients, parts, strict=True):
@@ -60,14 +82,21 @@ class World:
         if self.size == 1:
             return values
         found = torch.tensor(values, dtype=torch.float64)
-        distributed.all_reduce(found, distributed.ReduceOp.MAX)
+        with _with_others():
+            distributed.all_reduce(found, distributed.ReduceOp.MAX)
         return tuple(float(v) for v in found)
+
+    def same(self, number: int) -> bool:
+        """Whether all processes give the same number, 0 ≤ number < 2⁵³."""
+        high, low = self.largest(float(number), -float(number))
+        return high == -low
 
     def leave(self) -> None:
         """End the training together; later trainings of this process are its own."""
         global _left
         if self.size > 1 and distributed.is_initialized():
-            distributed.barrier()
+            with _with_others():
+                distributed.barrier()
             distributed.destroy_process_group()
             _left = True
 
@@ -90,5 +119,36 @@ def join(device: torch.device) -> World:
         )  # fmt: skip
     if not distributed.is_initialized():
         backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-        distributed.init_process_group(backend, timeout=_WAIT)
+        with _killable():
+            distributed.init_process_group(backend, timeout=_WAIT)
     return World(distributed.get_rank(), distributed.get_world_size())
+
+
+@contextmanager
+def left_on_error() -> Iterator[None]:
+    """Leave the others without a word when something goes wrong; they then do not wait.
+
+    A process that ends while it is still connected may abort. NCCL's connections are left to their
+    end: to close them can wait for the others.
+    """
+    try:
+        yield
+    except BaseException:
+        if distributed.is_initialized() and distributed.get_backend() == "gloo":
+            distributed.destroy_process_group()
+        raise
+
+
+@contextmanager
+def _killable() -> Iterator[None]:
+    """SIGTERM ends the process at once: waiting for the others is no Python that could hear it, and
+    there is nothing to lose yet.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
