@@ -97,6 +97,10 @@ class ZsSettings(BaseModel):
     )
     ema: float = Field(default=0.99, ge=0, lt=1, description="decay of the weights' mean")
     seed: int = Field(default=0, ge=0, description="seed of every random draw")
+    deterministic: bool = Field(
+        default=False,
+        description="only algorithms that repeat to the bit; needs iterations, and no budget_s",
+    )
     withheld: float = Field(
         default=0.1,
         ge=0,
@@ -154,6 +158,11 @@ class ZsSettings(BaseModel):
             raise ValueError("upsample needs network='unet_paper'")
         if self.held_out_draws == 1:
             raise ValueError("held_out_draws: one draw has no error estimate; 0 or at least 2")
+        if self.deterministic and (self.iterations is None or self.budget_s is not None):
+            raise ValueError(
+                "deterministic: needs iterations and no time limit (how many steps fit into a time "
+                "is chance)"
+            )
         if self.uncertainty_draws == 1:
             raise ValueError("uncertainty_draws: one repeat has no spread; 0 or at least 2")
         return self

@@ -25,6 +25,7 @@ from zsdeconv import checkpoint, early_stop, qc
 from zsdeconv.bridge import select_device, torch_device
 from zsdeconv.config import VOLUME_DEFAULTS, ZsSettings
 from zsdeconv.consistency import flux_factor, raw_consistency
+from zsdeconv.deterministic import deterministic
 from zsdeconv.held_out import HeldOut, Restore, compare
 from zsdeconv.interrupt import trained
 from zsdeconv.measurement import Measurement
@@ -186,7 +187,7 @@ def enhance(
         measurement = data
     else:
         measurement = _image(data, psf, pixel_um, camera)
-    with left_on_error():
+    with deterministic(settings.deterministic), left_on_error():
         run = prepare(measurement, settings, place, say, others=others, general=general)
         if resume and folder is not None:
             restore_state(run, folder)
@@ -205,7 +206,7 @@ def enhance(
         parameters=parameter_count(run.network),
         reconstruction=None if result is None else dict(result.provenance),
     )
-    with trained(folder):
+    with deterministic(settings.deterministic), trained(folder):
         return _assemble(run, result, made, started, say)
 
 

@@ -46,9 +46,12 @@ class TrainOptions:
     budget
         Training time: 90s, 5min, 1h [default: 5min].
     iterations
-        Exact number of training steps instead (repeatable to the bit on one machine).
+        Exact number of training steps instead.
     seed
         Seed of every random draw [default: 0].
+    deterministic
+        The same bits again on the same machine, versions and number of threads and processes, also
+        on a GPU; needs --iterations [default: off].
     network
         compact (0.5 M parameters), unet_paper (13.1 M), dfcan (3.7 M) or rln (0.06 M); of
         volumes compact3d (0.2 M), rcan3d (2.0 M), unet3d (39 M) or rln3d (0.2 M) [default: compact,
@@ -62,6 +65,7 @@ class TrainOptions:
     budget: str | None = None
     iterations: int | None = None
     seed: int | None = None
+    deterministic: bool | None = None
     network: PlaneNetwork | VolumeNetwork | None = None
     loss: Literal["raw", "whitened", "variance", "l2"] | None = None
     device: str | None = None
