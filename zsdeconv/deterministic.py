@@ -27,7 +27,8 @@ def deterministic(wanted: bool) -> Iterator[None]:
     if not wanted:
         yield
         return
-    if _WORKSPACE not in os.environ and torch.cuda.is_initialized():
+    running = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    if _WORKSPACE not in os.environ and running:
         raise UsageError(
             "CUDA has started already, without what deterministic arithmetic needs.",
             expected=f"the environment variable {_WORKSPACE}={_SIZE}",

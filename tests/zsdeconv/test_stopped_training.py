@@ -37,6 +37,7 @@ def whole(tmp_path_factory):
     return picture, model(folder / "out")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_stopped_training_goes_on_with_nothing_lost(tmp_path, whole, stop, code):
     """The resumed training ends with the very weights of one that was never stopped."""

@@ -24,6 +24,7 @@ def picture(tmp_path):
     return write_picture(tmp_path)
 
 
+@pytest.mark.slow
 def test_processes_that_are_stopped_go_on_together_or_alone(tmp_path, picture):
     output = tmp_path / "out"
     often = {"iterations": STEPS, "checkpoint_s": 0.02}
