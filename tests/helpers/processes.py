@@ -11,14 +11,20 @@ from collections.abc import Callable, Mapping, Sequence
 
 
 def start(
-    command: Sequence[str], environment: Mapping[str, str] | None = None
+    command: Sequence[str],
+    environment: Mapping[str, str] | None = None,
+    own_group: bool = False,
 ) -> subprocess.Popen[str]:
-    """Python with these arguments, on one thread; Ctrl-C counts (background jobs ignore it)."""
+    """Python with these arguments, on one thread; Ctrl-C counts (background jobs ignore it).
+
+    A group of its own gets signals as a terminal sends them, to all of its processes.
+    """
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # SIG_IGN is inherited
     try:
         return subprocess.Popen(
             [sys.executable, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             env={**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})},
+            start_new_session=own_group,
         )  # fmt: skip
     finally:
         signal.signal(signal.SIGINT, before)

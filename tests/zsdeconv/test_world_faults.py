@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import signal
@@ -46,6 +47,34 @@ def test_processes_that_are_stopped_go_on_together_or_alone(tmp_path, picture):
     for folder in (output, tmp_path / "alone"):
         assert state(folder)["iteration"] == STEPS
     assert (model(output) - model(tmp_path / "alone")).abs().max() > 0  # other patches
+
+
+def second_process(torchrun: int) -> int:
+    """The one of rank 1."""
+    for path in Path(f"/proc/{torchrun}/task").glob("*/children"):
+        for child in path.read_text().split():
+            if b"\0RANK=1\0" in Path(f"/proc/{child}/environ").read_bytes():
+                return int(child)
+    raise AssertionError("there is none")
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="asks Linux")
+@pytest.mark.parametrize("how", ["Ctrl-C in a terminal", "SIGTERM to the second process"])
+def test_all_end_after_the_same_step(tmp_path, picture, how):
+    """Of a Ctrl-C, torchrun and its processes hear once, and the processes once more from it."""
+    output = tmp_path / "out"
+    command = arguments(picture, output, iterations=2000, checkpoint_s=0.02)
+    process = start([*TWO, *command], own_group=True)
+    wait_for((output / "model/training.safetensors").exists, process)
+    if how.startswith("Ctrl-C"):
+        os.killpg(process.pid, signal.SIGINT)
+        word = "Interrupted"
+    else:
+        os.kill(second_process(process.pid), signal.SIGTERM)
+        word = "Stopped by SIGTERM"
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert errors.count(f"{word} at step {state(output)['iteration']}.") == 1, errors
 
 
 @pytest.mark.parametrize(
