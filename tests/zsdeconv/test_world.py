@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -59,6 +60,42 @@ def test_two_processes_take_the_steps_of_both_batches(tmp_path):
     alone = weights(fit(prepare(picture(), SETTINGS, torch.device("cpu"))))
     assert max(np.abs(alone[k] - expected[k]).max() for k in alone) > 1e-4
     assert (tmp_path / "state/training.safetensors").is_file()
+
+
+@dataclass(frozen=True)
+class Alike(World):
+    """One of two processes, where the other does and hears the same."""
+
+    def average_gradients(self, network):
+        pass
+
+    def largest(self, *values):
+        return values
+
+    def same(self, number):
+        return True
+
+
+def test_of_several_processes_none_ends_inside_a_step(tmp_path):
+    """torchrun sends every Ctrl-C of the terminal once more: the second one waits, too."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    run = prepare(picture(), SETTINGS, torch.device("cpu"))
+    run.world = Alike(0, 2)
+    real = run.sampler.pairs
+
+    def pairs():
+        if run.iteration == 1:
+            for _ in range(2):
+                os.kill(os.getpid(), signal.SIGINT)
+        return real()
+
+    run.sampler.pairs = pairs
+    try:
+        with pytest.raises(KeyboardInterrupt, match=r"at step 2\..*--resume"):
+            fit(run, tmp_path)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert (tmp_path / "training.safetensors").is_file()
 
 
 def test_the_first_process_speaks_and_writes(tmp_path):
