@@ -299,9 +299,12 @@ def _better(
     return compare(run.measurement, network, start, run.settings.held_out_draws, rng)
 
 
-def _model_facts(run: Training, factor: float, made: dict[str, Any]) -> dict[str, Any]:
+def _model_facts(
+    run: Training, factor: float, start_only: bool, made: dict[str, Any]
+) -> dict[str, Any]:
     """What must be known to use the model again, JSON-ready."""
     s, m = run.settings, run.measurement
+    cutoff_px = m.image_cutoff_px
     return {
         "kind": m.source,
         "operations": list(run.sampler.operations),
@@ -311,6 +314,8 @@ def _model_facts(run: Training, factor: float, made: dict[str, Any]) -> dict[str
         "flux_factor": factor,
         "stacking": None if run.stacking is None else run.stacking.weights.tolist(),
         "start_iterations": run.bank.classical.iterations,
+        "start_only": start_only,
+        "image_cutoff_px": list(cutoff_px) if isinstance(cutoff_px, tuple) else cutoff_px,
         "pixel_um": m.pixel_um / m.zoom,
         "dz_um": m.dz_um,
         "iterations": run.iteration,
@@ -389,7 +394,7 @@ def _assemble(
         qc=report,
         provenance=made,
         model={k: v.detach().cpu() for k, v in run.mean.state_dict().items()},
-        model_facts=_model_facts(run, factor, made),
+        model_facts=_model_facts(run, factor, collapsed, made),
         reconstruction=result,
         dz_um=m.dz_um,
     )

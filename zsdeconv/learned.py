@@ -105,6 +105,7 @@ class Learned:
             Views(network, settings, float(facts["scale"]), tuple(facts["operations"])),
             int(facts["start_iterations"]),
             None if rings is None else Stacking(np.asarray(rings), cutoff_px),
+            bool(facts.get("start_only", False)),
         )
 
     @property

@@ -89,7 +89,7 @@ def test_a_network_that_loses_leaves_all_time_points_to_the_start(movie, monkeyp
 
 def test_patches_are_judged_by_the_light_of_their_own_time_point(series):
     """The likelihood of patches of both time points is that of either forward model."""
-    first, second = (series.measure(t)[1] for t in (0, 3))
+    first, second = (series.recording.measure(t)[1] for t in (0, 3))
     run = prepare(first, ZsSettings(**QUICK), torch.device("cpu"), others=[second])
     batch = run.sampler.pairs()
     batch = replace(batch, pictures=[0, 1])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from simrecon.backend import select_device
 from simrecon.config import Settings
 from simrecon.model.stack import SimStack
+from simrecon.provenance import describe_files
 from simrecon.shell import EXIT_OK, EXIT_QUALITY, Reporter, command_line
 from zsdeconv.config import ZsSettings
 
@@ -93,3 +95,39 @@ def run_sim(
         lines = [*enhanced.qc["reasons"], *(f"wrote {p}" for p in written)]
         report.finish({"files": [str(p) for p in written], **enhanced.qc}, "\n".join(lines))
     return code, enhanced
+
+
+def run_model(
+    report: Reporter,
+    stack: SimStack,
+    model: Path,
+    adapt: int | None,
+    device: str,
+    engine: Settings,
+    output: Path,
+    facts: dict[str, Any],
+    given: dict[str, Any],
+) -> int:
+    """Apply a model of another recording to every time point, or adapt it to each; report."""
+    from zsdeconv.checkpoint import MODEL_FILE
+    from zsdeconv.picture_model import model_folder
+    from zsdeconv.series_files import write_restored
+    from zsdeconv.sim_model import SimModel
+    from zsdeconv.time_points import Recording
+
+    learned = SimModel.read(model, device=device)
+    recording = Recording(stack, learned.settings, engine, **given)
+    restore = learned.predict if adapt is None else partial(learned.adapted, iterations=adapt)
+    made = {
+        "method": "prediction" if adapt is None else f"adaptation, {adapt} steps per time point",
+        **facts, "command": command_line("zsdeconv"),
+        "model": describe_files([model_folder(model) / MODEL_FILE]),
+        "versions": learned.facts["versions"],
+    }  # fmt: skip
+    with report.progress() as progress:
+        found, written = write_restored(
+            recording, restore, output, provenance=made, progress=progress
+        )
+    lines = [*found["reasons"], *(f"wrote {p}" for p in written)]
+    report.finish({"files": [str(p) for p in written], **found}, "\n".join(lines))
+    return EXIT_OK if found["verdict"] == "ok" else EXIT_QUALITY

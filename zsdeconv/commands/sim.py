@@ -15,7 +15,7 @@ from simrecon.model.mode import VOLUME_MODES
 from simrecon.provenance import describe_files
 from simrecon.shell import Reporter
 from simrecon.shell_options import FileOptions
-from zsdeconv.commands.common import run_series, run_sim, say_device
+from zsdeconv.commands.common import run_model, run_series, run_sim, say_device
 from zsdeconv.config import build_settings
 from zsdeconv.options import TrainOptions, sim_settings
 
@@ -35,6 +35,8 @@ def sim(
     plane: int | None = None,
     pairs: Literal["recorrupted", "realigned"] | None = None,
     resume: bool = False,
+    model: Path | None = None,
+    adapt: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     json: bool = False,
 ) -> int:
     """Reconstruct raw SIM frames, train on their own noise, and enhance the picture or volume.
@@ -42,7 +44,8 @@ def sim(
     Writes DIR/{sim,variance,denoised,deconvolved,uncertainty,consistency}.ome.tif (float32
     photo-electrons), overview.png, pattern.json, qc.json and model/. With --time all one network
     serves all time points; sim, variance, denoised and deconvolved are then movies, and the
-    patterns are in qc.json.
+    patterns are in qc.json. With --model nothing is trained: these movies are made by the model of
+    an earlier recording.
 
     Parameters
     ----------
@@ -69,11 +72,18 @@ def sim(
         [default: recorrupted].
     resume
         Continue an interrupted training in the same folder.
+    model
+        Folder of an earlier 'zsdeconv sim' of the same set-up, whose model is applied instead of
+        training one.
+    adapt
+        With --model: training steps on every time point, by a copy of the model of its own
+        (the paper: 50) [default: none].
     json
         Write one JSON document to standard output.
     """
-    from zsdeconv.checkpoint import require_state
+    from zsdeconv.checkpoint import MODEL_FILE, require_state
     from zsdeconv.outputs import MODEL_FOLDER, check_folder, output_paths
+    from zsdeconv.picture_model import model_folder
     from zsdeconv.selection import select_acquisition
     from zsdeconv.series import TRAINED_ON
 
@@ -82,6 +92,10 @@ def sim(
             "One time point alone is trained on.", expected="--time all",
             got=f"--trained-on {trained_on}", where="--trained-on",
         )  # fmt: skip
+    if adapt is not None and model is None:
+        raise UsageError("There is no model to adapt.", expected="--model FOLDER", where="--adapt")
+    if model is not None:
+        _refuse_training(train, trained_on, pairs, resume)
     report = Reporter(json)
     file = file or FileOptions()
     settings, engine = sim_settings(file, train)
@@ -90,7 +104,8 @@ def sim(
     volume = engine.reconstruction.mode in VOLUME_MODES
     say_device(report, settings, engine)
     paths = expand_paths(files)
-    others = (otf, pattern, file.config, *engine.camera.files)
+    weights = None if model is None else model_folder(model) / MODEL_FILE
+    others = (otf, pattern, weights, file.config, *engine.camera.files)
     check_overwrite(output_paths(output), [*paths, *(Path(p) for p in others if p is not None)])
     check_folder(output)
     if resume:
@@ -111,10 +126,37 @@ def sim(
     given: dict[str, Any] = {
         "otf": None if otf is None else read_otf(otf, one.optics[0]),
         "pattern": None if pattern is None else read_patterns(pattern, one.optics),
-        "resume": resume,
     }
+    if model is not None:
+        whole = stack if time == "all" else one
+        if time == "all":
+            given |= chosen
+        return run_model(report, whole, model, adapt, settings.device, engine, output, facts, given)
+    given["resume"] = resume
     title = paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more"
     if time == "all":
         given |= {"trained_on": trained_on or TRAINED_ON, **chosen}
         return run_series(report, stack, settings, engine, output, facts, title, given)
     return run_sim(report, one, settings, engine, output, facts, title, given)[0]
+
+
+def _refuse_training(
+    train: TrainOptions | None, trained_on: int | None, pairs: str | None, resume: bool
+) -> None:
+    """Options of a training beside a model that is there already.
+
+    Raises
+    ------
+    UsageError
+    """
+    given = [
+        f"--{n.removesuffix('_s')}" for n in (train or TrainOptions()).given() if n != "device"
+    ]
+    extra = {"--trained-on": trained_on, "--pairs": pairs, "--resume": resume or None}
+    given += [name for name, value in extra.items() if value is not None]
+    if given:
+        raise UsageError(
+            "A model that is given is not trained.",
+            expected="--model without options of a training", got=" ".join(given), where="--model",
+            hint="steps on every time point: --adapt 50",
+        )  # fmt: skip
