@@ -74,8 +74,8 @@ def main(argv: list[str] | None = None) -> None:
         for name, way in ways.items():
             begun = time.process_time()
             found = way()
-            row |= {f"{name}_s": round(time.process_time() - begun, 1),
-                    name: score(found.deconvolved), f"{name}_denoised": score(found.denoised)}  # fmt: skip
+            row[f"{name}_s"] = round(time.process_time() - begun, 1)
+            row |= {name: score(found.deconvolved), f"{name}_denoised": score(found.denoised)}
             chi2 = found.qc["enhancement"]["chi2"] if name == "alone" else found.chi2
             row[f"{name}_chi2"] = round(chi2, 3)
         save("sim_model", {**vars(a), "rows": rows})

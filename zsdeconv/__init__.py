@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 _LAZY = {
     "Enhanced": "zsdeconv.enhancement",
     "Measurement": "zsdeconv.measurement",
+    "Recording": "zsdeconv.time_points",
     "Series": "zsdeconv.series",
+    "SimModel": "zsdeconv.sim_model",
     "ZsSettings": "zsdeconv.config",
     "camera_volume": "zsdeconv.pairs_volume",
     "enhance": "zsdeconv.enhancement",
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
     from zsdeconv.pairs_volume import volume_measurement as volume_measurement
     from zsdeconv.series import Series as Series
     from zsdeconv.series import train_series as train_series
+    from zsdeconv.sim_model import SimModel as SimModel
+    from zsdeconv.time_points import Recording as Recording
 
 
 def __getattr__(name: str) -> Any:

@@ -79,12 +79,14 @@ def test_adaptation_brings_the_model_nearer_to_what_it_is_used_on(folder, follow
     assert all((before[k] == after[k]).all() for k in before), "the general model has changed"
 
 
-def test_a_network_that_lost_is_not_used_later_either(following, tmp_path, monkeypatch):
+def test_a_network_that_lost_is_not_used_later_either(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("zsdeconv.enhancement.compare", lambda *_: HeldOut(-1.0, 0.01))
     made = enhance(recording(7), ZsSettings(**{**QUICK, "held_out_draws": 2, "iterations": 3}))
     save_model(made, tmp_path)
     model = SimModel.read(tmp_path, device="cpu")
     assert model.learned.start_only
+    assert execute(app, ["info", str(tmp_path)]) == 0
+    assert "lost against the classical start" in capsys.readouterr().out
     found = model.predict(measured(recording(7), model.settings))
     np.testing.assert_allclose(found.deconvolved, made.deconvolved, rtol=0,
                                atol=1e-3 * made.deconvolved.max())  # fmt: skip

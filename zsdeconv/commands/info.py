@@ -30,6 +30,8 @@ def info(model: Path, /, *, json: bool = False) -> int:
         f"output pixel: {facts['pixel_um'] * 1000:.2f} nm, scale {facts['scale']:.4g} e",
         f"data: sha256 {facts['data'][:16]}…",
     ]
+    if facts.get("start_only"):
+        lines.append("its network lost against the classical start, which alone is used")
     imaging = facts.get("imaging")
     if imaging is not None:
         camera = imaging["camera"]
