@@ -292,6 +292,12 @@ def require_pairs(
             got=f"a {'volume' if axes == 3 else 'plain picture'}",
             where="pairs",
         )
+    if others and pairs in ("interleaved", "realigned"):
+        raise UsageError(
+            "Pairs within one acquisition are made of one acquisition.",
+            expected="no others, or pairs='recorrupted'", got=f"{len(others)} others, {pairs}",
+            where="others",
+        )  # fmt: skip
     if pairs == "realigned" and settings.loss == "whitened":
         raise UsageError(
             "The whitened loss needs draws of the noise, which realigned pairs do without.",

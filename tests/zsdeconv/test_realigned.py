@@ -9,7 +9,7 @@ import torch
 from simrecon.errors import UsageError
 from zsdeconv import ZsSettings, image_measurement, train
 from zsdeconv.pairs_realigned import QUARTERS, hidden_pixels, realigned
-from zsdeconv.training import prepare
+from zsdeconv.training import prepare, require_pairs
 
 SMALL = {"pairs": "realigned", "width": 8, "patch": 64, "batch": 2, "iterations": 30}
 
@@ -87,6 +87,11 @@ def test_training_on_quarters_learns_in_units_of_noise(scene, monkeypatch) -> No
         run.network.deconvolve.tail.bias.add_(0.2)
     data = [train.step(run)[0] for _ in range(20)]
     assert np.mean(data[-4:]) < 0.3 * np.mean(data[:3])
+
+
+def test_quarters_of_several_acquisitions_are_refused(scene) -> None:
+    with pytest.raises(UsageError, match="one acquisition"):
+        require_pairs(ZsSettings(pairs="realigned"), scene[3], [scene[3]])
 
 
 def test_other_data_have_no_quarters(scene) -> None:

@@ -202,3 +202,13 @@ def test_the_model_itself_is_never_overwritten(folder, following, tmp_path, caps
     assert code in (2, 3)
     assert (folder / "model/model.safetensors").read_bytes() == before
     assert not (folder / "qc.json").exists()
+
+
+def test_one_process_applies_a_model(folder, tmp_path, capsys, monkeypatch):
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"):
+        monkeypatch.setenv(name, "2" if "SIZE" in name else "0")
+    monkeypatch.setenv("MASTER_ADDR", "localhost")
+    monkeypatch.setenv("MASTER_PORT", "1")
+    code = execute(app, ["sim", "raw.tif", "-o", str(tmp_path / "o"), "--model", str(folder)])
+    assert code == 2
+    assert "without torchrun" in capsys.readouterr().err

@@ -17,6 +17,7 @@ from simrecon.shell import Reporter
 from simrecon.shell_options import FileOptions
 from zsdeconv.commands.common import run_model, run_series, run_sim, say_device
 from zsdeconv.config import build_settings
+from zsdeconv.launch import launch, require_training
 from zsdeconv.options import TrainOptions, sim_settings
 
 
@@ -96,6 +97,7 @@ def sim(
         raise UsageError("There is no model to adapt.", expected="--model FOLDER", where="--adapt")
     if model is not None:
         _refuse_training(train, trained_on, pairs, resume)
+        require_training(launch(), "sim --model", ["sim", "image", "train", "volume"])
     report = Reporter(json)
     file = file or FileOptions()
     settings, engine = sim_settings(file, train)
