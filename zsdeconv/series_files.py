@@ -113,7 +113,6 @@ class Movies:
         QualityError
             No time point has a picture.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
         told: list[dict[str, Any]] = []
         with ExitStack() as files:
             movies: dict[str, Any] = {}
@@ -140,6 +139,7 @@ class Movies:
     def _opened(
         self, files: ExitStack, pictures: Mapping[str, np.ndarray | None], shape: tuple[int, ...]
     ) -> dict[str, Any]:
+        self.folder.mkdir(parents=True, exist_ok=True)
         names = [name for name, picture in pictures.items() if picture is not None]
         self._written = [self.folder / f"{name}.ome.tif" for name in names]
         return {

@@ -191,7 +191,7 @@ def test_a_recording_without_any_picture_leaves_nothing(folder, following, tmp_p
                          "--model", str(folder), "--device", "cpu"])  # fmt: skip
     assert code == 4
     assert "No time point has a picture" in capsys.readouterr().err
-    assert not list(out.glob("*"))
+    assert not out.exists()
 
 
 def test_the_model_itself_is_never_overwritten(folder, following, tmp_path, capsys):
