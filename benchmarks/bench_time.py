@@ -145,6 +145,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512, 513, 1024, 2048])
     parser.add_argument("--runs", type=int, default=7)
+    parser.add_argument("--name", default="time", help="results/NAME.json")
     parser.add_argument("--frames", type=Path, help="used by the program itself")
     parser.add_argument("--result", type=Path, help="used by the program itself")
     args = parser.parse_args()
@@ -161,7 +162,7 @@ def main() -> int:
     print(table([*header, "peak GB"], [row(s, r) for s, r in results.items()]))
     if peer_napari.processor_class() is not None:
         results["peer_version"] = version(peer_napari.NAME)
-    save("time", results)
+    save(args.name, results)
     slow = results.get("512", {}).get("estimate_and_reconstruct", 0.0) > LIMIT_S
     behind = [results.get(s, {}).get("of_peer", 0.0) > most for s, most in LIMIT_OF_PEER.items()]
     return int(slow or any(behind))

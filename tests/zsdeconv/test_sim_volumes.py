@@ -13,7 +13,7 @@ from volume_examples import make_volume_pattern, volume_otf
 
 from simrecon import simulate_volume
 from simrecon.config import build_settings
-from simrecon.errors import UsageError
+from simrecon.errors import InputError, UsageError
 from simrecon.io import write_pattern, write_raw
 from simrecon.model.grid import VolumeGrid
 from simrecon.model.psf import DirectionalVolumeOTF
@@ -23,11 +23,15 @@ from simrecon.shell import execute
 from zsdeconv import ZsSettings, enhance
 from zsdeconv.cli import app
 from zsdeconv.config import VOLUME_DEFAULTS
+from zsdeconv.enhancement import save_model
 from zsdeconv.learned import Learned
 from zsdeconv.losses import RawLikelihood
 from zsdeconv.measurement import Padding
 from zsdeconv.pairs_sim_volume import sim_volume_forward, sim_volume_measurement
 from zsdeconv.recorrupt import recorrupt
+from zsdeconv.series_files import write_restored
+from zsdeconv.sim_model import SimModel
+from zsdeconv.time_points import Recording
 from zsdeconv.train import fit
 from zsdeconv.training import prepare
 
@@ -187,6 +191,31 @@ def test_a_model_restores_a_volume_as_its_training_did(sheet):
     for one, other in ((again.denoised, done.denoised), (again.deconvolved, done.deconvolved)):
         assert one.shape == made.image_shape
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-3 * other.max())
+
+
+def test_a_model_of_volumes_restores_another_recording(sheet, tmp_path):
+    """Two time points of volumes by a model of one; a model of planes or other steps is refused."""
+    _, stack, truth, settings, *_ = sheet
+    trained = enhance(stack, ZsSettings(**{**VOLUME_DEFAULTS, **QUICK}), engine=settings,
+                      otf=truth.otf, pattern=truth.pattern)  # fmt: skip
+    save_model(trained, tmp_path / "model")
+    movie = replace(stack, data=np.concatenate([stack.data, stack.data]))
+    model = SimModel.read(tmp_path, device="cpu")
+    recording = Recording(movie, model.settings, settings, truth.otf, truth.pattern)
+    found, _ = write_restored(recording, model.predict, tmp_path / "out", provenance={},
+                              progress=lambda *_: None)  # fmt: skip
+    assert [t["chi2"] for t in found["times"]] == [pytest.approx(found["times"][0]["chi2"])] * 2
+    volume = tifffile.imread(tmp_path / "out" / "deconvolved.ome.tif")
+    assert volume.shape == (2, *trained.deconvolved.shape)
+    np.testing.assert_allclose(volume[1], trained.deconvolved, rtol=0,
+                               atol=2e-3 * np.abs(trained.deconvolved).max())  # fmt: skip
+    with tifffile.TiffFile(tmp_path / "out" / "deconvolved.ome.tif") as file:
+        assert f'PhysicalSizeZ="{stack.dz_um:g}' in file.ome_metadata
+    for key, value, words in (("dz_um", 2 * stack.dz_um, "distance of planes"),
+                              ("dz_um", None, "kind")):  # fmt: skip
+        other = replace(model, facts={**model.facts, key: value})
+        with pytest.raises(InputError, match=words):
+            other.predict(recording.measure(0)[1])
 
 
 @pytest.mark.parametrize(("name", "loss"), [("scene", "raw"), ("sheet", "variance")])
