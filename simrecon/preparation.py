@@ -326,18 +326,18 @@ def find_pattern(
         check_pattern(given, stack, channel.otf)
         if given.complete:
             return as_given(given, settings.estimate)
-    if settings.reconstruction.mode in SEVERAL:
+    mode = settings.reconstruction.mode
+    if mode in SEVERAL:
         fundamental = expected_fundamental(settings, optics)
         if fundamental is not None:
-            top = carrier_mode(settings.reconstruction.mode, stack.phases).strongest
+            top = carrier_mode(mode, stack.phases).strongest
             what = "expected pattern" if top == 1 else f"order {top} of the expected fundamental"
             check_frequency(top * fundamental, channel.otf, what)
-        return fit_carriers(
-            stack, settings, optics, channel.otf, data.frames_e, data.variance_e2, given
-        )
+        frames, variance = data.frames_e, data.variance_e2
+        return fit_carriers(stack, settings, optics, channel.otf, frames, variance, given)
     period = settings.estimate.period_um
     expected = 1.0 / period if period is not None else optics.pattern_frequency_per_um
-    if settings.reconstruction.mode == "tirf":
+    if mode == "tirf":
         limits = tirf_frequencies(optics)
         expected = float(np.mean(limits)) if expected is None else expected
     if expected is not None:
@@ -363,7 +363,6 @@ def find_pattern(
         fit = correct_drift(data.frames_e, data.variance_e2, fit, channel.otf, refit)
         if settings.estimate.share_pattern and stack.data.shape[0] * stack.data.shape[4] > 1:
             fit = without_drift(fit)
-    mode = settings.reconstruction.mode
     fit = doubting_mode(fit, stack, mode, channel.otf, data.frames_e, data.variance_e2)
     if given is None:
         return fit
