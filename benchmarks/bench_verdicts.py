@@ -112,6 +112,7 @@ def main() -> int:
     parser.add_argument("--pictures", type=int, default=300, help="sets of which pictures are made")
     parser.add_argument("--rows", type=Path, required=True, help="JSON lines, kept and continued")
     parser.add_argument("--figure", type=Path, help="PNG of the curves")
+    parser.add_argument("--name", default="verdicts", help="results/NAME.json")
     arguments = parser.parse_args()
     done = {row["seed"] for row in read_rows(arguments.rows)}
     with arguments.rows.open("a") as out:
@@ -136,7 +137,7 @@ def main() -> int:
 
         draw_figure(rows, arguments.figure)
         print(f"wrote {arguments.figure}")
-    save("verdicts", found)
+    save(arguments.name, found)
     return 0 if all(s["share"] <= ASKED[k] for k, s in found["shares"].items()) else 1
 
 

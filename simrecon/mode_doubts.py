@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from simrecon.estimate.carriers import other_mode
+from simrecon.estimate.carriers import other_mode, three_carriers
 from simrecon.frame_doubts import frame_doubt
 from simrecon.grouping import core_order
 from simrecon.model.mode import MODES
@@ -99,5 +99,4 @@ def _shared_frames(
         return slowest.reshape(-1, *frames.shape[2:])[None, : facts.phases]
 
     variance = None if variance_e2 is None else first(variance_e2)
-    told = other_mode(first(frames_e), stack.pixel_um, otf, variance, mode)
-    return told if told is not None and "--mode hex" in told else None
+    return three_carriers(first(frames_e), stack.pixel_um, otf, variance)

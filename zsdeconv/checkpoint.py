@@ -94,6 +94,11 @@ def write_model(
     write_json(folder / FACTS_FILE, {"schema": SCHEMA, **sealed})
 
 
+def model_folder(folder: Path) -> Path:
+    """The folder with the model itself, for the folder of an enhancement too."""
+    return folder if (folder / MODEL_FILE).exists() else folder / "model"
+
+
 def read_model(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Weights and facts of a model folder.
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
+from typing import NoReturn
 
 from simrecon.errors import UsageError
 from simrecon.shell import EXIT_INTERRUPTED, EXIT_OK, EXIT_TERMINATED, execute, fail, make_app
@@ -20,9 +22,6 @@ from zsdeconv.commands.train import train
 from zsdeconv.commands.volume import volume
 from zsdeconv.launch import Launch, launch, require_training
 
-TRAINING = ("sim", "image", "train", "volume")
-"""Commands that several processes can run together."""
-
 app = make_app("zsdeconv", "Zero-shot denoising and deconvolution, trained on the data themselves.")
 app.command(sim)
 app.command(image)
@@ -36,23 +35,40 @@ app.command(info)
 app.command(config)
 
 
-def run() -> None:
+def run() -> NoReturn:
     """Entry point of the console script; of torchrun's processes the first one speaks for all."""
     tokens = sys.argv[1:]
     here = Launch()
     try:
         here = launch()
-        require_training(here, tokens[0] if tokens else "", TRAINING)
+        require_training(here, tokens[0] if tokens else "")
     except UsageError as error:
         sys.exit(fail(error, error.exit_code, tokens) if here.first else error.exit_code)
-    if here.first:
+    if not here.together:
         sys.exit(execute(app))
+    if here.first:
+        _end(execute(app))
     said = io.StringIO()
     with redirect_stdout(said), redirect_stderr(said):
-        code = execute(app)
+        try:
+            code = execute(app)
+        except SystemExit as done:  # after the training the first one goes on alone
+            code = done.code if isinstance(done.code, int) else EXIT_OK
     if code not in (EXIT_OK, EXIT_INTERRUPTED, EXIT_TERMINATED):
         sys.stderr.write(f"process {here.rank}, exit code {code}:\n{said.getvalue()}")
-    sys.exit(code)
+    _end(code)
+
+
+def _end(code: int) -> NoReturn:
+    """End one of several processes with its own exit code.
+
+    Not through the end of the interpreter, where threads of the connections to the others may
+    still want it and abort the process (signal 6, "terminate called").
+    """
+    with suppress(BrokenPipeError):  # the reader of our output has gone
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":

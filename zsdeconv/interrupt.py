@@ -10,9 +10,8 @@ from pathlib import Path
 
 from simrecon.stop import Terminated
 from zsdeconv import checkpoint
+from zsdeconv.launch import TRAINING
 
-RESUMABLE = ("image", "train", "volume", "sim")
-"""Commands with --resume."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -76,7 +75,7 @@ def how_to_go_on(folder: Path) -> str:
     """Where the training is, and how it goes on."""
     return (
         f"The training is saved in {folder / checkpoint.STATE_FILE}; with the same data, settings "
-        f"and folder, the same command with --resume goes on ('zsdeconv {'|'.join(RESUMABLE)}'; in "
+        f"and folder, the same command with --resume goes on ('zsdeconv {'|'.join(TRAINING)}'; in "
         "Python, resume=True); 'zsdeconv demo' starts anew."
     )
 

@@ -7,11 +7,13 @@ load it.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from simrecon.errors import UsageError
 
+TRAINING = ("sim", "image", "train", "volume")
+"""Commands that train once: several processes can run them together, and --resume goes on."""
 _NUMBERS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 _ADDRESS = ("MASTER_ADDR", "MASTER_PORT")
 
@@ -74,16 +76,16 @@ def launch(environment: Mapping[str, str] | None = None) -> Launch:
     return Launch(rank, size, local_rank, local_size)
 
 
-def require_training(here: Launch, command: str, training: Sequence[str]) -> None:
+def require_training(here: Launch, command: str) -> None:
     """Refuse commands that several processes cannot run together.
 
     Raises
     ------
     UsageError
     """
-    if here.together and command not in training:
+    if here.together and command not in TRAINING:
         raise UsageError(
-            f"torchrun is for the commands that train: {', '.join(training)}.",
+            f"torchrun is for the commands that train: {', '.join(TRAINING)}.",
             got=command or "no command",
             where=f"torchrun, {here.size} processes",
             hint="run this without torchrun: it needs one process",

@@ -51,7 +51,7 @@ class PictureModel:
         InputError
             No model, a damaged or changed one, or one of SIM pictures.
         """
-        tensors, facts = checkpoint.read_model(model_folder(folder))
+        tensors, facts = checkpoint.read_model(checkpoint.model_folder(folder))
         if facts.get("kind") != "image" or "imaging" not in facts:
             raise InputError(
                 "The model was not trained on pictures.",
@@ -101,13 +101,6 @@ class PictureModel:
     def predict(self, counts: np.ndarray) -> Predicted:
         """Denoise and deconvolve one picture (Y, X) in counts."""
         return self.learned(self.imaging.measure(counts, self.settings.shown_cutoff))
-
-
-def model_folder(folder: Path) -> Path:
-    """The folder with the model itself, for the folder of an enhancement too."""
-    if (folder / checkpoint.MODEL_FILE).exists():
-        return folder
-    return folder / "model"
 
 
 def adaptation(settings: ZsSettings, iterations: int) -> ZsSettings:

@@ -103,7 +103,7 @@ class Movies:
     pixel_um: float
     dz_um: float | None
     provenance: Mapping[str, Any]
-    _written: list[Path] = field(default_factory=list)
+    _written: list[Path] = field(default_factory=list, init=False)
 
     def write(self, points: Iterable[TimePoint], progress: Progress) -> list[dict[str, Any]]:
         """Write the pictures; returns what is known of every time point.

@@ -14,7 +14,7 @@ from zsdeconv.config import ZsSettings
 from zsdeconv.enhancement import enhance
 from zsdeconv.learned import Learned, Predicted
 from zsdeconv.measurement import Measurement
-from zsdeconv.picture_model import TOLERANCE, adaptation, model_folder
+from zsdeconv.picture_model import TOLERANCE, adaptation
 from zsdeconv.picture_training import as_predicted
 from zsdeconv.stacking import Stacking
 
@@ -33,12 +33,10 @@ class SimModel:
         The network and how it is applied.
     facts : mapping
         The card.
-    device : str
     """
 
     learned: Learned
     facts: dict[str, Any]
-    device: str = "auto"
 
     @classmethod
     def read(cls, folder: Path, *, device: str = "auto") -> SimModel:
@@ -47,9 +45,10 @@ class SimModel:
         Raises
         ------
         InputError
-            No model, a damaged or changed one, or one of plain pictures or volumes.
+            No model, a damaged or changed one, one of plain pictures or of plain volumes, or one of
+            an earlier version.
         """
-        weights, facts = checkpoint.read_model(model_folder(folder))
+        weights, facts = checkpoint.read_model(checkpoint.model_folder(folder))
         if facts.get("kind") != "sim":
             raise InputError(
                 "The model was not trained on SIM frames.", expected="a model of 'zsdeconv sim'",
@@ -65,7 +64,7 @@ class SimModel:
             )  # fmt: skip
         cutoff = facts["image_cutoff_px"]
         cutoff_px = tuple(cutoff) if isinstance(cutoff, list) else cutoff
-        return cls(Learned.of(weights, facts, cutoff_px, device=device), facts, device)
+        return cls(Learned.of(weights, facts, cutoff_px, device=device), facts)
 
     @property
     def settings(self) -> ZsSettings:

@@ -11,8 +11,8 @@ from processes import start
 
 import zsdeconv
 from simrecon.errors import UsageError
-from zsdeconv.cli import TRAINING, app
-from zsdeconv.launch import Launch, launch, require_training
+from zsdeconv.cli import app
+from zsdeconv.launch import TRAINING, Launch, launch, require_training
 
 TWO = {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2",
        "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}  # fmt: skip
@@ -41,11 +41,11 @@ def test_impossible_numbers_are_refused(key, value):
 def test_commands_that_do_not_train_need_one_process():
     for name in (*app, ""):
         if name in TRAINING:
-            require_training(launch(TWO), name, TRAINING)
+            require_training(launch(TWO), name)
             continue
-        require_training(Launch(), name, TRAINING)
+        require_training(Launch(), name)
         with pytest.raises(UsageError, match="for the commands that train: sim, image"):
-            require_training(launch(TWO), name, TRAINING)
+            require_training(launch(TWO), name)
 
 
 @pytest.mark.parametrize("command", [["info", "nowhere"], ["predict", "--json"], []])

@@ -14,9 +14,10 @@ from simrecon.config import Settings
 from simrecon.errors import InputError
 from simrecon.physics.simulate import simulate
 from simrecon.pipeline import reconstruct
-from zsdeconv import checkpoint, commands, interrupt, train
+from zsdeconv import checkpoint, commands, train
 from zsdeconv.config import ZsSettings
 from zsdeconv.infer import apply_network
+from zsdeconv.launch import TRAINING
 from zsdeconv.pairs_sim import sim_measurement
 from zsdeconv.restore import by_network
 from zsdeconv.training import prepare
@@ -75,7 +76,7 @@ def test_interrupted_training_is_saved_between_two_steps(measurement, whole, tmp
     stopped.sampler.pairs = pairs
     handler = signal.default_int_handler
     signal.signal(signal.SIGINT, handler)  # a shell's background job ignores SIGINT
-    with pytest.raises(KeyboardInterrupt, match=r"step 4.*--resume.*image\|train\|volume\|sim"):
+    with pytest.raises(KeyboardInterrupt, match=r"step 4.*--resume.*sim\|image\|train\|volume"):
         train.fit(stopped, tmp_path)
     assert signal.getsignal(signal.SIGINT) is handler
     again = restore_state(_run(measurement, iterations=9), tmp_path)
@@ -90,7 +91,7 @@ def test_the_message_names_the_commands_that_can_resume():
         n for n, m in zip(names, modules, strict=True)
         if "resume" in inspect.signature(getattr(m, n, len)).parameters
     }  # fmt: skip
-    assert with_option == set(interrupt.RESUMABLE)
+    assert with_option == set(TRAINING)
 
 
 def test_first_state_is_saved_soon_and_without_one_there_is_nothing_to_resume(

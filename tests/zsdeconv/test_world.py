@@ -14,6 +14,7 @@ import pytest
 import tifffile
 import torch
 import world_worker
+from processes import start
 from world_worker import SETTINGS, picture, weights
 
 from zsdeconv.objective import batch_loss
@@ -116,6 +117,13 @@ def test_the_first_process_speaks_and_writes(tmp_path):
     wrong = torchrun(*program, "-o", str(tmp_path / "other"), *options, "--seed", "x")
     assert wrong.returncode == 1
     assert re.search(r"exitcode\s*: 2 ", wrong.stderr)
+    alone = {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2",
+             "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}  # fmt: skip
+    second = start([*program, "-o", str(tmp_path / "other"), *options, "--seed", "x"], alone)
+    out, said = second.communicate(timeout=60)
+    assert second.returncode == 2
+    assert out == ""
+    assert said.startswith("process 1, exit code 2:\nerror: Invalid value for --seed")
     assert not (tmp_path / "other").exists()
 
 

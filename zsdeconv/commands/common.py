@@ -109,8 +109,7 @@ def run_model(
     given: dict[str, Any],
 ) -> int:
     """Apply a model of another recording to every time point, or adapt it to each; report."""
-    from zsdeconv.checkpoint import MODEL_FILE
-    from zsdeconv.picture_model import model_folder
+    from zsdeconv.checkpoint import MODEL_FILE, model_folder
     from zsdeconv.series_files import write_restored
     from zsdeconv.sim_model import SimModel
     from zsdeconv.time_points import Recording

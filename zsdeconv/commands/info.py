@@ -17,10 +17,9 @@ def info(model: Path, /, *, json: bool = False) -> int:
     json
         Write one JSON document to standard output.
     """
-    from zsdeconv.checkpoint import MODEL_FILE, read_model
+    from zsdeconv.checkpoint import model_folder, read_model
 
-    folder = model if (model / MODEL_FILE).exists() else model / "model"
-    tensors, facts = read_model(folder)
+    tensors, facts = read_model(model_folder(model))
     settings = facts["settings"]
     lines = [
         f"network: {settings['network']}, {facts['parameters']:,} parameters "

@@ -18,7 +18,7 @@ from simrecon.provenance import describe_files
 from simrecon.shell import EXIT_OK, EXIT_QUALITY, Reporter, command_line
 from zsdeconv.bridge import select_device
 from zsdeconv.camera_choice import given_camera
-from zsdeconv.checkpoint import MODEL_FILE, require_state
+from zsdeconv.checkpoint import MODEL_FILE, model_folder, require_state
 from zsdeconv.config import ZsSettings
 from zsdeconv.enhancement import Enhanced, save_model
 from zsdeconv.file_optics import file_optics
@@ -27,7 +27,7 @@ from zsdeconv.learned import Predicted
 from zsdeconv.options import TrainOptions
 from zsdeconv.outputs import MODEL_FOLDER, check_folder, output_paths, write_enhanced
 from zsdeconv.picture_files import PictureFile, consecutive, each_picture, open_pictures
-from zsdeconv.picture_model import PictureModel, model_folder
+from zsdeconv.picture_model import PictureModel
 from zsdeconv.picture_options import PictureOptions
 from zsdeconv.picture_setup import imaging_of
 from zsdeconv.picture_training import adapted, as_predicted, train_pictures

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from simrecon.config import Settings
 from simrecon.errors import UsageError
 from simrecon.io import check_overwrite, read, read_otf, read_patterns
 from simrecon.io.reader import expand_paths
@@ -16,7 +17,7 @@ from simrecon.provenance import describe_files
 from simrecon.shell import Reporter
 from simrecon.shell_options import FileOptions
 from zsdeconv.commands.common import run_model, run_series, run_sim, say_device
-from zsdeconv.config import build_settings
+from zsdeconv.config import VOLUME_DEFAULTS, ZsSettings, build_settings
 from zsdeconv.launch import launch, require_training
 from zsdeconv.options import TrainOptions, sim_settings
 
@@ -82,9 +83,8 @@ def sim(
     json
         Write one JSON document to standard output.
     """
-    from zsdeconv.checkpoint import MODEL_FILE, require_state
+    from zsdeconv.checkpoint import MODEL_FILE, model_folder, require_state
     from zsdeconv.outputs import MODEL_FOLDER, check_folder, output_paths
-    from zsdeconv.picture_model import model_folder
     from zsdeconv.selection import select_acquisition
     from zsdeconv.series import TRAINED_ON
 
@@ -96,11 +96,13 @@ def sim(
     if adapt is not None and model is None:
         raise UsageError("There is no model to adapt.", expected="--model FOLDER", where="--adapt")
     if model is not None:
+        require_training(launch(), "sim --model")
         _refuse_training(train, trained_on, pairs, resume)
-        require_training(launch(), "sim --model", ["sim", "image", "train", "volume"])
     report = Reporter(json)
     file = file or FileOptions()
     settings, engine = sim_settings(file, train)
+    if model is not None:
+        _refuse_settings(settings, engine)
     if pairs is not None:
         settings = build_settings(**{**settings.model_dump(), "pairs": pairs})
     volume = engine.reconstruction.mode in VOLUME_MODES
@@ -161,4 +163,23 @@ def _refuse_training(
             "A model that is given is not trained.",
             expected="--model without options of a training", got=" ".join(given), where="--model",
             hint="steps on every time point: --adapt 50",
+        )  # fmt: skip
+
+
+def _refuse_settings(settings: ZsSettings, engine: Settings) -> None:
+    """Settings of ``--set`` or ``--config``, where the model brings its own.
+
+    Raises
+    ------
+    UsageError
+    """
+    volume = engine.reconstruction.mode in VOLUME_MODES
+    plain = build_settings(**(VOLUME_DEFAULTS if volume else {})).model_dump()
+    given = settings.model_dump()
+    changed = [f"zsdeconv.{k}" for k in plain if k != "device" and given[k] != plain[k]]
+    if changed:
+        raise UsageError(
+            "A model that is given brings the settings of its training.",
+            expected="of zsdeconv's settings no other than device", got=", ".join(changed),
+            where="--set, --config", hint="leave them out",
         )  # fmt: skip

@@ -49,13 +49,9 @@ def other_mode(
         return None
     task, _ = FitTask.of(frames, pixel_um, otf, variance_e2)
     search = CarrierSearch(task.spectra, task.window, task.cutoff_per_um)
-    if mode != "hex" and sets == 1 and phases >= MODES["hex"].least_phases():
-        three = CarrierSet.simultaneous(MODES["hex"].carriers, phases)
-        found = SetSearch(task, search, three, 1).simultaneous(0)
-        if not found.doubts and _all_there(three, found):
-            return f"three carriers are in the same frames ({_evidence([found])}): " + _give(
-                ["hex"], sets, phases
-            )
+    told = None if mode == "hex" or sets > 1 else _three_carriers(task, search, phases)
+    if told is not None:
+        return told
     two = CarrierSet.harmonics(2, phases)
     harmonics = SetSearch(task, search, two, 1).harmonics
     tried = on_all_cores(lambda a: harmonics(a, None), range(sets))
@@ -73,6 +69,28 @@ def other_mode(
         f"(at least {least:.0f} nats, and at most {most:.0f}): "
         + _give(["2d", "tirf"], sets, phases)
     )
+
+
+@serial_blas
+def three_carriers(
+    frames_e: np.ndarray, pixel_um: float, otf: DetectionOTF, variance_e2: np.ndarray | None
+) -> str | None:
+    """The sentence of :func:`other_mode` on three carriers in one set of frames (1, P, Y, X)."""
+    task, _ = FitTask.of(checked_frames(frames_e), pixel_um, otf, variance_e2)
+    search = CarrierSearch(task.spectra, task.window, task.cutoff_per_um)
+    return _three_carriers(task, search, frames_e.shape[1])
+
+
+def _three_carriers(task: FitTask, search: CarrierSearch, phases: int) -> str | None:
+    facts = MODES["hex"]
+    if phases < facts.least_phases():
+        return None
+    three = CarrierSet.simultaneous(facts.carriers, phases)
+    found = SetSearch(task, search, three, 1).simultaneous(0)
+    if found.doubts or not _all_there(three, found):
+        return None
+    said = _give(["hex"], 1, phases)
+    return f"three carriers are in the same frames ({_evidence([found])}): {said}"
 
 
 def _two_orders(
