@@ -63,6 +63,24 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Refuse, before any work, a file that :func:`atomic_path` could not write.
+
+    Raises
+    ------
+    InputError
+        A folder stands in its place, its folder does not exist or cannot be written.
+    """
+    target = Path(path)
+    if target.is_dir():
+        raise InputError("The output is a folder.", expected="a file name", where=str(target))
+    try:
+        with tempfile.NamedTemporaryFile(prefix=STAGING, dir=target.parent):
+            pass
+    except OSError as error:
+        raise _unwritable(target, error) from error
+
+
 def _finish(temporary: Path, target: Path) -> None:
     """Flush `temporary` to disk, give it the usual permissions and rename it to `target`."""
     with open(temporary, "rb+") as stream:

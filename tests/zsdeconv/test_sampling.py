@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import tifffile
@@ -10,6 +12,7 @@ from simrecon.errors import InputError
 from simrecon.shell import execute
 from zsdeconv.cli import app
 from zsdeconv.demo_picture import simulate_picture
+from zsdeconv.figures import judged
 from zsdeconv.outputs import check_folder
 from zsdeconv.sampling import check_planes, check_sampling
 
@@ -92,3 +95,37 @@ def test_a_file_where_the_folder_should_be(tmp_path):
             check_folder(folder)
         assert "tmp" not in (caught.value.got or "").rsplit("/", 1)[-1]
     assert (tmp_path / "out").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["folder.ome.tif", "nowhere/d.ome.tif"])
+def test_an_output_that_cannot_be_written_is_told_before_the_work(counts, tmp_path, capsys, name):
+    tifffile.imwrite(tmp_path / "p.tif", counts)
+    (tmp_path / "folder.ome.tif").mkdir()
+    argv = ["deconvolve", str(tmp_path / "p.tif"), "-o", str(tmp_path / name), *OPTICS, *CAMERA]
+    assert execute(app, [*argv, "--pixel-um", "0.065"]) == 3
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert str(tmp_path / name) in said.err
+
+
+def test_a_prediction_does_not_replace_the_numbers_of_a_training(counts, tmp_path, capsys):
+    tifffile.imwrite(tmp_path / "p.tif", counts)
+    known = [*OPTICS, "--pixel-um", "0.065"]
+    trained = tmp_path / "out"
+    argv = ["image", str(tmp_path / "p.tif"), "-o", str(trained), *known, *CAMERA, *QUICK]
+    assert execute(app, argv) in (0, 4)
+    before = {p: p.read_bytes() for p in trained.rglob("*") if p.is_file()}
+    again = ["predict", str(tmp_path / "p.tif"), "--model", str(trained), *known]
+    assert execute(app, [*again, "-o", str(trained)]) == 2
+    assert "holds the results of a training" in capsys.readouterr().err
+    assert {p: p.read_bytes() for p in trained.rglob("*") if p.is_file()} == before
+    assert execute(app, [*again, "-o", str(tmp_path / "own")]) in (0, 4)
+
+
+@pytest.mark.parametrize("verdict, marked", [("ok", False), ("weak", True), ("failed", True)])
+def test_a_figure_says_what_is_doubtful_about_it(verdict, marked):
+    made = SimpleNamespace(verdicts={"overall": verdict})
+    assert judged("cell.tif", made) == (
+        f"cell.tif: verdict {verdict}, see qc.json" if marked else "cell.tif"
+    )
+    assert judged("", made) == (f"verdict {verdict}, see qc.json" if marked else "")
