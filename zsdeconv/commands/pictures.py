@@ -155,7 +155,7 @@ def restore_files(
         [*outputs, output / QC, *(folder / MODEL_FILE for folder in kept)],
         [*inputs, general, *options.side_files(engine)],
     )
-    if (output / MODEL_FOLDER / MODEL_FILE).exists():
+    if (output / QC).exists() and (output / MODEL_FOLDER / MODEL_FILE).exists():
         raise UsageError(
             "This folder holds the results of a training, whose numbers would be replaced.",
             expected="another folder than that of 'zsdeconv train', 'image' or 'sim'",
