@@ -13,7 +13,10 @@ from simrecon.errors import InputError
 
 FULL_SCALES = (255, 1023, 4095, 16383, 65535)
 """Largest counts of 8-, 10-, 12-, 14- and 16-bit cameras."""
-SATURATION_NOTED = 1e-4
+SATURATION_NOTED, SATURATION_FAILED = 1e-4, 0.05
+"""Share of saturated pixels that is said, and that nothing is reconstructed from."""
+SMALLEST_FRAME = 32
+"""Pixels along y and x that a pattern fit needs (:mod:`simrecon.estimate.task`)."""
 PILE_SHARE, PILE_STEP = 1e-3, 5
 _SAMPLE = 2_000_000
 _FULL_CHECK_BYTES = 2**29
@@ -73,8 +76,7 @@ def check_frames(data: Any) -> tuple[str, ...]:
         For complex or boolean samples, NaN or infinity, and frames of one constant value.
     """
     dtype = np.dtype(data.dtype)
-    if dtype.kind not in "uif":
-        raise InputError("Raw frames must be real numbers.", got=f"dtype {dtype.name}")
+    check_kind(dtype)
     shape = tuple(int(n) for n in data.shape)
     highest = -math.inf
     for index in frame_indices(shape, shape[5] * shape[6] * dtype.itemsize):
@@ -103,6 +105,24 @@ def check_frames(data: Any) -> tuple[str, ...]:
             "pattern is clipped and the reconstruction wrong."
         )
     return tuple(notes)
+
+
+def check_kind(dtype: Any, where: str | None = None) -> None:
+    """Refuse complex numbers, truth values and whatever else no camera gives.
+
+    Raises
+    ------
+    InputError
+    """
+    kind = np.dtype(dtype)
+    if kind.kind not in "uif":
+        raise InputError(
+            "Raw frames must be real numbers.",
+            expected="integers or floats, as the camera gave them",
+            got=f"values of type {kind.name}",
+            where=where,
+            hint="export the raw frames again, unprocessed (no mask, no Fourier transform)",
+        )
 
 
 def check_finite(frames: Any) -> None:

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 
 from simrecon.checks import (
+    SATURATION_FAILED,
+    SMALLEST_FRAME,
     CountsEvidence,
     check_finite,
     check_frames,
@@ -224,9 +226,12 @@ def inspect(
         peaks=best.peaks,
         presets=presets,
         handedness=_handedness(best, presets, expected_angles_rad),
-        support="no frame order fits: sort the frames first"
-        if none_fits(rows)
-        else _support(best, mode),
+        support=_obstacle(sizes, saturation(data)[0])
+        or (
+            "no frame order fits: sort the frames first"
+            if none_fits(rows)
+            else _support(best, mode)
+        ),
         notes=_notes(grouping, decided),
     )
 
@@ -338,6 +343,21 @@ def _missing(
     if best.planes > 1 and best.times > 1 and raw.planes is None:
         missing.append(f"--planes {best.planes}")
     return tuple(missing)
+
+
+def _obstacle(sizes: dict[str, int], saturated: float) -> str:
+    """Why frames of any order will be refused; empty when nothing is known."""
+    if min(sizes["Y"], sizes["X"]) < SMALLEST_FRAME:
+        return (
+            f"cannot be reconstructed: frames of {sizes['Y']} × {sizes['X']} pixels, where a "
+            f"pattern fit needs {SMALLEST_FRAME} × {SMALLEST_FRAME}"
+        )
+    if saturated > SATURATION_FAILED:
+        return (
+            f"cannot be reconstructed: {100 * saturated:.2g} % of the pixels are saturated "
+            f"(at most {100 * SATURATION_FAILED:g} %); acquire again with less light"
+        )
+    return ""
 
 
 def _support(best: OrderRow, mode: str | None) -> str:

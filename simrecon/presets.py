@@ -159,7 +159,7 @@ def find_preset(name: str) -> Preset:
         if preset.name == name:
             return preset
     raise UsageError(
-        "Unknown preset.", expected=", ".join(p.name for p in PRESETS), got=name, where="preset"
+        "Unknown preset.", expected=", ".join(p.name for p in PRESETS), got=name, where="--preset"
     )
 
 

@@ -6,6 +6,7 @@ Exit codes: 0 ok · 2 usage · 3 input or metadata · 4 finished but a quality g
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -13,7 +14,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any, TextIO
 
@@ -25,7 +26,7 @@ from rich.progress import Progress as RichProgress
 
 from simrecon import __version__
 from simrecon.backend import Device
-from simrecon.errors import SimReconError, UsageError
+from simrecon.errors import InputError, SimReconError, UsageError
 from simrecon.provenance import replay_command
 from simrecon.result import Progress
 from simrecon.stop import Terminated, terminable
@@ -78,6 +79,9 @@ def execute(app: App, argv: Sequence[str] | None = None) -> int:
     debug = "--debug" in tokens
     tokens = [t for t in tokens if t != "--debug"]
     _TOKENS.set(tuple(tokens))
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the caller (">&-"): nobody listens
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
     with terminable():
         return _executed(app, tokens, debug)
 
@@ -101,11 +105,42 @@ def _executed(app: App, tokens: list[str], debug: bool) -> int:
         if debug:
             traceback.print_exc()
         return fail(error, error.exit_code, tokens)
+    except OSError as error:
+        if debug:
+            traceback.print_exc()
+        if error.errno in _NO_ROOM and _output_is_lost():
+            lost = InputError(
+                "The standard output cannot be written.",
+                expected="a terminal, or a file on a disk that has room",
+                got=error.strerror or str(error),
+                where="standard output",
+                hint="free some space, or send the output elsewhere",
+            )
+            return fail(lost, lost.exit_code, tokens)
+        return fail(_unexpected(error), EXIT_UNEXPECTED, tokens)
     except Exception as error:  # noqa: BLE001 - the last line of defence turns it into a message
         if debug:
             traceback.print_exc()
-        text = f"Unexpected {type(error).__name__}: {error} (add --debug for the traceback)"
-        return fail(SimReconError(text), EXIT_UNEXPECTED, tokens)
+        return fail(_unexpected(error), EXIT_UNEXPECTED, tokens)
+
+
+_NO_ROOM = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO, errno.EBADF)
+
+
+def _unexpected(error: Exception) -> SimReconError:
+    text = f"Unexpected {type(error).__name__}: {error} (add --debug for the traceback)"
+    return SimReconError(text)
+
+
+def _output_is_lost() -> bool:
+    """Whether standard output takes nothing any more; it is then sent to nowhere."""
+    try:
+        sys.stdout.write("\n")
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
 
 
 def fail(error: BaseException, code: int, tokens: Sequence[str]) -> int:
@@ -116,7 +151,8 @@ def fail(error: BaseException, code: int, tokens: Sequence[str]) -> int:
         keys = ("message", "expected", "got", "where", "hint")
         facts = {k: getattr(error, k, None) for k in keys}
         facts["message"] = facts["message"] or text
-        sys.stdout.write(json.dumps({"error": facts, "exit_code": code}) + "\n")
+        with suppress(OSError):  # the message has been said; there may be no room for more
+            sys.stdout.write(json.dumps({"error": facts, "exit_code": code}) + "\n")
     return code
 
 

@@ -103,6 +103,12 @@ def _trust(enhanced: Enhanced) -> np.ndarray:
     return np.kron(uniform_filter(enhanced.consistency, 5), np.ones((zoom, zoom), np.float32))
 
 
+def judged(title: str, enhanced: Enhanced) -> str:
+    """A title with the verdict, unless it is ok: a figure travels without its report."""
+    verdict = enhanced.verdicts.get("overall", "ok")
+    return title if verdict == "ok" else f"{title}: verdict {verdict}, see qc.json".lstrip(": ")
+
+
 def overview(enhanced: Enhanced, path: Path, *, title: str = "") -> None:
     """Write the overview PNG, atomically.
 
@@ -136,7 +142,7 @@ def overview(enhanced: Enhanced, path: Path, *, title: str = "") -> None:
     mean = enhanced.qc["enhancement"]["chi2"]
     axes[-1].set_title(f"trust: mean χ² = {mean:.2f}", color=_INK, fontsize=_TITLE)
     _colour_bar(figure, shown, axes[-1:], "χ² of the raw frames (1 = noise only)", "max")
-    if title:
+    if title := judged(title, enhanced):
         figure.suptitle(title, color=_INK, fontsize=_TITLE)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=100, format="png", facecolor=figure.get_facecolor())

@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter, uniform_filter
 from simrecon.io import atomic_path
 from simrecon.qc.figures import new_figure
 from zsdeconv.enhancement import Enhanced
-from zsdeconv.figures import common_limits, scale_bar_um
+from zsdeconv.figures import common_limits, judged, scale_bar_um
 
 _INK, _PAPER = "#f2f2f2", "#111111"
 
@@ -64,8 +64,8 @@ def volume_overview(enhanced: Enhanced, path: Path, *, title: str = "") -> None:
     grid[0, 0].plot([0.05 * width, 0.05 * width + pixels], [0.95 * rows] * 2, color=_INK, lw=3)
     grid[0, 0].text(0.05 * width, 0.92 * rows, f"{length:g} µm", color=_INK, fontsize=12)
     if title:
-        figure.suptitle(f"{title}: plane {z + 1} of {planes}, section at row {y + 1}",
-                        color=_INK, fontsize=13)  # fmt: skip
+        place = f"{title}: plane {z + 1} of {planes}, section at row {y + 1}"
+        figure.suptitle(judged(place, enhanced), color=_INK, fontsize=13)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=100, format="png", facecolor=figure.get_facecolor())
 

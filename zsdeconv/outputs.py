@@ -37,13 +37,20 @@ def check_folder(folder: Path) -> Path:
     existing = folder.absolute()
     while not existing.exists():
         existing = existing.parent
+    if not existing.is_dir():
+        raise InputError(
+            "The output is a folder, and a file stands in its place.", expected="a folder, or a "
+            "name that is free", got=f"{existing} is a file", where=str(folder),
+            hint="give the name of a folder with -o",
+        )  # fmt: skip
     try:
         with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
         raise InputError(
             "The output folder cannot be written.", expected="a writable folder",
-            got=str(error), where=str(folder),
+            got=error.strerror or str(error), where=str(folder),
+            hint="give another folder with -o, or make this one writable",
         ) from error  # fmt: skip
     return folder
 

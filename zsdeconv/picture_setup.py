@@ -18,6 +18,7 @@ from zsdeconv.image_psf import read_psf, theoretical_psf
 from zsdeconv.imaging import Imaging
 from zsdeconv.picture_files import PictureFile, each_picture
 from zsdeconv.picture_options import PictureOptions
+from zsdeconv.sampling import check_sampling
 
 NOISE_PICTURES = 12
 CLIPPED_PIXELS, CLIPPED_SHARE = 4, 1e-4
@@ -42,6 +43,7 @@ def imaging_of(
     if pixel is None:
         raise MetadataError(
             "The pixel size is neither in the file nor given.", expected="--pixel-um",
+            got=next((note for note in files[0].raw.notes if "pixel size" in note), None),
             where=str(files[0].path), hint="for example --pixel-um 0.065",
         )  # fmt: skip
     if optics is None:
@@ -51,13 +53,14 @@ def imaging_of(
             where=str(files[0].path),
             hint="for example --na 1.4 --emission-nm 525; they are on the objective and the filter",
         )
+    cutoff = optics.cutoff_per_um
+    if options.microscope == "two-photon" and optics.excitation_nm:
+        cutoff = 4.0 * optics.na / (optics.excitation_nm * 1e-3)
+    coarse = check_sampling(pixel, cutoff, str(files[0].path))
     if options.psf is not None:
         psf, source = read_psf(options.psf, optics, pixel, options.psf_pixel_um, zoom)
     else:
         psf, source = theoretical_psf(optics, pixel, options.microscope, zoom), "theoretical"
-    cutoff = optics.cutoff_per_um
-    if options.microscope == "two-photon" and optics.excitation_nm:
-        cutoff = 4.0 * optics.na / (optics.excitation_nm * 1e-3)
     pattern = None
     if options.fixed_pattern == "auto":
         pattern = fixed_pattern_of(files, cutoff * pixel)
@@ -76,8 +79,9 @@ def imaging_of(
         pixel, psf, cutoff, noise.camera, noise.shot_noise, noise.kernel, about, noise.doubts,
         zoom=zoom,
     )  # fmt: skip
-    if clipped := clipped_doubt(files):
-        imaging = replace(imaging, doubts=(*imaging.doubts, clipped))
+    found = [doubt for doubt in (clipped_doubt(files), coarse) if doubt]
+    if found:
+        imaging = replace(imaging, doubts=(*imaging.doubts, *found))
     notes = [*noise.notes, *(f"doubt: {d}" for d in imaging.doubts)]
     if pattern is None:
         return imaging, notes

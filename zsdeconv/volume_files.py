@@ -15,6 +15,7 @@ from simrecon.model.optics import Optics
 from zsdeconv.camera_choice import given_camera
 from zsdeconv.file_optics import file_optics
 from zsdeconv.picture_files import refuse_sim
+from zsdeconv.sampling import check_planes, check_sampling
 from zsdeconv.selection import chosen_index
 
 
@@ -74,15 +75,18 @@ def open_volume(
         raise MetadataError(
             f"The {'pixel' if pixel else 'distance of the planes'} is not known.",
             expected="--pixel-um" if pixel else "--dz-um", got="nothing in the file",
-            where=str(path),
+            where=str(path), hint=f"for example {'--pixel-um 0.065' if pixel else '--dz-um 0.2'}",
         )  # fmt: skip
+    optics = facts.optics()
+    check_sampling(facts.pixel_um, None if optics is None else optics.cutoff_per_um, str(path))
+    check_planes(facts.dz_um, str(path))
     shape = (int(counts.shape[1]), int(counts.shape[2]))
     return VolumeFile(
         path,
         counts.astype(np.float64),
         facts.pixel_um,
         facts.dz_um,
-        facts.optics(),
+        optics,
         _camera(engine, raw.camera, shape, path),
     )
 

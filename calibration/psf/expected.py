@@ -8,6 +8,7 @@ import numpy as np
 
 from calibration.psf.settings import BeadSetup
 from calibration.psf.width import half_maximum_width
+from simrecon.errors import UsageError
 from simrecon.physics.bead_image import Camera3D
 
 
@@ -39,6 +40,14 @@ def expected_widths(setup: BeadSetup) -> Expected:
     ball = Camera3D((1, 49), fine, (0.0,), pixel_integration=False, bead_um=setup.bead_um)
     limit = half_maximum_width(point[0, 0], fine)
     blurred = half_maximum_width(ball.image(optics)[0, 0], fine)
+    if not np.isfinite(blurred):  # wider than the window: a ball, not a point
+        raise UsageError(
+            "Beads of this size do not tell the PSF.",
+            expected=f"at most about {24e3 * fine:.0f} nm, half of it or less is better",
+            got=f"{1e3 * setup.bead_um:g} nm",
+            where="--bead-nm",
+            hint="give the diameter of the beads in nm, as their supplier states it",
+        )
     pixel = setup.pixel_um if optics.pixel_integration else 0.0
     index = optics.immersion_index
     long = 0.88e-3 * optics.emission_nm / (index - np.sqrt(index**2 - optics.na**2))

@@ -18,6 +18,7 @@ from simrecon.config import Settings
 from simrecon.errors import UsageError
 from simrecon.io import otf_doubts, read_patterns
 from simrecon.io.reader import expand_paths
+from simrecon.presets import find_preset
 from simrecon.provenance import describe_files, peak_memory_gb
 from simrecon.qc.finding import Finding
 from simrecon.result import Result
@@ -102,6 +103,8 @@ def reconstruct(
         attenuation=attenuation,
         equalise=equalise or None,
     )
+    if settings.estimate.preset is not None:
+        find_preset(settings.estimate.preset)  # a typing error is told now, not when a fit fails
     _check_linear(settings, variance=variance, psf=psf)
     if not variance:
         settings = _without_variance(settings)

@@ -14,12 +14,15 @@ import numpy as np
 
 from simrecon.errors import InputError
 
+STAGING = ".part-"
+"""How hidden files and folders begin in which outputs are made; messages leave them out."""
+
 
 def _unwritable(target: Path, error: OSError) -> InputError:
     return InputError(
         "The output cannot be written.",
         got=f"{type(error).__name__}: {error.strerror or error}",
-        where=str(target),
+        where=str(Path(*(part for part in target.parts if not part.startswith(STAGING)))),
         hint="check that the folder exists, that you may write there and that the disk has room; "
         "or give another path with -o",
     )
@@ -46,9 +49,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     if target.is_dir():
         raise InputError("The output is a folder.", expected="a file name", where=str(target))
     try:
-        handle, name = tempfile.mkstemp(
-            prefix=".part-", suffix=f"-{target.name}", dir=target.parent
-        )
+        handle, name = tempfile.mkstemp(prefix=STAGING, suffix=f"-{target.name}", dir=target.parent)
         os.close(handle)
     except OSError as error:
         raise _unwritable(target, error) from error
@@ -60,6 +61,24 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise _unwritable(target, error) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Refuse, before any work, a file that :func:`atomic_path` could not write.
+
+    Raises
+    ------
+    InputError
+        A folder stands in its place, its folder does not exist or cannot be written.
+    """
+    target = Path(path)
+    if target.is_dir():
+        raise InputError("The output is a folder.", expected="a file name", where=str(target))
+    try:
+        with tempfile.NamedTemporaryFile(prefix=STAGING, dir=target.parent):
+            pass
+    except OSError as error:
+        raise _unwritable(target, error) from error
 
 
 def _finish(temporary: Path, target: Path) -> None:
@@ -121,12 +140,16 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         data = json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise InputError("The file does not exist.", where=str(path)) from error
+        raise InputError(
+            "The file does not exist.", where=str(path), hint="check folder and spelling"
+        ) from error
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InputError(
             "The file cannot be read as JSON.",
+            expected="a whole JSON file in UTF-8, as the programs write it",
             got=f"{type(error).__name__}: {error}",
             where=str(path),
+            hint="was another file meant, or was it cut short or edited? Make it again",
         ) from error
     if not isinstance(data, dict):
         raise InputError(

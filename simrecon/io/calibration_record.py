@@ -12,6 +12,7 @@ read as a wrong number. The engine reads records; :mod:`calibration` makes them.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Mapping
@@ -208,7 +209,9 @@ def write_record(path: str | os.PathLike[str], record: CalibrationRecord) -> Non
         When the file cannot be written.
     """
     path = Path(path)
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+    # HDF5 crashes the process where a disk is full, so it never sees the disk
+    image = io.BytesIO()
+    with h5py.File(image, "w") as file:
         file.attrs["schema"] = RECORD_SCHEMA
         for name in _TEXT:
             file.attrs[name] = getattr(record, name)
@@ -220,6 +223,8 @@ def write_record(path: str | os.PathLike[str], record: CalibrationRecord) -> Non
             dataset.attrs["meaning"] = quantity.meaning
             if quantity.sd is not None:
                 _store(file, f"uncertainty/{name}", quantity.sd)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(image.getbuffer())
 
 
 def _store(file: h5py.File, name: str, value: float | np.ndarray) -> h5py.Dataset:

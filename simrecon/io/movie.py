@@ -69,8 +69,9 @@ def movie_writer(
             _reserve(temporary)
         except OSError as error:
             raise InputError(
-                "The movie cannot be written.", got=str(error), where=str(path)
-            ) from error
+                "The movie cannot be written.", got=error.strerror or str(error),
+                where=str(path), hint="check that the disk has room, or give another path with -o",
+            ) from error  # fmt: skip
         yield array.reshape(shape)
         array.flush()
         del array

@@ -86,9 +86,21 @@ def write_image(
     elif name.endswith((".tif", ".tiff")):
         _write_imagej(target, image, pixel_um, dz_um, provenance, channel_names)
     else:
+        check_format(target)
+
+
+def check_format(path: str | os.PathLike[str]) -> None:
+    """Refuse a name whose suffix :func:`write_image` has no format for.
+
+    Raises
+    ------
+    UsageError
+    """
+    name = Path(path).name
+    if not name.lower().endswith((".tif", ".tiff")):
         raise UsageError(
             "Unknown output format.", expected=".ome.tif (recommended) or .tif (ImageJ)",
-            got=target.name, where="-o",
+            got=name, where="-o", hint="give a name that ends so",
         )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from simrecon.checks import check_frames, counts_evidence
+from simrecon.checks import check_frames, check_kind, counts_evidence
 from simrecon.errors import InputError, MetadataError, UsageError
 from simrecon.io.camera_maps import read_camera_maps
 from simrecon.io.camera_record import read_camera_record
@@ -47,25 +47,43 @@ def expand_paths(paths: PathLike | Sequence[PathLike]) -> list[Path]:
     for entry in given:
         path = Path(entry)
         if path.is_dir():
-            inside = [p for p in path.iterdir() if p.suffix.lower() in TIFF_SUFFIXES]
+            inside = [p for p in path.iterdir() if _is_tiff(p)]
             found.extend(sorted(inside, key=natural_key))
         elif path.exists() or not glob.has_magic(os.fspath(entry)):
             found.append(path)
         else:
             found.extend(Path(p) for p in sorted(glob.glob(os.fspath(entry)), key=natural_key))
     if not found:
-        raise InputError("No file matches.", where=", ".join(os.fspath(p) for p in given))
+        raise InputError(
+            "No file matches.",
+            expected=f"files, a folder of TIFFs ({' '.join(TIFF_SUFFIXES)}) or a quoted pattern",
+            where=", ".join(os.fspath(p) for p in given),
+            hint="check folder and spelling; of other formats give the file itself, not its folder",
+        )
     for path in found:
         if not path.is_file():
-            raise InputError("The file does not exist.", where=str(path))
+            raise InputError(
+                "The file does not exist.", where=str(path), hint="check folder and spelling"
+            )
     return sorted(dict.fromkeys(found), key=natural_key)
 
 
-PIXEL_DOUBT = 0.1
+def _is_tiff(path: Path) -> bool:
+    """Whether a file of a folder is meant; hidden ones (macOS: ``._name.tif``) hold no frames."""
+    return path.suffix.lower() in TIFF_SUFFIXES and not path.name.startswith(".")
+
+
+PIXEL_DOUBT = 0.02
 """Relative difference of the given pixel size from the file's that is worth a note."""
 
 
 def _read_one(path: Path) -> RawFrames:
+    raw = _read_any(path)
+    check_kind(raw.frames.dtype, str(path))
+    return raw
+
+
+def _read_any(path: Path) -> RawFrames:
     suffix = path.suffix.lower()
     if suffix in TIFF_SUFFIXES:
         return read_tiff(path)
@@ -138,12 +156,14 @@ def _join(files: list[Path]) -> RawFrames:
     parts = [first.frames]
     for path in files[1:]:
         part = _read_one(path)
-        if part.frames.shape != first.frames.shape or part.frames.dtype != first.frames.dtype:
+        kinds = [np.dtype(r.frames.dtype).newbyteorder("=") for r in (first, part)]
+        if part.frames.shape != first.frames.shape or kinds[0] != kinds[1]:
             raise InputError(
                 "The files do not belong together.",
-                expected=f"{first.frames.dtype} of shape {first.frames.shape}, as {files[0].name}",
-                got=f"{part.frames.dtype} of shape {part.frames.shape}",
+                expected=f"{kinds[0]} of shape {first.frames.shape}, as {files[0].name}",
+                got=f"{kinds[1]} of shape {part.frames.shape}",
                 where=str(path),
+                hint="name the frames of one recording only, for example 'cell_*.tif' in quotes",
             )
         parts.append(part.frames)
     metadata = {**first.metadata, "paths": [str(p) for p in files]}
@@ -241,10 +261,13 @@ def read(
     layout = plan_layout(raw, angles or directions, phases, order, where)
     data = arrange(raw, layout)
     check_steps(mode, int(data.shape[2]), int(data.shape[3]))
+    _check_number(planes, int(data.shape[4]), "planes", "Z", layout.order)
+    _check_number(channels, int(data.shape[1]), "channels", "C", layout.order)
     notes = [*raw.notes, *told, *layout.notes, *check_frames(data)]
     if pixel_um and raw.pixel_um and abs(pixel_um / raw.pixel_um - 1.0) > PIXEL_DOUBT:
         notes.append(f"Pixel size {pixel_um:g} µm as given; the file says {raw.pixel_um:g} µm.")
-    pixel = _required(pixel_um, raw.pixel_um, "pixel size", "--pixel-um", "0.065", where)
+    ignored = next((note for note in raw.notes if "pixel size" in note), None)
+    pixel = _required(pixel_um, raw.pixel_um, "pixel size", "--pixel-um", "0.065", where, ignored)
     numbers = {
         "na": _required(na, raw.na, "detection NA", "--na", "1.49", where),
         "index": index or raw.index,
@@ -290,6 +313,19 @@ def _steps_of_mode(raw: RawFrames, mode: Mode) -> tuple[RawFrames, list[str]]:
     return replace(raw, angles=angles, phases=phases), [note]
 
 
+def _check_number(given: int | None, read: int, what: str, letter: str, order: str) -> None:
+    """Refuse a given number of planes or channels that the frames were not split by."""
+    if given is not None and given != read:
+        raise UsageError(
+            f"The frames were not read as {given} {what}.",
+            expected=f"an --order with {letter}, where the file does not name its {what} itself",
+            got=f"{read} {what}, order {order}",
+            where=f"--{what}",
+            hint=f"leave --{what} out, or give --order, for example "
+            f"{'PZA' if letter == 'Z' else 'PAC'}",
+        )
+
+
 def _where(raw: RawFrames) -> str:
     paths = list(raw.metadata.get("paths", ()))
     return paths[0] if len(paths) == 1 else f"{paths[0]} … {paths[-1]} ({len(paths)} files)"
@@ -302,13 +338,15 @@ def _axes_text(raw: RawFrames, layout: Layout) -> str:
 
 
 def _required(
-    given: float | None, found: float | None, what: str, option: str, example: str, where: str
-) -> float:
+    given: float | None, found: float | None, what: str, option: str, example: str, where: str,
+    got: str | None = None,
+) -> float:  # fmt: skip
     value = given if given is not None else found
     if value is None:
         raise MetadataError(
             f"The {what} is neither in the file nor given.",
             expected=f"{option} (Python: {option[2:].replace('-', '_')}=)",
+            got=got,
             where=where,
             hint=f"for example {option} {example}; it is on the microscope's data sheet",
         )

@@ -31,6 +31,8 @@ RAW_SCHEMA = "simrecon/raw/1"
 PROVENANCE_SCHEMA = "simrecon/provenance/1"
 """Namespace of the map annotation (and key in ImageJ's Info) that holds provenance."""
 PIXEL_RANGE_UM = (0.005, 0.999)
+SQUARE_TOLERANCE = 0.01
+"""Relative difference of the sides of a pixel that rounding in a file may leave."""
 _BROKEN = (
     OSError, ValueError, KeyError, IndexError, RuntimeError, struct.error, zlib.error,
     tifffile.TiffFileError,
@@ -102,7 +104,10 @@ def read_tiff(path: str | os.PathLike[str]) -> RawFrames:
     path = Path(path)
     with _open(path) as (file, records):
         if not file.series:
-            raise InputError("The TIFF holds no image.", where=str(path))
+            raise InputError(
+                "The TIFF holds no image.", expected="at least one picture", where=str(path),
+                hint="copy the file again from the microscope",
+            )  # fmt: skip
         series = file.series[0]
         samples, axes = _samples(file, path)
         if records.errors:
@@ -136,6 +141,7 @@ def _samples(file: tifffile.TiffFile, path: Path) -> tuple[np.ndarray, tuple[tup
             expected="greyscale pages",
             got=f"axes {series.axes} of shape {series.shape}",
             where=str(path),
+            hint="export the raw frames again, without colours or overlays",
         )
     if series.dataoffset is not None and not series.is_multifile:
         dtype = np.dtype(f"{file.byteorder}{series.dtype.char}")
@@ -147,6 +153,7 @@ def _samples(file: tifffile.TiffFile, path: Path) -> tuple[np.ndarray, tuple[tup
                 expected=f"{needed} bytes",
                 got=f"{size} bytes",
                 where=str(path),
+                hint="copy the file again from the microscope",
             )
         samples: np.ndarray = np.memmap(path, dtype, "r", series.dataoffset, series.shape)
     else:
@@ -196,9 +203,12 @@ def _facts(file: tifffile.TiffFile) -> dict[str, Any]:
         facts.update(ome_facts(text))
     elif file.is_imagej and file.imagej_metadata:
         facts.update(_imagej_facts(file))
-    if facts.get("pixel_um") is None:
-        facts["pixel_um"] = _resolution_um(file)
-    pixel = facts["pixel_um"]
+    uneven = any("not square" in note for note in facts["notes"])
+    if facts.get("pixel_um") is None and not uneven:
+        facts["pixel_um"] = _square(
+            _resolution_um(file, "X"), _resolution_um(file, "Y"), facts["notes"]
+        )
+    pixel = facts.setdefault("pixel_um", None)
     if pixel is not None and not PIXEL_RANGE_UM[0] <= pixel <= PIXEL_RANGE_UM[1]:
         facts["notes"].append(
             f"The file's pixel size of {pixel:.4g} µm is a default, not a calibration; ignored."
@@ -208,31 +218,45 @@ def _facts(file: tifffile.TiffFile) -> dict[str, Any]:
     return facts
 
 
-def _resolution_um(file: tifffile.TiffFile) -> float | None:
-    """Pixel size from the resolution tags, µm; None without a length unit."""
+def _square(x_um: float | None, y_um: float | None, notes: list[str]) -> float | None:
+    """Side of a pixel, µm; None, with a note, where it has two."""
+    if x_um is None or y_um is None or abs(x_um / y_um - 1.0) <= SQUARE_TOLERANCE:
+        return x_um
+    notes.append(
+        f"The file's pixels are not square ({x_um:.4g} µm along x, {y_um:.4g} µm along y): no "
+        "pixel size is taken from it. Resample the frames, or give the size if the file is wrong."
+    )
+    return None
+
+
+def _resolution_um(file: tifffile.TiffFile, axis: str) -> float | None:
+    """Pixel size along X or Y from the resolution tags, µm; None without a length unit."""
     tags = file.pages.first.tags
     unit = (
         {2: 25400.0, 3: 10000.0}.get(int(tags["ResolutionUnit"].value))
         if ("ResolutionUnit" in tags)
         else None
     )
-    if "XResolution" not in tags:
+    return None if unit is None else _tag_um(file, axis, unit)
+
+
+def _tag_um(file: tifffile.TiffFile, axis: str, unit_um: float) -> float | None:
+    """Pixel size along X or Y, µm: the unit divided by pixels per unit."""
+    tag = file.pages.first.tags.get(f"{axis}Resolution")
+    if tag is None:
         return None
-    number, per = tags["XResolution"].value
-    if unit is None or not number or not per:
-        return None
-    return float(f"{unit * per / number:.7g}")
+    number, per = tag.value
+    return float(f"{unit_um * per / number:.7g}") if number and per else None
 
 
 def _imagej_facts(file: tifffile.TiffFile) -> dict[str, Any]:
     meta = file.imagej_metadata or {}
     scale = unit_um(str(meta.get("unit", "")))
     facts: dict[str, Any] = {}
-    tags = file.pages.first.tags
-    if scale is not None and "XResolution" in tags:
-        number, per = tags["XResolution"].value
-        if number and per:
-            facts["pixel_um"] = float(f"{scale * per / number:.7g}")
+    if scale is not None and "XResolution" in file.pages.first.tags:
+        notes: list[str] = []
+        facts["pixel_um"] = _square(_tag_um(file, "X", scale), _tag_um(file, "Y", scale), notes)
+        facts["notes"] = notes
         if "spacing" in meta:
             facts["dz_um"] = abs(float(meta["spacing"])) * scale
     return facts
@@ -255,7 +279,7 @@ def _length_um(element: ET.Element, name: str, default: str) -> float | None:
 def ome_facts(text: str) -> dict[str, Any]:
     """Facts of the first image of an OME-XML text, as keyword arguments of RawFrames.
 
-    Reads PhysicalSizeX/Z, the channels' wavelengths, the objective's LensNA, the refractive
+    Reads PhysicalSizeX/Y/Z, the channels' wavelengths, the objective's LensNA, the refractive
     index of ObjectiveSettings, and this program's own raw annotation (which wins).
     """
     try:
@@ -267,7 +291,8 @@ def ome_facts(text: str) -> dict[str, Any]:
     facts: dict[str, Any] = {"notes": []}
     pixels = root.find("Image/Pixels")
     if pixels is not None:
-        facts["pixel_um"] = _length_um(pixels, "PhysicalSizeX", "µm")
+        sides = [_length_um(pixels, f"PhysicalSize{axis}", "µm") for axis in "XY"]
+        facts["pixel_um"] = _square(sides[0], sides[1], facts["notes"])
         facts["dz_um"] = _length_um(pixels, "PhysicalSizeZ", "µm")
         for key, name in (("emission_nm", "Emission"), ("excitation_nm", "Excitation")):
             values = [_length_um(c, f"{name}Wavelength", "nm") for c in pixels.findall("Channel")]

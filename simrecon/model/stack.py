@@ -66,7 +66,7 @@ class SimStack:
                 got=f"{self.pixel_um:g} µm",
                 where="--pixel-um",
                 hint=f"nm given instead of µm? Then it is {self.pixel_um / 1000:g}"
-                if self.pixel_um > high
+                if high < self.pixel_um <= high * 1000
                 else "the camera's pixel divided by the magnification",
             )
         if len(self.optics) != self.data.shape[1]:

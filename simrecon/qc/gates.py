@@ -8,12 +8,12 @@ from typing import Any, cast
 
 import numpy as np
 
-from simrecon.checks import CountsEvidence
+from simrecon.checks import SATURATION_FAILED, CountsEvidence
 from simrecon.errors import QualityError
 from simrecon.model.pattern import DirectionPattern, PatternFit, Verdict, worst
 from simrecon.recon.bands import condition_numbers
 
-SATURATION_WEAK, SATURATION_FAILED = 1e-3, 0.05
+SATURATION_WEAK = 1e-3
 NOISE_WEAK, NOISE_FAILED = (0.7, 1.4), (0.4, 2.5)
 FLUX_TOLERANCE = 0.02
 NEGATIVE_WEAK = 0.25

@@ -280,3 +280,10 @@ def test_impossible_stacks(stacks, text):
 def test_wrong_units(wrong):
     with pytest.raises(UsageError):
         replace(SETUP, **wrong)
+
+
+def test_beads_too_large_for_a_psf_are_refused():
+    with pytest.raises(UsageError, match="do not tell the PSF") as caught:
+        expected_widths(replace(SETUP, bead_um=5.0))
+    assert caught.value.got == "5000 nm"
+    assert expected_widths(replace(SETUP, bead_um=0.4)).lateral_um > 0

@@ -10,6 +10,8 @@ import numpy as np
 
 from simrecon.errors import UsageError
 from simrecon.io import check_overwrite, write_image
+from simrecon.io.atomic import check_writable
+from simrecon.io.ome_tiff import check_format
 from simrecon.io.reader import expand_paths
 from simrecon.model.camera import Camera
 from simrecon.provenance import describe_files, record
@@ -60,6 +62,8 @@ def run_classical(
 ) -> int:
     """Open, deconvolve, write, say why it stopped."""
     settings = ClassicalSettings(**values)
+    check_format(output)
+    check_writable(output)
     job = _pictures(report, file, output, options) if volume is None else _volume(
         report, file, output, options, volume
     )  # fmt: skip

@@ -155,6 +155,13 @@ def restore_files(
         [*outputs, output / QC, *(folder / MODEL_FILE for folder in kept)],
         [*inputs, general, *options.side_files(engine)],
     )
+    if (output / QC).exists() and (output / MODEL_FOLDER / MODEL_FILE).exists():
+        raise UsageError(
+            "This folder holds the results of a training, whose numbers would be replaced.",
+            expected="another folder than that of 'zsdeconv train', 'image' or 'sim'",
+            got=f"{output / QC} is that training's", where="-o",
+            hint="give a folder of its own with -o",
+        )  # fmt: skip
     check_folder(output)
     shape = opened[0].frames.shape[-2:]
     camera = camera_of_command(engine, (int(shape[0]), int(shape[1])))
