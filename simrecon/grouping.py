@@ -26,6 +26,8 @@ from simrecon.mosaic import untiled
 STEPS = (((3, 3), (3, 5), (5, 3)), ((5, 5),), ((4, 3), (4, 5), (4, 4)), ((1, 5), (1, 3)))
 """Directions × phases tried when neither the file nor the user says; the next group of them only
 when no order of those before explains the pattern."""
+PEAK_PLANES, PEAK_SIDE = 5, 512
+"""Planes, and their pixels, in which the pattern of a stack is looked for: enough, and little."""
 CONCLUSIVE = 0.8
 """Share explained from which no further numbers of directions and phases are tried."""
 
@@ -110,8 +112,9 @@ def _judged_stack(stack: SimStack) -> Grouping:
     group, stated = first_acquisition(stack.data), core_order(stack.order)
     count = int(np.prod(group.shape[:3]))
     candidates = readings(count, stack.directions, stack.phases, int(group.shape[2]))
-    rows = _rows(_sequence(group, stated), candidates, stack.pixel_um, stated)
-    return Grouping(stack.data, rows, _facts_of(stack))
+    facts = _facts_of(stack)
+    rows = _rows(_sequence(group, stated), candidates, facts, stated)
+    return Grouping(stack.data, rows, facts)
 
 
 def plain_sequence(stack: SimStack) -> RawFrames:
@@ -169,7 +172,7 @@ def _judged_frames(raw: RawFrames, volume_directions: int) -> Grouping:
             outer = _outer_letter(raw, angles, phases, len(sequence))
             outer = "Z" if angles == volume_directions and raw.order is None else outer
             candidates += readings(len(sequence), angles, phases, raw.planes, outer)
-        rows = _rows(sequence, candidates, raw.pixel_um, stated)
+        rows = _rows(sequence, candidates, raw, stated)
         if rows[0].explained >= CONCLUSIVE:
             break
     return Grouping(_arranged(frames, rows[0].reading), rows, raw, (), channels)
@@ -218,16 +221,33 @@ def _arranged(frames: np.ndarray, reading: FrameOrder) -> np.ndarray:
 
 
 def _rows(
-    sequence: np.ndarray, candidates: Sequence[FrameOrder], pixel_um: float | None, stated: str
+    sequence: np.ndarray, candidates: Sequence[FrameOrder], facts: RawFrames, stated: str
 ) -> tuple[OrderRow, ...]:
     """Candidates judged, best first; the stated order stays unless another is clearly better."""
-    rows = compare_readings(sequence, candidates, pixel_um)
+    rows = compare_readings(sequence, candidates, facts.pixel_um)
     usual = next((row for row in rows if row.order == stated), rows[0])
     best = usual if usual.explained > rows[0].explained - MARGIN else rows[0]
-    index = best.reading.indices()[0]
-    middle = np.stack([sequence[i] for i in index[:, :, index.shape[2] // 2].ravel()])
-    peaks = direction_peaks(middle.reshape(*index.shape[:2], *middle.shape[1:]), pixel_um)
+    frames = _some_planes(sequence, best.reading.indices()[0])
+    peaks = direction_peaks(frames, facts.pixel_um, _cutoff_per_um(facts))
     return (replace(best, peaks=peaks), *(row for row in rows if row is not best))
+
+
+def _some_planes(sequence: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Frames (A, P, Z, Y, X) at `index` (A, P, Z): some planes, and of these the middle."""
+    planes = index.shape[2]
+    places = (np.arange(PEAK_PLANES) + 0.5) / PEAK_PLANES * planes
+    index = index[:, :, np.unique(places.astype(int))]
+    side = PEAK_SIDE if planes > 1 else max(sequence.shape[-2:])
+    rows, columns = (slice(max(0, (n - side) // 2), (n + side) // 2) for n in sequence.shape[-2:])
+    frames = np.stack([sequence[i, rows, columns] for i in index.ravel()])
+    return frames.reshape(*index.shape, *frames.shape[1:])
+
+
+def _cutoff_per_um(facts: RawFrames) -> float | None:
+    """Detection cut-off by what the file says, cycles/µm."""
+    if facts.na is None or not facts.emission_nm:
+        return None
+    return 2e3 * facts.na / facts.emission_nm[0]
 
 
 def _sequence(group: np.ndarray, order: str) -> np.ndarray:

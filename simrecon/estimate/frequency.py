@@ -39,7 +39,8 @@ class CarrierPeak:
     frequency_per_um : (float, float)
         Position [fy, fx], cycles/µm, on the half plane fx > 0 (or fx = 0, fy > 0).
     coefficients : ndarray (P,), complex128
-        ``Σ_r widefield · contrast_j · exp(-2πi p·r)`` with r from the centre of the field.
+        ``Σ_r widefield · contrast_j · exp(-2πi p·r)`` with r from the centre of the field; of
+        several planes one after the other, (Z · P,).
     peak_to_background : float
         Amplitude over the median of its ring, in robust standard deviations of that ring.
     """
@@ -333,7 +334,9 @@ class CarrierSearch:
         fy, fx = frequency_per_um
         y, x = self._positions()
         value = zoomed_dft(images, y, x, np.array([fy]), np.array([fx]))[:, 0, 0]
-        return float(np.linalg.norm(value)), contrasts(self.spectra.shape[1]).T @ value
+        rows = contrasts(self.spectra.shape[1])
+        coefficients: np.ndarray = (value.reshape(-1, len(rows)) @ rows).ravel()
+        return float(np.linalg.norm(value)), coefficients
 
     def _positions(self) -> tuple[np.ndarray, np.ndarray]:
         ny, nx = self.window.padded.shape
