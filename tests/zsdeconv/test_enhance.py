@@ -191,7 +191,7 @@ def test_exit_codes(arguments, code, tmp_path, monkeypatch, capsys):
 
 def test_unwritable_folder_is_an_input_error(tmp_path):
     (tmp_path / "file").write_text("x")
-    with pytest.raises(InputError, match="cannot be written"):
+    with pytest.raises(InputError, match="a file stands in its place"):
         check_folder(tmp_path / "file" / "out")
     assert check_folder(tmp_path / "a" / "b") == tmp_path / "a" / "b"
     assert not (tmp_path / "a").exists()
