@@ -220,6 +220,11 @@ class SheetSettings(_Section):
         lt=87,
         description="angle between the stage's way and the focal plane, degrees",
     )
+    stage_moves: Literal["up", "down", "left", "right"] = Field(
+        default="up",
+        description="where structures move in the frames from plane to plane of a stage scan (up: "
+        "towards row 0)",
+    )
     lattice: Literal["square", "hexagonal", "harmonic-balanced"] = Field(
         default="square", description="kind of lattice, for the theoretical OTF"
     )

@@ -200,11 +200,10 @@ def _one_sequence(raw: RawFrames) -> tuple[np.ndarray, RawFrames]:
         raw = replace(raw, angles=n_angles, phases=n_phases, planes=planes, order=order)
     else:
         angles, phases = _steps(raw, raw.count // (raw.channels or 1))[0][0]
-        shot, planes = angles * phases, raw.planes
-        if planes is not None and raw.count % (shot * planes):
-            planes = None
+        whole_volumes = raw.planes and raw.count % (angles * phases * raw.planes) == 0
         # known planes keep the phases of one volume from being taken for its time points
-        whole = replace(raw, angles=angles, phases=phases, planes=planes, order="PAZ")
+        stacked = raw.planes if whole_volumes else None
+        whole = replace(raw, angles=angles, phases=phases, planes=stacked, order="PAZ")
         data, order = arrange(whole, plan_layout(whole, None, None, None, "the file")), "PAZ"
     letters = order if "Z" in order else f"{order}Z"
     frames = data.transpose(0, 1, *(2 + "APZ".index(c) for c in reversed(letters)), 5, 6)

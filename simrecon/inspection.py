@@ -272,8 +272,8 @@ def _handedness(
     if expected_rad is not None:
         sets = (tuple(expected_rad),)
     seen = [h for h in (handedness(found, one) for one in sets) if h is not None]
-    if any(h.sentence == "" for h in seen):
-        return ""
+    if any(h.sentence == "" for h in seen) or (expected_rad is None and len(found) == 1):
+        return ""  # one direction turned by something is no sign of an instrument
     if seen:
         return seen[0].sentence
     if expected_rad is None or all(math.isnan(a) for a in found):
@@ -363,8 +363,12 @@ def _obstacle(sizes: dict[str, int], saturated: float) -> str:
 def _support(best: OrderRow, mode: str | None) -> str:
     if mode is not None:
         return _support_of_mode(best, mode)
-    if best.planes > 1:
+    if best.planes > 1 and best.angles == 1:
+        return "stack of one pattern direction: a lattice light sheet's volume (--mode lls)"
+    if best.planes > 1 and best.phases >= 5:
         return "3-D stack: can be reconstructed as a volume (--mode 3d)"
+    if best.planes > 1:
+        return "stack of planes: 2-D / TIRF SIM, can be reconstructed plane by plane"
     if best.angles == 1 and best.phases >= 7:
         return (
             "one set of frames: three carriers in the same frames (--mode hex), or one pattern "

@@ -73,6 +73,9 @@ class FileOptions:
         angle; --dz-um always counts along the detection axis [default: objective].
     stage_angle_deg
         Angle between the stage's way and the focal plane, degrees.
+    stage_moves
+        Where structures move in the frames from plane to plane of a stage scan [default: up,
+        towards row 0].
     lattice
         Mode lls without --otf: kind of lattice [default: square].
     lattice_na_max
@@ -116,6 +119,7 @@ class FileOptions:
     local: Literal["auto", "off", "on"] | None = None
     scan: Literal["objective", "stage"] | None = None
     stage_angle_deg: float | None = None
+    stage_moves: Literal["up", "down", "left", "right"] | None = None
     lattice: Literal["square", "hexagonal", "harmonic-balanced"] | None = None
     lattice_na_max: float | None = None
     lattice_na_min: float | None = None

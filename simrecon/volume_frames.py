@@ -6,6 +6,7 @@ import numpy as np
 
 from simrecon.config import Settings, SheetSettings
 from simrecon.errors import InputError, MetadataError, UsageError
+from simrecon.estimate.volume.stage_moves import way_vector
 from simrecon.model.grid import VolumeGrid
 from simrecon.model.stack import SimStack
 from simrecon.preparation import Acquisition, Channel, acquisition
@@ -49,7 +50,7 @@ def volume_grid(stack: SimStack, settings: Settings) -> VolumeGrid:
 
 
 def _shear(settings: Settings) -> tuple[float, float]:
-    """Travel of the field along y per µm of z where the stage moves at an angle."""
+    """Travel (y, x) of the field per µm of z where the stage moves at an angle."""
     sheet = settings.sheet
     if settings.reconstruction.mode != "lls" or sheet.scan == "objective":
         return 0.0, 0.0
@@ -61,7 +62,9 @@ def _shear(settings: Settings) -> tuple[float, float]:
             hint="32.45 on many instruments; z counts along the detection axis: "
             "--dz-um is the step of the stage times the sine of this angle",
         )
-    return float(1.0 / np.tan(np.radians(sheet.stage_angle_deg))), 0.0
+    travel = 1.0 / np.tan(np.radians(sheet.stage_angle_deg))
+    y, x = way_vector(sheet.stage_moves)  # of structures: the field goes the other way
+    return float(0.0 - travel * y), float(0.0 - travel * x)
 
 
 def volume_acquisition(stack: SimStack, channel: Channel, time: int) -> Acquisition:
@@ -128,10 +131,11 @@ def check_sheet(settings: Settings) -> None:
             got=f"--mode {mode}",
             where="--" + given[0].replace("_", "-"),
         )
-    if sheet.stage_angle_deg is not None and sheet.scan != "stage":
+    of_stage = [name for name in given if name.startswith("stage_")]
+    if of_stage and sheet.scan != "stage":
         raise UsageError(
-            "The stage's angle has no effect on an objective scan.",
-            expected="--scan stage, or no angle",
+            "The stage has no effect on an objective scan.",
+            expected="--scan stage, or neither its angle nor its way",
             got=f"--scan {sheet.scan}",
-            where="--stage-angle-deg",
+            where="--" + of_stage[0].replace("_", "-"),
         )

@@ -39,6 +39,7 @@ from simrecon.recon.deskew import Deskewing
 from simrecon.recon.operator import Reconstructor, Regularization
 from simrecon.recon.tiling import TiledReconstructor, reconstructor_within
 from simrecon.run import Arrays, ChannelResult, Run
+from simrecon.stage_check import check_stage
 from simrecon.volume_doubts import doubts
 from simrecon.volume_frames import check_settings, mean_volume, volume_acquisition, volume_grid
 from simrecon.volume_light import VolumeLight, lattice_of, volume_light
@@ -139,6 +140,9 @@ def fit_volume(
     """Take a complete given pattern, or fit what is not given."""
     optics = stack.optics[channel.index]
     orders = light.otf.orders - 1
+    moving: tuple[str, ...] = ()
+    if settings.reconstruction.mode == "lls":
+        moving = check_stage(data.frames_e.mean(axis=(0, 1)), grid, settings)
     if given is not None:
         check_pattern(given, stack, channel.otf)
         _check_orders(given, orders, channel.otf)
@@ -169,11 +173,11 @@ def fit_volume(
     )
     fit = _with_sheet(fit, light, settings)
     mode = settings.reconstruction.mode
-    notes = [*fit.notes, NOT_MEASURED.format(mode)]
+    notes = [*moving, *fit.notes, NOT_MEASURED.format(mode)]
     if fit.verdict == "failed":
         notes = [*doubts(stack, settings, light.otf if light.measured else None), *notes]
-    elif mode == "3d":
-        doubt = _contradiction(fit, light.otf, optics)
+    else:
+        doubt = _contradiction(fit, light, optics, settings)
         verdict = worst([fit.verdict, "weak"]) if doubt else fit.verdict
         fit, notes = replace(fit, verdict=verdict), [*doubt, *notes]
     if given is not None:
@@ -182,12 +186,16 @@ def fit_volume(
     return replace(fit, notes=tuple(notes))
 
 
-def _contradiction(fit: PatternFit, otf: AnyVolumeOTF, optics: Optics) -> list[str]:
-    """Sentences on directions whose period does not belong to the OTF's order 1."""
-    found = (
-        three_beam_doubt(of_direction(otf, n), optics, 1.0 / d.period_um)
-        for n, d in enumerate(fit.directions)
-    )
+def _contradiction(
+    fit: PatternFit, light: VolumeLight, optics: Optics, settings: Settings
+) -> list[str]:
+    """A sentence on a direction whose period does not belong to the light that the OTF is of."""
+    found: list[str | None] = []
+    for n, d in enumerate(fit.directions):
+        if settings.reconstruction.mode == "3d":
+            found.append(three_beam_doubt(of_direction(light.otf, n), optics, 1.0 / d.period_um))
+        elif not light.measured:
+            found.append(lattice_of(optics, settings).doubt(1.0 / d.period_um))
     return [text for text in found if text is not None][:1]
 
 

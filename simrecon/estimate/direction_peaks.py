@@ -28,6 +28,8 @@ orders at their places were always the pattern's."""
 BEYOND_CUTOFF = 1.1
 """Carriers are looked for up to so many times the detection cut-off, which may be wrong."""
 SEARCH_CYCLES_PER_PIXEL = (0.1, 0.62)
+SHEET_CYCLES_PER_PIXEL = 0.07
+"""Lowest frequency for stacks of one direction: lattices have fundamentals of about 1 µm."""
 SMALLEST_FIELD = 8
 EQUAL_FRAMES = 1e-5
 """Phases that differ by less than this fraction of the brightest pixel are one and the same."""
@@ -114,13 +116,15 @@ def direction_peaks(
     window = FieldWindow.on((images.shape[-2], images.shape[-1]), 1.0)
     low, high = SEARCH_CYCLES_PER_PIXEL
     stack = planes > 1 and phases >= 5
+    sheet = planes > 1 and directions == 1  # long periods, no light out of focus
+    low = SHEET_CYCLES_PER_PIXEL if sheet else low
     limit = None
     if stack and pixel_um is not None and cutoff_per_um is not None:
         limit = BEYOND_CUTOFF * cutoff_per_um * pixel_um
         limit = limit if 2 * low < limit < high else None
     search = PlanesSearch(window.transform(images / scale), window, limit)
     region = SearchRegion(low, limit or high)
-    alone = CONVINCING_ALONE if stack else CONVINCING
+    alone = CONVINCING_ALONE if stack and not sheet else CONVINCING
     found = []
     for direction in range(directions):
         change = float(np.ptp(images[direction], axis=0).max())

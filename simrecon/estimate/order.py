@@ -84,7 +84,7 @@ class OrderRow:
     ----------
     reading : FrameOrder
     peaks : tuple of DirectionPeak
-        Of the middle plane.
+        Of the middle plane; of one direction's stack, where patterns are weak, of several.
     marks : Marks
         Of some planes and times.
     explained : float
@@ -263,7 +263,9 @@ def compare_readings(
     tried: list[tuple[FrameOrder, np.ndarray, tuple[DirectionPeak, ...]]] = []
     for reading in candidates:
         data = _sample(sequence, reading)
-        peaks = direction_peaks(data[:, :, data.shape[2] // 2], pixel_um)
+        sheet = reading.size("A") == 1 and reading.size("Z") > 1
+        seen = data if sheet else data[:, :, data.shape[2] // 2]
+        peaks = direction_peaks(seen, pixel_um)
         tried.append((reading, data, peaks))
     lines: list[list[Carrier]] = carrier_lines([p for _, _, ps in tried for p in ps], MOST_LINES)
     rows = [OrderRow(reading, peaks, read_marks(data, lines)) for reading, data, peaks in tried]

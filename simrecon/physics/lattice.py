@@ -33,6 +33,10 @@ _COLUMNS: dict[LatticeKind, tuple[float, float, float]] = {
 }
 
 
+_SLACK = 1.02
+"""Of the period that belongs to an annulus: of pixel sizes and of NAs as they are written."""
+
+
 @dataclass(frozen=True)
 class Lattice:
     """A lattice sheet.
@@ -78,6 +82,20 @@ class Lattice:
         """Lateral frequency of order 1, cycles/µm."""
         place = _COLUMNS[self.kind][0]
         return float(place * 0.5 * (self.na_max + self.na_min) / (self.excitation_nm * 1e-3))
+
+    def doubt(self, fundamental_per_um: float) -> str | None:
+        """A sentence when beams in this annulus cannot make the fundamental that was found."""
+        place = _COLUMNS[self.kind][0] / (self.excitation_nm * 1e-3)
+        if place * self.na_min / _SLACK <= fundamental_per_um <= place * self.na_max * _SLACK:
+            return None
+        return (
+            f"the annulus contradicts the pattern: a {self.kind} lattice of NA {self.na_min:g} to "
+            f"{self.na_max:g} has a period of {1e3 / (place * self.na_max):.0f} to "
+            f"{1e3 / (place * max(self.na_min, 1e-3)):.0f} nm, found are "
+            f"{1e3 / fundamental_per_um:.0f} nm: its OTF and the place of its sheet are wrong; "
+            "check --lattice, --lattice-na-max, --lattice-na-min and --excitation-nm, or give "
+            "--otf"
+        )
 
     @property
     def axial_reach_per_um(self) -> float:

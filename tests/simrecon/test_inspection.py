@@ -18,6 +18,7 @@ from simrecon.model.frames import RawFrames
 from simrecon.model.optics import Optics
 from simrecon.model.stack import SimStack
 from simrecon.physics.simulate import simulate
+from simrecon.physics.simulate_volume import simulate_volume
 from simrecon.shell_options import FileOptions
 
 OPTICS = (Optics(1.4, 525.0),)
@@ -301,3 +302,23 @@ def test_second_peak_is_told_only_when_comparably_high():
     peaks = [CarrierPeak((0.0, 0.3), np.zeros(3), height) for height in (20.0, 11.0)]
     assert _describe(1, peaks, None, 3).rival_px is None
     assert _describe(1, [peaks[0], replace(peaks[1], peak_to_background=13.0)], None, 3).rival_px
+
+
+def test_a_light_sheet_is_a_volume_of_one_direction():
+    """Its phases are not time points, though the file calls them that."""
+    stack, _ = simulate_volume(
+        mode="lls", scan="stage", shape=(12, 96, 96), dz_um=0.18, peak_e=500.0, seed=3
+    )
+    frames = np.asarray(stack.data)[0, 0, 0]
+    raw = RawFrames(
+        frames=frames, axes=(("T", 5), ("Z", 12)), pixel_um=stack.pixel_um, dz_um=0.18,
+        angles=1, phases=5, planes=12, order="ZPA",
+    )  # fmt: skip
+    found = inspect(raw)
+    assert (found.order, found.sizes["P"], found.sizes["Z"], found.sizes["T"]) == ("ZPA", 5, 12, 1)
+    assert "--mode lls" in found.support
+    assert found.handedness == ""
+    (peak,) = found.peaks
+    periods = (peak.period_um, *(n * stack.pixel_um for n in peak.orders_px or ()))
+    true = 1.1902
+    assert any(abs(p - f * true) < 0.02 * true for p in periods for f in (1.0, 0.5))
