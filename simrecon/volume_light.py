@@ -45,12 +45,15 @@ class VolumeLight:
         it was measured where it is.
     measured : bool
         The OTFs were given.
+    doubt : str
+        Why no pattern fitted with them is better than weak; empty: nothing known.
     """
 
     otf: AnyVolumeOTF
     notes: tuple[str, ...] = ()
     at: Callable[[float], VolumeOTF] | None = None
     measured: bool = False
+    doubt: str = ""
 
     def of(self, pattern: PatternFit) -> AnyVolumeOTF:
         """The OTFs that belong to a pattern, with the sheet where it was found."""
@@ -162,9 +165,10 @@ def _of_theory(stack: SimStack, optics: Optics, settings: Settings) -> VolumeLig
     lattice = lattice_of(optics, settings)
     orders = _wanted(settings, ORDERS)
     _check_phases(stack, orders, lattice)
+    doubt = ""
     if orders < ORDERS:
         share = lattice.contrast[1] / lattice.contrast[0]
-        notes.append(
+        doubt = (
             f"{ORDER_2_LEFT_OUT}; a {lattice.kind} lattice has {share:.0%} of order 1's contrast "
             "in it: where the light is such a lattice, that much is put into wrong places"
         )
@@ -175,7 +179,7 @@ def _of_theory(stack: SimStack, optics: Optics, settings: Settings) -> VolumeLig
         return made(optics, kept)
 
     offset = settings.sheet.sheet_offset_um
-    return VolumeLight(at(0.0 if offset == "auto" else offset), tuple(notes), at)
+    return VolumeLight(at(0.0 if offset == "auto" else offset), tuple(notes), at, doubt=doubt)
 
 
 def _wanted(settings: Settings, there: int) -> int:

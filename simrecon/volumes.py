@@ -189,8 +189,8 @@ def fit_volume(
 def _contradiction(
     fit: PatternFit, light: VolumeLight, optics: Optics, settings: Settings
 ) -> list[str]:
-    """A sentence on a direction whose period does not belong to the light that the OTF is of."""
-    found: list[str | None] = []
+    """A sentence on light that cannot be that of the OTF: by itself, or by the period found."""
+    found: list[str | None] = [light.doubt or None]
     for n, d in enumerate(fit.directions):
         if settings.reconstruction.mode == "3d":
             found.append(three_beam_doubt(of_direction(light.otf, n), optics, 1.0 / d.period_um))

@@ -140,6 +140,7 @@ def test_three_phases_of_one_order_in_steps_of_a_distance() -> None:
     # claimed: 0.05 to 0.08 rad; even steps would be off by 0.35
     assert steps == pytest.approx(np.diff(np.unwrap(true.phase_rad)), abs=0.06)
     assert any("order 2" in note for note in fit.notes)
+    assert fit.verdict == "weak"  # nothing in three phases tells whether it is there
 
 
 @pytest.mark.parametrize(
