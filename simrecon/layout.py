@@ -201,7 +201,8 @@ def _time_note(raw: RawFrames, times: int, shot: int, *, given: bool, where: str
             expected=f"{shot} frames, or --angles, --phases and --order",
             got=f"{raw.count} frames",
             where=where,
-            hint="for a stack of planes give an order with Z, for example --angles 3 --phases 5 "
+            hint="for a volume of 3D-SIM or a light sheet give --mode 3d or lls, which finds the "
+            "order; for a stack of planes an order with Z, for example --angles 3 --phases 3 "
             "--order PZA; `simrecon inspect` shows what the data say",
         )
     return (

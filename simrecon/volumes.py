@@ -355,6 +355,8 @@ def _numbers(
     numbers["intensity_variation"] = qc_gates.intensity_variation(pattern)
     if used is None or _distant_light(run.settings) is None:
         qc_gates.gate_flux(run.gates, numbers["flux_ratio"], name)
+    else:
+        numbers["flux_note"] = "of the object in the stack to all light in its frames; not judged"
     qc_gates.gate_negative(run.gates, numbers["negative_fraction"], name)
     peaks = numbers.get("residual_peaks", ())
     qc_gates.gate_residual_pattern(run.gates, peaks, f"{name}, plane {z}")

@@ -9,12 +9,12 @@ from cyclopts import Parameter
 
 from simrecon import pipeline
 from simrecon.backend import select_device
-from simrecon.cli.loading import load_otfs, load_stack
 from simrecon.cli.outputs import check_output
 from simrecon.cli.text import pattern_lines
 from simrecon.errors import UsageError
 from simrecon.io import read_patterns, write_pattern
 from simrecon.io.reader import expand_paths
+from simrecon.loading import load_otfs, load_stack
 from simrecon.shell import EXIT_OK, EXIT_QUALITY, Reporter
 from simrecon.shell_options import FileOptions, side_inputs
 

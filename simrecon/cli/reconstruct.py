@@ -11,13 +11,13 @@ from cyclopts import Parameter
 
 from simrecon import pipeline
 from simrecon.backend import select_device
-from simrecon.cli.loading import load_otfs, load_stack
 from simrecon.cli.outputs import check_output, write_result
 from simrecon.cli.text import direction_line
 from simrecon.config import Settings
 from simrecon.errors import UsageError
 from simrecon.io import otf_doubts, read_patterns
 from simrecon.io.reader import expand_paths
+from simrecon.loading import load_otfs, load_stack
 from simrecon.presets import find_preset
 from simrecon.provenance import describe_files, peak_memory_gb
 from simrecon.qc.finding import Finding
@@ -181,6 +181,7 @@ def summary(result: Result, written: list[Path]) -> str:
         lines.append(iterative_line(numbers["iterative"]))
     negative = 100 * numbers["negative_fraction"]
     removed = " (attenuation removes light)" if "unmodulated_response" in numbers else ""
+    removed += f" ({numbers['flux_note']})" if "flux_note" in numbers else ""
     lines.append(f"flux ratio {numbers['flux_ratio']:.3f}{removed}, negative {negative:.1f} %")
     lines.append(f"verdict: {result.verdicts['overall']}")
     lines += [f"wrote {path}" for path in written]

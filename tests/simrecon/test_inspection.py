@@ -7,12 +7,12 @@ import pytest
 import tifffile
 from pattern_maker import ANGLES_DEG, as_sequence, make_frames, regroup
 
-from simrecon.cli.inspect import with_given
 from simrecon.errors import InputError, UsageError
 from simrecon.estimate.direction_peaks import _describe
 from simrecon.estimate.frequency import CarrierPeak
 from simrecon.inspection import brightness, inspect
 from simrecon.io import read, read_raw
+from simrecon.loading import with_given
 from simrecon.model.camera import Camera
 from simrecon.model.frames import RawFrames
 from simrecon.model.optics import Optics

@@ -5,9 +5,9 @@ import pytest
 import tifffile
 from pattern_maker import as_sequence, make_frames, regroup
 
-from simrecon.cli.loading import load_stack
 from simrecon.config import build_settings
 from simrecon.errors import InputError
+from simrecon.loading import load_stack
 from simrecon.model.optics import Optics
 from simrecon.model.psf import RadialVolumeOTF
 from simrecon.model.stack import SimStack

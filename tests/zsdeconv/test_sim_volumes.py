@@ -15,8 +15,10 @@ from simrecon import simulate_volume
 from simrecon.config import build_settings
 from simrecon.errors import InputError, UsageError
 from simrecon.io import write_pattern, write_raw
+from simrecon.io.otf_write import write_priism_otf
 from simrecon.model.grid import VolumeGrid
 from simrecon.model.psf import DirectionalVolumeOTF
+from simrecon.physics.otf_volume import evaluate_volume_otf
 from simrecon.pipeline import reconstruct
 from simrecon.recon.operator import Reconstructor
 from simrecon.shell import execute
@@ -245,6 +247,30 @@ def test_program_enhances_a_volume(name, loss, tmp_path, capsys, request):
     assert card["kind"] == "sim"
     assert card["dz_um"] == pytest.approx(stack.dz_um)
     assert card["settings"]["network"] == "compact3d"
+
+
+def test_program_takes_measured_otfs_of_all_orders(scene, tmp_path, capsys):
+    _, stack, truth, *_ = scene
+    kr, kz = np.arange(41) * 0.15, np.fft.fftfreq(32) * 32 * 0.1
+    table = np.stack([
+        evaluate_volume_otf(truth.otf, order, kz[None, :], np.zeros((1, 1)), kr[:, None])
+        for order in range(3)
+    ])  # fmt: skip
+    write_priism_otf(tmp_path / "otf.mrc", table, 0.15, 0.1, emission_nm=525.0)
+    frames = np.asarray(stack.data)[0, 0].transpose(0, 2, 1, 3, 4)
+    tifffile.imwrite(tmp_path / "raw.tif", frames.reshape(-1, *SHAPE[1:]), photometric="minisblack")
+    write_pattern(tmp_path / "pattern.json", truth.pattern)
+    words = ["sim", str(tmp_path / "raw.tif"), "-o", str(tmp_path / "out"), "--mode", "3d",
+             "--otf", str(tmp_path / "otf.mrc"), "--pattern", str(tmp_path / "pattern.json"),
+             "--order", "PZA", "--angles", "3", "--phases", "5", "--pixel-um", "0.08",
+             "--dz-um", "0.125", "--na", "1.4", "--emission-nm", "525", "--gain", "1",
+             "--offset", "100",
+             *(f"--set=zsdeconv.{k}={json.dumps(v) if not isinstance(v, str) else v}"
+               for k, v in QUICK.items())]  # fmt: skip
+    code = execute(app, words)
+    assert code in (0, 4), capsys.readouterr().err
+    with tifffile.TiffFile(tmp_path / "out" / "sim.ome.tif") as file:
+        assert "otf.mrc" in file.ome_metadata
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ from cyclopts.validators import Number
 
 from simrecon.config import Settings
 from simrecon.errors import UsageError
-from simrecon.io import check_overwrite, read, read_otf, read_patterns
+from simrecon.io import check_overwrite, read_patterns
 from simrecon.io.reader import expand_paths
+from simrecon.loading import load_otfs, load_stack
 from simrecon.model.mode import VOLUME_MODES
 from simrecon.provenance import describe_files
 from simrecon.shell import Reporter
@@ -29,7 +30,7 @@ def sim(
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
     file: FileOptions | None = None,
     train: TrainOptions | None = None,
-    otf: Path | None = None,
+    otf: list[Path] | None = None,
     pattern: Path | None = None,
     time: int | Literal["all"] | None = None,
     trained_on: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
@@ -56,7 +57,8 @@ def sim(
     output
         Folder to write.
     otf
-        Measured OTF or PSF file [default: theoretical].
+        Measured OTF or PSF file; with --mode 3d or lls of all orders, one for all directions or one
+        per direction [default: theoretical].
     pattern
         Pattern file of 'simrecon estimate' [default: fitted].
     time
@@ -109,18 +111,18 @@ def sim(
     say_device(report, settings, engine)
     paths = expand_paths(files)
     weights = None if model is None else model_folder(model) / MODEL_FILE
-    others = (otf, pattern, weights, file.config, *engine.camera.files)
+    others = (*(otf or ()), pattern, weights, file.config, *engine.camera.files)
     check_overwrite(output_paths(output), [*paths, *(Path(p) for p in others if p is not None)])
     check_folder(output)
     if resume:
         require_state(output / MODEL_FOLDER)
-    stack = read(files, mode=engine.reconstruction.mode, **engine.reader_overrides())
+    stack = load_stack(files, engine)
     chosen: dict[str, Any] = {"channel": channel, "plane": plane}
     first = 0 if time == "all" else time
     one = select_acquisition(stack, time=first, volume=volume, **chosen)
     facts: dict[str, Any] = {
         "inputs": describe_files(paths),
-        "otf_files": describe_files([] if otf is None else [otf]),
+        "otf_files": describe_files(otf or []),
         "acquisition": {
             "time": 0 if time is None else time,
             "channel": channel or 0,
@@ -128,7 +130,7 @@ def sim(
         },
     }
     given: dict[str, Any] = {
-        "otf": None if otf is None else read_otf(otf, one.optics[0]),
+        "otf": None if (otfs := load_otfs(otf, one, engine)) is None else otfs[0],
         "pattern": None if pattern is None else read_patterns(pattern, one.optics),
     }
     if model is not None:

@@ -7,8 +7,8 @@ import pytest
 from real_data import real
 
 from simrecon import pipeline
-from simrecon.cli.loading import load_otfs, load_stack
 from simrecon.config import build_settings
+from simrecon.loading import load_otfs, load_stack
 
 pytestmark = pytest.mark.data
 

@@ -1,22 +1,38 @@
-"""Files of a command line as a stack and its OTFs, whatever the mode."""
+"""Files that a user names as a stack and its OTFs, whatever the mode."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from simrecon.cli.inspect import with_given
 from simrecon.config import Settings
 from simrecon.errors import UsageError
 from simrecon.inspection import inspect as inspect_frames
 from simrecon.io import read, read_otf, read_raw
 from simrecon.io.otf_volume_files import read_volume_otf
+from simrecon.model.axes import parse_order
+from simrecon.model.frames import RawFrames
 from simrecon.model.mode import MODES, VOLUME_MODES
 from simrecon.model.optics import Optics
 from simrecon.model.psf import AnyOTF, AnyVolumeOTF, DirectionalVolumeOTF, VolumeOTF
 from simrecon.model.stack import SimStack
 from simrecon.otf_choice import per_channel, per_channel_and_direction
+
+_SEVERAL = ("emission_nm", "excitation_nm")
+
+
+def with_given(raw: RawFrames, settings: Settings) -> RawFrames:
+    """What the user knows about a file wins over what the file says."""
+    given: dict[str, Any] = settings.reader_overrides()
+    for name in _SEVERAL:
+        value = given.get(name)
+        if isinstance(value, (int, float)):
+            given[name] = (float(value),)
+    if given.get("order"):
+        given["order"] = "".join(parse_order(given["order"]))
+    known = {f.name for f in fields(RawFrames)} - {"camera"}
+    return replace(raw, **{name: value for name, value in given.items() if name in known})
 
 
 def load_stack(files: list[str], settings: Settings) -> SimStack:
