@@ -34,7 +34,8 @@ SMALLEST_FIELD = 8
 EQUAL_FRAMES = 1e-5
 """Phases that differ by less than this fraction of the brightest pixel are one and the same."""
 RIVAL = 0.6
-"""Least height of a second peak, over the first's, that is told."""
+"""Least height of a second peak, over the first's, that is told. A peak with a rival is weak: of 60
+simulated ones above `CONVINCING` 22 were wrong, of 112 without one 1 (planes, 20 to 1000 e)."""
 
 
 @dataclass(frozen=True)
@@ -171,6 +172,7 @@ def _describe(
     if second.peak_to_background > RIVAL * height:
         return replace(
             found,
+            grade="weak",
             rival_px=other,
             rival_angle_rad=_line_angle(second),
             rival_peak=second.peak_to_background,
