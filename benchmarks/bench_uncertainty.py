@@ -50,6 +50,7 @@ UNSEEN = (
     "image:filaments:100:128:250:202", "image:rings:20:128:250:204",
     "image:blobs:50:128:250:206", "image:mixed:100:128:250:208",
     "image:filaments:30:128:400:210", "image:constant:20:128:250:212",
+    "sim:filaments:30:256:600:301", "image:mixed:50:256:600:302",
 )  # fmt: skip
 SETS = {"chosen": CHOSEN, "compared": COMPARED, "unseen": UNSEEN}
 PATCH = 128

@@ -126,6 +126,8 @@ def test_detail_is_missing_where_the_result_is_bright_and_fine():
     assert found[14, 15] == pytest.approx(4.0 * found[14, 40], rel=0.05)  # √(4 · 4)
     assert found[14, 15] > 1.5 * found[42, 40]  # as bright, but smooth
     assert found[:6, 55:].max() < 0.05 * found[14, 15]
+    found = uncertainty.detail(measurement, shown + hump((42, 40), 2.0, 1.5))
+    assert found[42, 40] > 2.0 * found[14, 40]  # almost as fine, but five times as bright
     np.testing.assert_array_equal(uncertainty.detail(measurement, np.full((60, 60), 3.0)), 0.0)
 
 
