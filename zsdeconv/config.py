@@ -128,9 +128,9 @@ class ZsSettings(BaseModel):
         "the linear picture's cut-off; 0: the object as it is",
     )
     uncertainty_draws: int = Field(
-        default=3,
+        default=4,
         ge=0,
-        description="simulated repeats of the measurement; their spread counts; 0: no map",
+        description="simulated repeats of the measurement; their distance counts; 0: no map",
     )
     probes: bool = Field(
         default=True,

@@ -40,7 +40,7 @@ from zsdeconv.selection import select_acquisition
 from zsdeconv.train import fit
 from zsdeconv.training import General, Training, prepare, require_axes
 from zsdeconv.training_state import restore_state
-from zsdeconv.uncertainty import estimated_uncertainty
+from zsdeconv.uncertainty import contents, estimated_uncertainty
 from zsdeconv.world import left_on_error
 
 
@@ -363,6 +363,8 @@ def _assemble(
     report: dict[str, Any] = {
         "enhancement": found, "history": run.history[-200:], "looks": run.looks,
     }  # fmt: skip
+    if uncertainty is not None:
+        report["uncertainty"] = contents(m, s.uncertainty_draws)
     if result is not None:
         verdicts = {f"sim_{k}": v for k, v in result.verdicts.items() if k != "overall"} | verdicts
         verdicts["overall"] = worst([verdicts["overall"], result.verdicts["overall"]])

@@ -38,6 +38,7 @@ def test_blank_frames_give_a_blank_picture():
     assert done.deconvolved.std() < 0.08 * level
     assert done.deconvolved.std() < 0.4 * done.image.std()
     assert done.qc["enhancement"]["chi2"] == pytest.approx(1.0, abs=0.1)
+    assert done.qc["uncertainty"]["repeats"] == 2
 
 
 def test_a_plain_image_is_enhanced_too():
@@ -53,6 +54,7 @@ def test_a_plain_image_is_enhanced_too():
         ZsSettings(**QUICK, resimulation=0.0, uncertainty_draws=0),
     )
     assert done.uncertainty is None
+    assert "uncertainty" not in done.qc
     assert done.reconstruction is None
     before = np.sqrt(np.mean((noisy - clean) ** 2))
     assert np.sqrt(np.mean((done.denoised - clean) ** 2)) < 0.8 * before

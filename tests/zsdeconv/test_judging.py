@@ -59,9 +59,9 @@ def test_verdicts(scene, chi2, flux, verdict):
 
 
 def test_uncertainty_of_a_linear_enhancer_is_the_propagated_noise(scene, monkeypatch):
-    """With enhance = identity on the lift, the spread is the reconstruction's own sigma."""
-    monkeypatch.setattr(uncertainty, "REPEATS_WEIGHT", 1.0)
-    monkeypatch.setattr(uncertainty, "EXTRAPOLATED_WEIGHT", 0.0)
+    """With enhance = identity on the lift, the distance is the mean one of its Gaussian noise."""
+    monkeypatch.setattr(uncertainty, "SCALE", np.sqrt(np.pi / 2))
+    monkeypatch.setattr(uncertainty, "DETAIL_WEIGHT", 0.0)
     _, truth, result, measurement = scene
     blurred = measurement.lift(truth.expected_e.reshape(measurement.frames_e.shape))
     offset = blurred - measurement.lift(measurement.predict(blurred))
@@ -83,18 +83,24 @@ def _point_like():
     return psf
 
 
-def test_uncertainty_leaves_out_what_every_repeat_takes_away():
-    """An enhancer that keeps 70 % of what it is shown: the spread of its answers counts."""
+def test_uncertainty_counts_what_every_repeat_takes_away():
+    """An enhancer that keeps 70 % of what it is shown: it took as much from the result."""
     picture = np.full((40, 40), 100.0)
     measurement = image_measurement(picture, 4.0, _point_like(), 0.1)
     sigma = uncertainty.estimated_uncertainty(
         measurement, 0.7 * picture, lambda f: 0.7 * f[0], 4, np.random.default_rng(0)
     )
-    expected = uncertainty.REPEATS_WEIGHT * (0.7 * 2.0) ** 2
-    assert np.mean(sigma**2) == pytest.approx(expected, rel=0.06)
+    expected = uncertainty.SCALE_OF_ONE_FRAME * 0.3 * 70.0
+    np.testing.assert_allclose(sigma.mean(), expected, rtol=0.01)
 
 
-def test_uncertainty_contains_a_part_of_what_is_finer_than_the_picture():
+def test_a_picture_of_one_frame_is_less_certain_than_its_repeats_say(scene):
+    picture = image_measurement(np.ones((40, 40)), 1.0, _point_like(), 0.1)
+    assert uncertainty.scale(picture) == uncertainty.SCALE_OF_ONE_FRAME
+    assert uncertainty.scale(scene[3]) == uncertainty.SCALE < uncertainty.SCALE_OF_ONE_FRAME
+
+
+def test_what_is_finer_than_the_picture():
     psf = _psf()
     measurement = image_measurement(np.ones((40, 40)), 1.0, psf, 0.1)
     flat = np.full((40, 40), 7.0)
@@ -107,7 +113,25 @@ def test_uncertainty_contains_a_part_of_what_is_finer_than_the_picture():
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-def test_what_is_finer_than_the_picture_counts_by_its_weight(monkeypatch):
+def test_detail_is_missing_where_the_result_is_bright_and_fine():
+    measurement = image_measurement(np.ones((60, 60)), 1.0, _psf(), 0.1)
+    y, x = np.mgrid[:60, :60]
+
+    def hump(at, height, width):
+        return height * np.exp(-((y - at[0]) ** 2 + (x - at[1]) ** 2) / (2.0 * width**2))
+
+    shown = 1.0 + hump((14, 15), 8.0, 1.5) + hump((14, 40), 2.0, 1.5) + hump((42, 40), 8.0, 7.0)
+    found = uncertainty.detail(measurement, shown)
+    assert found.mean() == pytest.approx(1.0)
+    assert found[14, 15] == pytest.approx(4.0 * found[14, 40], rel=0.05)  # √(4 · 4)
+    assert found[14, 15] > 1.5 * found[42, 40]  # as bright, but smooth
+    assert found[:6, 55:].max() < 0.05 * found[14, 15]
+    found = uncertainty.detail(measurement, shown + hump((42, 40), 2.0, 1.5))
+    assert found[42, 40] > 2.0 * found[14, 40]  # almost as fine, but five times as bright
+    np.testing.assert_array_equal(uncertainty.detail(measurement, np.full((60, 60), 3.0)), 0.0)
+
+
+def test_missing_detail_counts_by_its_weight(monkeypatch):
     """An enhancer that answers the same whatever it is shown has no spread."""
     monkeypatch.setattr(uncertainty, "SMOOTHING_PX", 0.0)
     measurement = image_measurement(np.ones((40, 40)), 1.0, _psf(), 0.1)
@@ -116,9 +140,20 @@ def test_what_is_finer_than_the_picture_counts_by_its_weight(monkeypatch):
     sigma = uncertainty.estimated_uncertainty(
         measurement, point, lambda f: 0.8 * point, 2, np.random.default_rng(0)
     )
-    fine = uncertainty.extrapolated(measurement, point)
-    expected = uncertainty.EXTRAPOLATED_WEIGHT * fine**2
-    np.testing.assert_allclose(sigma**2, expected, rtol=1e-3, atol=1e-7)
+    distance = 0.2 * point
+    lacking = distance.mean() * uncertainty.detail(measurement, point)
+    expected = distance**2 + uncertainty.DETAIL_WEIGHT * lacking**2
+    expected = uncertainty.SCALE_OF_ONE_FRAME * np.sqrt(expected)
+    np.testing.assert_allclose(sigma, expected, rtol=1e-3, atol=1e-7)
+
+
+def test_the_report_says_what_the_map_holds(scene):
+    found = uncertainty.contents(scene[3], 4)
+    assert found["repeats"] == 4
+    assert found["scale"] == uncertainty.SCALE
+    assert any("simulated again" in line for line in found["contains"])
+    assert any("detail" in line for line in found["contains"])
+    assert "a wrong PSF" in found["lacks"]
 
 
 def _psf(shape=(11, 9)):
