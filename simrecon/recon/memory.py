@@ -16,8 +16,11 @@ from simrecon.recon.padding import MirrorPadding
 from simrecon.recon.propagate import KEPT_BYTES, TRIMMED_SHARE
 from simrecon.recon.transfer import mirror_margins
 
-SMALLEST_TILE_UM = 6.0
+SMALLEST_TILE_UM = 15.0
 """Edge below which tiles would be little more than their overlap."""
+TILE_MARGIN_UM = 5.0
+"""Mirror margin of tiles. With that of whole volumes, 1.6 µm, light of a tile's other side comes
+round to its outer border (up to 8 σ: `tests/simrecon/recon/test_tiling.py`)."""
 KERNEL_REACH_UM = 3.2
 """Typical lateral reach of the kernels that the variance is made with."""
 
@@ -50,13 +53,14 @@ def operator_memory(
     *,
     zoom: int = 2,
     variance: bool = False,
+    margin_um: float = DEFAULT_MARGIN_UM,
 ) -> VolumeMemory:
     """Predicted memory of building and applying a Reconstructor, with or without variance.
 
     Counted from the arrays that live at the same time; ``benchmarks/bench_volume.py --memory``
     sets it beside the measured peak.
     """
-    padding = MirrorPadding.around(grid.shape, mirror_margins(grid, otf, DEFAULT_MARGIN_UM))
+    padding = MirrorPadding.around(grid.shape, mirror_margins(grid, otf, margin_um))
     raw, fine = prod(padding.padded), prod(padding.zoomed(zoom).padded)
     half = fine / 2.0
     orders = [len(d.modulation) for d in pattern.directions]
@@ -130,7 +134,10 @@ def tile_for(
     while True:
         part = resized(grid, (grid.shape[0], *tile))
         assert isinstance(part, VolumeGrid)
-        needed = operator_memory(pattern, otf, part, zoom=zoom, variance=variance).peak
+        margin = DEFAULT_MARGIN_UM if part.shape == grid.shape else TILE_MARGIN_UM
+        needed = operator_memory(
+            pattern, otf, part, zoom=zoom, variance=variance, margin_um=margin
+        ).peak
         if held + needed <= max_bytes:
             return tile[0], tile[1]
         longer = int(tile[1] >= tile[0])

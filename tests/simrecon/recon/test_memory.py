@@ -13,7 +13,7 @@ from volume_examples import make_volume_pattern, volume_frames, volume_otf
 
 from simrecon.errors import UsageError
 from simrecon.model.grid import VolumeGrid
-from simrecon.recon.memory import frames_memory, operator_memory, tile_for
+from simrecon.recon.memory import TILE_MARGIN_UM, frames_memory, operator_memory, tile_for
 from simrecon.recon.operator import Reconstructor
 
 GRID = VolumeGrid((24, 64, 64), 0.1, 0.25)
@@ -38,13 +38,13 @@ def test_prediction_matches_what_is_allocated(variance):
 
 def test_tiles_keep_to_the_limit():
     pattern, otf = make_volume_pattern(GRID), volume_otf()
-    grid = VolumeGrid((24, 256, 256), 0.1, 0.25)
+    grid = VolumeGrid((24, 512, 512), 0.1, 0.25)
     held = frames_memory(pattern, grid, zoom=2, variance=False)
     whole = operator_memory(pattern, otf, grid, variance=False).peak
-    assert tile_for(pattern, otf, grid, 1.01 * (held + whole), variance=False) == (256, 256)
+    assert tile_for(pattern, otf, grid, 1.01 * (held + whole), variance=False) == (512, 512)
     tile = tile_for(pattern, otf, grid, held + 0.5 * whole, variance=False)
     part = VolumeGrid((24, *tile), 0.1, 0.25)
-    assert operator_memory(pattern, otf, part, variance=False).peak <= 0.5 * whole
+    assert operator_memory(pattern, otf, part, margin_um=TILE_MARGIN_UM).peak <= 0.5 * whole
     assert min(tile) > 100
     with pytest.raises(UsageError, match="even in tiles"):
         tile_for(pattern, otf, grid, held, variance=False)
