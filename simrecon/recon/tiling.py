@@ -3,9 +3,9 @@
 All tiles have one size, so that one :class:`.operator.Reconstructor` serves them: only
 the phases of the pattern differ. Tiles overlap. Where a tile ends inside the field it stands on its
 mirror image instead of on its neighbour; that is wrong up to one PSF inwards, so that a strip
-(:data:`GUARD_UM`, of volumes :data:`VOLUME_GUARD_UM`) is left out, and over a further strip one tile fades into the next. Volumes are
-never cut in z: what the OTF lets through at low lateral frequencies ends abruptly in kz (missing
-cone), so that planes far apart still know of each other.
+(:data:`GUARD_UM`, of volumes :data:`VOLUME_GUARD_UM`) is left out, and over a further strip one
+tile fades into the next. Volumes are never cut in z: what the OTF lets through at low lateral
+frequencies ends abruptly in kz (missing cone), so that planes far apart still know of each other.
 """
 
 from __future__ import annotations

@@ -126,6 +126,6 @@ def test_seams_of_simulated_volumes_are_below_the_noise(mode):
     assert len(list(tiled.tiles())) > 1
     difference = np.abs(tiled.reconstruct(frames) - whole.reconstruct(frames)) / sigma
     assert np.sqrt(np.mean(difference**2)) < 0.2
-    assert np.quantile(difference, 0.999) < 1.0
+    assert np.quantile(difference, 0.99) < 0.9
     assert difference.max() < 1.6
     assert np.abs(tiled.variance(variance) / sigma**2 - 1).max() < 0.05
