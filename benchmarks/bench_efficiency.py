@@ -20,20 +20,23 @@ Reported:
 
 Directions that the fit itself calls failed, and carriers that are wrong (a frequency more than one
 DFT sample off), are counted, not averaged: how often that happens is the business of
-``bench_verdicts.py``.
+``bench_verdicts.py``. ``--uneven`` multiplies the objects by a smooth random brightness
+(log-normal, sd 1, over 3 µm); ``--unweighted`` fits without the weight that makes the noise even.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 
 import numpy as np
 from bench_pattern import aligned
 from common import RESULTS, save, table
+from scipy.ndimage import gaussian_filter
 from unknown_object import Frames, fisher, variances
 
-from simrecon.estimate import estimate_pattern
+from simrecon.estimate import estimate_pattern, task
 from simrecon.model.camera import Camera
 from simrecon.model.optics import Optics
 from simrecon.physics.exposure import expose
@@ -45,6 +48,7 @@ KINDS = ("filaments", "rings", "blobs", "beads")
 PEAKS_E = (1000.0, 300.0, 100.0, 30.0)
 SHAPE, PIXEL_UM = (256, 256), 0.065
 BOUND_SHAPE = (128, 128)
+BRIGHTNESS_UM = 3.0
 FREE = 100.0
 """Power of the prior of a free object over that of its own spectrum."""
 OPTICS = Optics(na=1.4, emission_nm=520.0)
@@ -107,9 +111,10 @@ def bounds(slopes: np.ndarray, variance_e2: np.ndarray) -> dict[str, np.ndarray]
     }
 
 
-def simulated(kind: str, seed: int, shape: tuple[int, int]) -> Truth:
+def simulated(kind: str, seed: int, shape: tuple[int, int], *, uneven: bool = False) -> Truth:
     """One object and pattern at 1000 photo-electrons."""
-    return simulate(
+    made = functools.partial(
+        simulate,
         shape=shape,
         pixel_um=PIXEL_UM,
         optics=OPTICS,
@@ -120,12 +125,21 @@ def simulated(kind: str, seed: int, shape: tuple[int, int]) -> Truth:
         camera=CAMERA,
         seed=seed,
         fine=2,
-    )[1]
+    )
+    truth = made()[1]
+    if not uneven:
+        return truth
+    noise = np.random.default_rng([5, seed]).standard_normal(truth.fine_object.shape)
+    slow = gaussian_filter(noise, BRIGHTNESS_UM / truth.fine_grid.pixel_um, mode="wrap")
+    bright = truth.fine_object * np.exp(slow / slow.std())
+    return made(fine_object=bright.astype(np.float32))[1]
 
 
-def bound_ratios(kind: str, seed: int, peak_e: float) -> dict[str, dict[str, np.ndarray]]:
+def bound_ratios(
+    kind: str, seed: int, peak_e: float, uneven: bool
+) -> dict[str, dict[str, np.ndarray]]:
     """Bounds of each direction with the object unknown over those with it known, (D,)."""
-    truth = simulated(kind, seed, BOUND_SHAPE)
+    truth = simulated(kind, seed, BOUND_SHAPE, uneven=uneven)
     share = peak_e / 1000.0
     slopes = [s * np.float32(share) for s in derivatives(truth)]
     noise = truth.expected_e * share + CAMERA.read_noise_e**2
@@ -140,18 +154,27 @@ def bound_ratios(kind: str, seed: int, peak_e: float) -> dict[str, dict[str, np.
     return result
 
 
-def kept_ratios(kind: str, seed: int, peak_e: float) -> dict[str, dict[str, np.ndarray]]:
+def kept_ratios(
+    kind: str, seed: int, peak_e: float, uneven: bool = False
+) -> dict[str, dict[str, np.ndarray]]:
     """:func:`bound_ratios` as the last run found them, for the same `seed`."""
-    kept = json.loads((RESULTS / "efficiency.json").read_text())["results"]
+    kept = json.loads((RESULTS / f"{name_of(uneven)}.json").read_text())["results"]
     if kept.get("first", 0) != seed:
         raise SystemExit(f"the kept ratios are those of --first {kept.get('first', 0)}")
     one = kept["bound_ratios"][f"{kind} {peak_e:.0f}"]
     return {n: {q: np.array(v) for q, v in ratio.items()} for n, ratio in one.items()}
 
 
-def measure(kind: str, seed: int, peaks_e: tuple[float, ...]) -> dict[float, dict]:
+def name_of(uneven: bool) -> str:
+    """Of the results."""
+    return "efficiency_uneven" if uneven else "efficiency"
+
+
+def measure(
+    kind: str, seed: int, peaks_e: tuple[float, ...], *, uneven: bool = False
+) -> dict[float, dict]:
     """Errors, claimed standard deviations, bounds and directions at all light levels."""
-    truth = simulated(kind, seed, SHAPE)
+    truth = simulated(kind, seed, SHAPE, uneven=uneven)
     slopes = derivatives(truth)
     true = truth.pattern.directions
     result: dict[float, dict] = {}
@@ -213,13 +236,18 @@ def main() -> int:
     parser.add_argument("--objects", type=int, default=13, help="objects of each kind")
     parser.add_argument("--first", type=int, default=0, help="first seed")
     parser.add_argument("--kept-ratios", action="store_true", help="of the bounds: not anew")
+    parser.add_argument("--uneven", action="store_true", help="objects of uneven brightness")
+    parser.add_argument("--unweighted", action="store_true", help="without the weight for noise")
     arguments = parser.parse_args()
+    uneven = arguments.uneven
+    if arguments.unweighted:
+        task.noise_weight = lambda variance_e2, *_: np.ones(variance_e2.shape[-2:], np.float32)
     sets: list[tuple[str, float, dict]] = []
     find = kept_ratios if arguments.kept_ratios else bound_ratios
-    ratios = {(k, p): find(k, arguments.first, p) for k in KINDS for p in PEAKS_E}
+    ratios = {(k, p): find(k, arguments.first, p, uneven) for k in KINDS for p in PEAKS_E}
     for kind in KINDS:
         for seed in range(arguments.first, arguments.first + arguments.objects):
-            for peak, found in measure(kind, seed, PEAKS_E).items():
+            for peak, found in measure(kind, seed, PEAKS_E, uneven=uneven).items():
                 for q in QUANTITIES:
                     one = ratios[kind, peak]
                     for row in found[q]:
@@ -255,7 +283,7 @@ def main() -> int:
     print(passed)
     verdicts = {f"{p:.0f}": [f["verdict"] for k, peak, f in sets if peak == p] for p in PEAKS_E}
     save(
-        "efficiency",
+        name_of(uneven) + ("_unweighted" if arguments.unweighted else ""),
         {"sets": len(sets), "first": arguments.first, "passed": passed, "pooled": pooled,
          "cells": cells,
          "bound_ratios": {
