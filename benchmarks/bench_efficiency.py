@@ -21,7 +21,8 @@ Reported:
 Directions that the fit itself calls failed, and carriers that are wrong (a frequency more than one
 DFT sample off), are counted, not averaged: how often that happens is the business of
 ``bench_verdicts.py``. ``--uneven`` multiplies the objects by a smooth random brightness
-(log-normal, sd 1, over 3 µm); ``--unweighted`` fits without the weight that makes the noise even.
+(log-normal, sd 1, over 3 µm; bounds of the known object at two levels only); ``--unweighted`` fits
+without the weight that makes the noise even.
 """
 
 from __future__ import annotations
@@ -135,11 +136,9 @@ def simulated(kind: str, seed: int, shape: tuple[int, int], *, uneven: bool = Fa
     return made(fine_object=bright.astype(np.float32))[1]
 
 
-def bound_ratios(
-    kind: str, seed: int, peak_e: float, uneven: bool
-) -> dict[str, dict[str, np.ndarray]]:
+def bound_ratios(kind: str, seed: int, peak_e: float) -> dict[str, dict[str, np.ndarray]]:
     """Bounds of each direction with the object unknown over those with it known, (D,)."""
-    truth = simulated(kind, seed, BOUND_SHAPE, uneven=uneven)
+    truth = simulated(kind, seed, BOUND_SHAPE)
     share = peak_e / 1000.0
     slopes = [s * np.float32(share) for s in derivatives(truth)]
     noise = truth.expected_e * share + CAMERA.read_noise_e**2
@@ -154,20 +153,18 @@ def bound_ratios(
     return result
 
 
-def kept_ratios(
-    kind: str, seed: int, peak_e: float, uneven: bool = False
-) -> dict[str, dict[str, np.ndarray]]:
+def kept_ratios(kind: str, seed: int, peak_e: float) -> dict[str, dict[str, np.ndarray]]:
     """:func:`bound_ratios` as the last run found them, for the same `seed`."""
-    kept = json.loads((RESULTS / f"{name_of(uneven)}.json").read_text())["results"]
+    kept = json.loads((RESULTS / "efficiency.json").read_text())["results"]
     if kept.get("first", 0) != seed:
         raise SystemExit(f"the kept ratios are those of --first {kept.get('first', 0)}")
     one = kept["bound_ratios"][f"{kind} {peak_e:.0f}"]
     return {n: {q: np.array(v) for q, v in ratio.items()} for n, ratio in one.items()}
 
 
-def name_of(uneven: bool) -> str:
-    """Of the results."""
-    return "efficiency_uneven" if uneven else "efficiency"
+def no_ratios(*_: object) -> dict[str, dict[str, np.ndarray]]:
+    """Of uneven objects, whose bounds are computed for the known object only."""
+    return {n: dict.fromkeys(QUANTITIES, np.full(3, np.nan)) for n in ("spectrum", "free")}
 
 
 def measure(
@@ -219,10 +216,10 @@ def summary(rows: np.ndarray) -> dict[str, float]:
     error, sd, bound, spectrum, free = rows.T
     z = error / sd
     squared = (error / bound) ** 2
+    over = (np.ones_like(free), spectrum, free)
+    means = {e: float(np.mean(squared / one)) for e, one in zip(EFFICIENCIES, over, strict=True)}
     return {
-        "efficiency": float(np.mean(squared)),
-        "efficiency_spectrum_known": float(np.mean(squared / spectrum)),
-        "efficiency_object_free": float(np.mean(squared / free)),
+        **{name: value for name, value in means.items() if np.isfinite(value)},
         "coverage_68": float(np.mean(np.abs(z) < 1)),
         "rms_z": float(np.sqrt(np.mean(z**2))),
         "bias_over_sd": float(np.mean(error) / np.sqrt(np.mean(sd**2))),
@@ -243,11 +240,12 @@ def main() -> int:
     if arguments.unweighted:
         task.noise_weight = lambda variance_e2, *_: np.ones(variance_e2.shape[-2:], np.float32)
     sets: list[tuple[str, float, dict]] = []
-    find = kept_ratios if arguments.kept_ratios else bound_ratios
-    ratios = {(k, p): find(k, arguments.first, p, uneven) for k in KINDS for p in PEAKS_E}
+    find = no_ratios if uneven else kept_ratios if arguments.kept_ratios else bound_ratios
+    peaks = (1000.0, 100.0) if uneven else PEAKS_E
+    ratios = {(k, p): find(k, arguments.first, p) for k in KINDS for p in peaks}
     for kind in KINDS:
         for seed in range(arguments.first, arguments.first + arguments.objects):
-            for peak, found in measure(kind, seed, PEAKS_E, uneven=uneven).items():
+            for peak, found in measure(kind, seed, peaks, uneven=uneven).items():
                 for q in QUANTITIES:
                     one = ratios[kind, peak]
                     for row in found[q]:
@@ -255,14 +253,17 @@ def main() -> int:
                         row += [float(one[name][q][d]) for name in ("spectrum", "free")]
                 sets.append((kind, peak, found))
     cells, lines = {}, []
-    for kind, peak in [("all", p) for p in PEAKS_E] + [(k, p) for k in KINDS for p in PEAKS_E]:
+    for kind, peak in [("all", p) for p in peaks] + [(k, p) for k in KINDS for p in peaks]:
         chosen = [f for k, p, f in sets if p == peak and kind in ("all", k)]
         cell = {q: summary(np.array([r for f in chosen for r in f[q]])) for q in QUANTITIES}
         left_out = {name: int(sum(f[name] for f in chosen)) for name in ("failed", "wrong")}
         cells[f"{kind} {peak:.0f}"] = {**cell, **left_out}
         lines.append(
             [kind, f"{peak:.0f}"]
-            + [" / ".join(f"{cell[q][e]:.1f}" for e in EFFICIENCIES) for q in QUANTITIES]
+            + [
+                " / ".join(f"{cell[q][e]:.1f}" for e in EFFICIENCIES if e in cell[q])
+                for q in QUANTITIES
+            ]
             + [f"{100 * cell[q]['coverage_68']:.0f}" for q in QUANTITIES]
             + [f"{cell[q]['bias_over_sd']:+.2f}" for q in QUANTITIES]
         )
@@ -281,14 +282,14 @@ def main() -> int:
         ),
     }
     print(passed)
-    verdicts = {f"{p:.0f}": [f["verdict"] for k, peak, f in sets if peak == p] for p in PEAKS_E}
+    verdicts = {f"{p:.0f}": [f["verdict"] for k, peak, f in sets if peak == p] for p in peaks}
     save(
-        name_of(uneven) + ("_unweighted" if arguments.unweighted else ""),
+        "efficiency" + "_uneven" * uneven + "_unweighted" * arguments.unweighted,
         {"sets": len(sets), "first": arguments.first, "passed": passed, "pooled": pooled,
          "cells": cells,
          "bound_ratios": {
              f"{k} {p:.0f}": {n: {q: v.tolist() for q, v in r.items()} for n, r in one.items()}
-             for (k, p), one in ratios.items()
+             for (k, p), one in ratios.items() if not uneven
          },
          "ok": {p: v.count("ok") / len(v) for p, v in verdicts.items()}},
     )  # fmt: skip
