@@ -49,9 +49,8 @@ KINDS = ("filaments", "rings", "blobs", "beads")
 PEAKS_E = (1000.0, 300.0, 100.0, 30.0)
 SHAPE, PIXEL_UM = (256, 256), 0.065
 BOUND_SHAPE = (128, 128)
-BRIGHTNESS_UM = 3.0
-FREE = 100.0
-"""Power of the prior of a free object over that of its own spectrum."""
+FREE, BRIGHTNESS_UM = 100.0, 3.0
+"""Power of a free object's prior over that of its spectrum; width σ of an uneven brightness."""
 OPTICS = Optics(na=1.4, emission_nm=520.0)
 CAMERA = Camera(gain=2.0, offset=100.0, read_noise_e=1.5, source="simulated")
 QUANTITIES = ("frequency", "phase", "modulation")
@@ -216,8 +215,8 @@ def summary(rows: np.ndarray) -> dict[str, float]:
     error, sd, bound, spectrum, free = rows.T
     z = error / sd
     squared = (error / bound) ** 2
-    over = (np.ones_like(free), spectrum, free)
-    means = {e: float(np.mean(squared / one)) for e, one in zip(EFFICIENCIES, over, strict=True)}
+    over = zip(EFFICIENCIES, (np.ones_like(free), spectrum, free), strict=True)
+    means = {e: float(np.mean(squared / one)) for e, one in over}
     return {
         **{name: value for name, value in means.items() if np.isfinite(value)},
         "coverage_68": float(np.mean(np.abs(z) < 1)),
