@@ -88,7 +88,7 @@ def estimate_pattern(
     parse_order(order)
     angles = checked_angles(frames.shape[0], expected_angles_rad, fixed_frequencies_per_um)
     expected = Expectation(expected_frequency_per_um, angles)
-    task, notes = FitTask.of(frames, pixel_um, otf, variance_e2)
+    task, notes = FitTask.of(frames, pixel_um, otf, variance_e2, even=True)
     search = CarrierSearch(task.spectra, task.window, otf.cutoff_per_um)
     fixed = fixed_frequencies_per_um
     found, shared, settled = _search(task, search, expected, fixed, known_steps)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from simrecon.errors import InputError, UsageError
 from simrecon.estimate.band_field import BandField
 from simrecon.estimate.coverage import coverage
+from simrecon.estimate.evenness import noise_weight
 from simrecon.estimate.noise import measured_noise, predicted_noise
 from simrecon.estimate.otf_table import otf_function
 from simrecon.estimate.rows import BandImages
@@ -28,6 +29,8 @@ NOISE_TOLERANCE = (0.8, 1.25)
 @dataclass(frozen=True)
 class FitTask:
     """Everything about the data that the steps of a fit share.
+
+    Where the window has a weight, frames and their noise are those times the weight.
 
     Attributes
     ----------
@@ -58,16 +61,27 @@ class FitTask:
         pixel_um: float,
         otf: DetectionOTF,
         variance_e2: np.ndarray | None,
+        *,
+        even: bool = False,
     ) -> tuple[FitTask, list[str]]:
-        """Prepare checked frames (A, P, Y, X); notes on the noise come with it."""
+        """Prepare checked frames (A, P, Y, X); notes on the noise come with it.
+
+        `even`: weighted so that noise whose variance is given is more even over the field.
+        """
         taper = min(FLANK_PX / min(frames.shape[-2:]), 0.25)
         window = FieldWindow.on((frames.shape[2], frames.shape[3]), pixel_um, taper)
+        plain, weight = frames, np.ones((1, 1), np.float32)
+        if even and variance_e2 is not None:
+            variance_e2 = np.broadcast_to(np.asarray(variance_e2, np.float32), frames.shape)
+            weight = noise_weight(variance_e2, pixel_um, otf.cutoff_per_um)
+            window = replace(window, weight=weight)
+            frames, variance_e2 = frames * weight, variance_e2 * weight**2
         spectra = window.transform(frames)
         variance, noise, notes = _noise(spectra, variance_e2, window, otf.cutoff_per_um, frames)
         field = BandField.on(window, otf.cutoff_per_um)
         images, covered = side_by_side(
             lambda: BandImages.of(frames, field, otf_function(otf), spectra),
-            lambda: coverage(frames, variance, pixel_um, otf.cutoff_per_um),
+            lambda: coverage(plain, variance / weight**2, pixel_um, otf.cutoff_per_um),
         )
         return cls(spectra, variance, noise, images, window, otf.cutoff_per_um, covered), notes
 

@@ -39,7 +39,7 @@ class Tiles:
     covariance : ndarray (N, N), float64
         ``E[δ_a δ_b*]`` of c from noise, tiles in C order; infinite variance without signal.
     light : ndarray (NY, NX)
-        Power of the object in the overlap, noise subtracted.
+        Power of the object in the overlap, noise subtracted; without the weight of the frames.
     place_um : ndarray (N, 2)
         Where the light of a tile lies on average (y, x): what its c belongs to.
     """
@@ -107,7 +107,8 @@ def measure_tiles(
     share = _noise_share(images, variance_e2)
     hy, hx = hats
     power = (np.abs(x) ** 2).astype(np.float64)
-    light = hy @ (power - noise_x * share) @ hx.T
+    signal = power - noise_x * share
+    light = hy @ signal @ hx.T
     cross = hy @ (np.conj(x) * y) @ hx.T
     spread = power * share / share.size
     moments = np.einsum(
@@ -131,6 +132,8 @@ def measure_tiles(
         axis=-1,
     )
     ratio = np.where(light > 0, cross / safe, 0.0)
+    if window.weight is not None:
+        light = hy @ (signal / _sampled(images, window.weight**2, 1.0)) @ hx.T
     return Tiles(centres[0], centres[1], ratio, covariance, light, place.reshape(-1, 2))
 
 
@@ -186,12 +189,19 @@ def _noise_share(images: BandImages, variance_e2: np.ndarray) -> np.ndarray:
     """Relative noise variance of windowed frames over the coarse grid, mean 1."""
     window = images.field.window
     weighted = variance_e2.mean(axis=0) * window.wy[:, None] ** 2 * window.wx[None, :] ** 2
+    weighted = _sampled(images, weighted, 0.0)
+    return np.asarray(weighted / weighted.mean(), dtype=np.float64)
+
+
+def _sampled(images: BandImages, raw: np.ndarray, outside: float) -> np.ndarray:
+    """An image of the raw grid (Y, X) at the nearest samples of the coarse one, (MY, MX)."""
+    window = images.field.window
     for axis, positions, span in (
         (0, images.field.y_um, window.y_um),
         (1, images.field.x_um, window.x_um),
     ):
         index = np.rint((positions - span[0]) / window.padded.pixel_um).astype(int)
-        inside = index < span.size
-        weighted = np.take(weighted, np.where(inside, index, 0), axis=axis)
-        weighted = weighted * np.expand_dims(inside, 1 - axis)
-    return np.asarray(weighted / weighted.mean(), dtype=np.float64)
+        inside = np.expand_dims(index < span.size, 1 - axis)
+        raw = np.take(raw, np.minimum(index, span.size - 1), axis=axis)
+        raw = np.where(inside, raw, outside)
+    return raw

@@ -37,6 +37,9 @@ def tukey(n: int, taper: float) -> np.ndarray:
 class FieldWindow:
     """Separable window on the raw grid and the padded DFT that follows it.
 
+    Frames may have been multiplied by a smooth weight u before (:mod:`.evenness`): then the fit
+    sees the object through the window w u, and this is what has to commute with the OTF.
+
     Attributes
     ----------
     wy : ndarray (Y,), wx : ndarray (X,)
@@ -45,6 +48,8 @@ class FieldWindow:
         Pixel centres from the centre of the field, µm.
     padded : Grid
         Grid of the zero-padded transform (sizes with fast FFTs).
+    weight : ndarray (Y, X), optional
+        The weight u > 0 that the frames carry already; None: 1.
     """
 
     wy: np.ndarray
@@ -52,6 +57,7 @@ class FieldWindow:
     y_um: np.ndarray
     x_um: np.ndarray
     padded: Grid
+    weight: np.ndarray | None = None
 
     @classmethod
     def on(cls, shape: tuple[int, int], pixel_um: float, taper: float = 0.15) -> FieldWindow:
@@ -72,17 +78,14 @@ class FieldWindow:
 
     @cached_property
     def tapers(self) -> np.ndarray:
-        """The window and its two gradients ∂w/∂y, ∂w/∂x (per µm), (3, Y, X) float32."""
+        """What frames are multiplied by to carry the whole window w u and its two gradients
+        ∂(w u)/∂y, ∂(w u)/∂x (per µm): these over the weight u, (3, Y, X) float32.
+        """
         pixel = self.padded.pixel_um
-        gy = _slope(self.wy, pixel)
-        gx = _slope(self.wx, pixel)
-        return np.stack(
-            [
-                self.wy[:, None] * self.wx[None, :],
-                gy[:, None] * self.wx[None, :],
-                self.wy[:, None] * gx[None, :],
-            ]
-        ).astype(np.float32)
+        window = self.wy[:, None] * self.wx[None, :]
+        weight = np.float64(1.0) if self.weight is None else self.weight.astype(np.float64)
+        slopes = [_slope(window * weight, axis, pixel) / weight for axis in range(2)]
+        return np.stack([window, *slopes]).astype(np.float32)
 
     def transform(self, images: np.ndarray) -> np.ndarray:
         """Windowed `images` (…, Y, X), transformed as by :meth:`transform_windowed`."""
@@ -121,10 +124,12 @@ class FieldWindow:
         return np.where(own, 1.0, 2.0)[None, :].astype(np.float32)
 
 
-def _slope(samples: np.ndarray, pixel_um: float) -> np.ndarray:
-    """Central-difference slope of a window that is zero outside, per µm."""
-    framed = np.concatenate([[0.0], samples, [0.0]])
-    slope: np.ndarray = (framed[2:] - framed[:-2]) / (2 * pixel_um)
+def _slope(window: np.ndarray, axis: int, pixel_um: float) -> np.ndarray:
+    """Central-difference slope along an axis of a window (Y, X) that is zero outside, per µm."""
+    framed = np.pad(window, [(1, 1) if n == axis else (0, 0) for n in range(2)])
+    size = framed.shape[axis]
+    after, before = (np.take(framed, range(n, n + size - 2), axis=axis) for n in (2, 0))
+    slope: np.ndarray = (after - before) / (2 * pixel_um)
     return slope
 
 

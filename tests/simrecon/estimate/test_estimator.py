@@ -40,7 +40,7 @@ def test_everything_is_found_with_jittered_steps_and_intensities(bright):
     assert np.hypot(*e["f"].T).mean() < 0.006
     assert np.degrees(np.abs(e["phi"]).mean()) < 0.6
     assert np.abs(e["m"]).max() < 0.01
-    assert np.abs(e["g"]).max() < 0.006
+    assert np.abs(e["g"]).max() < 0.008
 
 
 def test_phases_belong_to_pixel_zero(bright):
@@ -122,7 +122,7 @@ def test_given_frequencies_are_kept(bright):
         frames, PIXEL, truth.otf, variance_e2=variance, fixed_frequencies_per_um=given
     )
     assert [d.frequency_per_um for d in fit.directions] == [pytest.approx(g) for g in given]
-    assert np.degrees(np.abs(errors(fit, truth)["phi"]).max()) < 1.0
+    assert np.degrees(np.abs(errors(fit, truth)["phi"]).max()) < 1.5
 
 
 def test_direction_without_pattern_is_never_ok(bright):
@@ -205,7 +205,7 @@ def test_more_than_three_phases(phases, jitter):
     assert np.degrees(np.abs(e["phi"]).max()) < 1.0
     assert np.hypot(*e["f"].T).max() < 0.006
     assert np.abs(e["m"]).max() < 0.005
-    assert np.abs(e["g"]).max() < 0.006
+    assert np.abs(e["g"]).max() < 0.008
 
 
 @pytest.mark.parametrize("seed", [9, 11])
