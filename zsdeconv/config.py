@@ -121,6 +121,11 @@ class ZsSettings(BaseModel):
         description="fresh copies from which denoised picture and object are combined, ring by "
         "ring in frequency; 0: the network's object alone",
     )
+    companion: bool = Field(
+        default=True,
+        description="plain pictures: mix the object with the sparse deconvolution, in the share "
+        "that withheld pixels of fresh copies want (needs withheld and stacking_draws)",
+    )
     shown_cutoff: float = Field(
         default=1.5,
         ge=0,
