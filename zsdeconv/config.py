@@ -123,7 +123,7 @@ class ZsSettings(BaseModel):
     )
     companion: bool = Field(
         default=True,
-        description="plain pictures: mix the object with the sparse deconvolution, in the share "
+        description="plain pictures: mix what is shown with the sparse deconvolution, in the share "
         "that withheld pixels of fresh copies want (needs withheld and stacking_draws)",
     )
     shown_cutoff: float = Field(

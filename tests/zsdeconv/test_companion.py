@@ -29,7 +29,9 @@ def picture(light: float) -> tuple[Measurement, np.ndarray]:
     seen = image_measurement(truth, 1.0, psf, 0.1).predict(truth.astype(np.float32))[0]
     noisy = rng.poisson(np.maximum(seen, 0.0)) + rng.normal(0.0, 1.0, seen.shape)
     measured = image_measurement(noisy, seen + 1.0, psf, 0.1)
-    return replace(measured, image_cutoff_px=CUTOFF_PX), truth.astype(np.float32)
+    shown = ideal_psf(1.5 * CUTOFF_PX, 25)
+    measured = replace(measured, image_cutoff_px=CUTOFF_PX, shown_psf=shown)
+    return measured, truth.astype(np.float32)
 
 
 def fitted(m: Measurement, objects: np.ndarray, where: np.ndarray) -> Companion:
@@ -86,6 +88,7 @@ def test_who_has_one():
     assert takes_part(m, some)
     assert not takes_part(replace(m, zoom=2), some)
     assert not takes_part(replace(m, dz_um=0.2), some)
+    assert not takes_part(replace(m, shown_psf=None), some)
     assert sentences(None) == []
 
 
