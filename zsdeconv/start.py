@@ -16,7 +16,7 @@ from zsdeconv.recorrupt import recorrupt
 
 MAX_ITERATIONS = 20
 MAX_VOLUME_ITERATIONS = 60
-"""Out-of-focus light leaves a volume's slowly: light sheets of 10 and 50 e want more than 20."""
+"""Out-of-focus light leaves a volume slowly: light sheets of 10 and 50 e want 24 and 44."""
 PATIENCE = 5
 """Iterations without a better prediction after which the search for the best one of a volume ends.
 """
