@@ -159,7 +159,7 @@ def row(
         name: axis_reach(volume, truth.object_e, pitch_um, CORRELATION)
         for name, volume in volumes.items()
     }
-    lucy, at = best_richardson_lucy(m, references, 30)
+    lucy, at = best_richardson_lucy(m, references, 60)
     beads = bead_facts({**volumes, "truth": truth.object_e}, truth) if kind == "beads" else {}
     return {
         "scene": scene, "shape": list(shape), "seed": seed,

@@ -16,7 +16,9 @@ rl         the same with the stop of ``zsdeconv deconvolve``, without the truth
 sparse     sparse deconvolution with its defaults, without the truth
 sparse_best  its strength chosen by the truth
 original   network, losses and pairs of the paper (``paper_training.py``), schedule scaled
-ours       ``zsdeconv.enhance`` with its defaults on the same picture (`deconvolved`, as shown)
+network    ``zsdeconv.enhance`` on the same picture without its companion (`deconvolved`, as shown)
+ours       ``zsdeconv.enhance`` with its companion: the network mixed with sparse deconvolution in
+           the share that the picture itself asks for (`companion`, noted in every row)
 
 The reference is the object through an ideal microscope of 1.5 times the cut-off, on the camera's
 pixels. PSNR in dB after the linear fit; FRC resolution in nm: where the correlation with the
@@ -58,8 +60,9 @@ from zsdeconv.pairs_image import camera_measurement
 from zsdeconv.pairs_sim import ideal_psf
 
 KINDS, LEVELS = ("filaments", "rings", "blobs"), (5.0, 10.0, 25.0, 100.0)
-METHODS = ("noisy", "gaussian", "rl_best", "rl", "sparse", "sparse_best", "original", "ours")
-GROUPS = ("classical", "ours", "original")
+METHODS = ("noisy", "gaussian", "rl_best", "rl", "sparse", "sparse_best", "original", "network",
+           "ours")  # fmt: skip
+GROUPS = ("classical", "network", "ours", "original")
 SHOWN = ("noisy", "rl_best", "sparse", "original", "ours", "reference")
 PIXEL_UM, FINE, MARGIN_PX = 0.065, 4, 32
 OPTICS = Optics(1.4, 525.0)
@@ -69,8 +72,11 @@ STRENGTHS = (0.2, 0.3, 0.4, 0.6, 0.8)
 GAUSSIANS_PX = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8)
 
 
-def scene(kind: Any, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Noise-free picture (peak 1) and reference in the same unit, (size, size)."""
+def whole_scene(kind: Any, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Noise-free picture and reference with the margin around them, which is periodic.
+
+    Both (size + 2 MARGIN_PX,) * 2, in units of the inner picture's peak.
+    """
     side = size + 2 * MARGIN_PX
     grid = Grid((side * FINE, side * FINE), PIXEL_UM / FINE)
     drawn = make_phantom(kind, grid, np.random.default_rng(seed))
@@ -83,9 +89,23 @@ def scene(kind: Any, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
                      ideal_otf(k / (SHARPER * OPTICS.cutoff_per_um))):  # fmt: skip
         seen = np.fft.irfft2(np.fft.rfft2(drawn) * transfer, s=grid.shape)
         pixels = seen.reshape(side, FINE, side, FINE).mean(axis=(1, 3))
-        pictures.append(np.maximum(pixels[inner, inner], 0.0))
-    peak = float(np.percentile(pictures[0], 99.9))
+        pictures.append(np.maximum(pixels, 0.0))
+    peak = float(np.percentile(pictures[0][inner, inner], 99.9))
     return pictures[0] / peak, pictures[1] / peak
+
+
+def scene(kind: Any, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Noise-free picture (peak 1) and reference in the same unit, (size, size)."""
+    inner = slice(MARGIN_PX, MARGIN_PX + size)
+    clean, truth = whole_scene(kind, size, seed)
+    return clean[inner, inner], truth[inner, inner]
+
+
+def camera_counts(expected_e: np.ndarray, seed: int, level_e: float) -> np.ndarray:
+    """One noisy picture in counts of the light that is expected."""
+    rng = np.random.default_rng([seed, int(level_e)])
+    light = rng.poisson(expected_e) + rng.normal(0.0, 1.0, expected_e.shape)
+    return np.asarray(np.rint(100.0 + 2.0 * light))
 
 
 def psf() -> np.ndarray:
@@ -149,14 +169,19 @@ def made(group: str, counts: np.ndarray, reference: np.ndarray, a: argparse.Name
         )[1]  # fmt: skip
         pictures, facts = {"original": picture}, {"original_steps": a.original_steps}
     else:
-        settings = ZsSettings(iterations=a.iterations, uncertainty_draws=0, patch=min(192, a.size))
+        settings = ZsSettings(iterations=a.iterations, uncertainty_draws=0,
+                              patch=min(192, a.size), companion=group == "ours")  # fmt: skip
         done = enhance(measurement(counts), settings)
         found = done.qc["enhancement"]
-        pictures = {"ours": done.deconvolved, "ours_denoised": done.denoised}
+        pictures = {group: done.deconvolved, f"{group}_denoised": done.denoised}
         keep = ("chi2", "flux_ratio", "held_out_gain", "held_out_gain_sd")
-        facts = {"ours_steps": a.iterations, "verdict": done.verdicts["overall"],
-                 "ours_kept_step": min(done.qc["looks"], key=lambda look: look[1])[0]}  # fmt: skip
-        facts |= {key: found[key] for key in keep}
+        kept = min(done.qc["looks"], key=lambda look: look[1])[0]
+        facts = {f"{group}_{key}": found[key] for key in keep}
+        facts |= {f"{group}_steps": a.iterations, f"{group}_verdict": done.verdicts["overall"],
+                  f"{group}_kept_step": kept}  # fmt: skip
+        if group == "ours":
+            mixed = done.model_facts["companion"]
+            facts["companion_share"] = None if mixed is None else mixed["share"]
     facts[f"{group}_s"] = round(time.perf_counter() - started, 1)
     return pictures, facts
 
@@ -164,9 +189,8 @@ def made(group: str, counts: np.ndarray, reference: np.ndarray, a: argparse.Name
 def add(group: str, row: dict[str, Any], a: argparse.Namespace) -> None:
     """Add a group of methods to the row of one picture."""
     clean, truth = scene(row["kind"], a.size, row["seed"])
-    rng = np.random.default_rng([row["seed"], int(row["level_e"])])
     expected = row["level_e"] * clean + BACKGROUND_E
-    counts = np.rint(100.0 + 2.0 * (rng.poisson(expected) + rng.normal(0.0, 1.0, expected.shape)))
+    counts = camera_counts(expected, row["seed"], row["level_e"])
     reference = row["level_e"] * truth + BACKGROUND_E
     pictures, facts = made(group, counts, reference, a, row["seed"])
     row |= {name: figures(picture, reference) for name, picture in pictures.items()} | facts
@@ -242,8 +266,7 @@ def main(argv: list[str] | None = None) -> None:
             if cell not in have:
                 have[cell] = dict(zip(("kind", "level_e", "seed"), cell, strict=True))
                 rows.append(have[cell])
-            told = "ours_kept_step" if group == "ours" else f"{group}_s"
-            if told in have[cell]:  # (rows of ours from before early stopping are made again)
+            if f"{group}_s" in have[cell]:
                 continue
             add(group, have[cell], a)
             print(json.dumps(have[cell]), flush=True)

@@ -121,6 +121,12 @@ class ZsSettings(BaseModel):
         description="fresh copies from which denoised picture and object are combined, ring by "
         "ring in frequency; 0: the network's object alone",
     )
+    companion: bool = Field(
+        default=False,
+        description="plain pictures: mix what is shown with the sparse deconvolution, in the share "
+        "that withheld pixels of fresh copies want (needs withheld and stacking_draws); χ², flux, "
+        "uncertainty and probes stay those of the network alone",
+    )
     shown_cutoff: float = Field(
         default=1.5,
         ge=0,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time as clock
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from simrecon.model.stack import SimStack
 from simrecon.pipeline import reconstruct
 from simrecon.provenance import peak_memory_gb, record
 from simrecon.result import Progress, Result, no_progress
-from zsdeconv import checkpoint, early_stop, qc
+from zsdeconv import checkpoint, companion, early_stop, qc
 from zsdeconv.bridge import select_device, torch_device
 from zsdeconv.config import VOLUME_DEFAULTS, ZsSettings
 from zsdeconv.consistency import flux_factor, raw_consistency
@@ -313,6 +313,7 @@ def _model_facts(
         "scale": run.bank.scale,
         "flux_factor": factor,
         "stacking": None if run.stacking is None else run.stacking.weights.tolist(),
+        "companion": None if run.companion is None else asdict(run.companion),
         "start_iterations": run.bank.classical.iterations,
         "start_only": start_only,
         "image_cutoff_px": list(cutoff_px) if isinstance(cutoff_px, tuple) else cutoff_px,
@@ -355,9 +356,10 @@ def _assemble(
     if s.probes and m.dz_um is None and not collapsed:
         probes = probe(m, objects, network, start, rng)
     verdicts = qc.judge(consistency, 1.0 / factor, held_out, m.doubts, m.fitted, probes)
-    deconvolved, denoised, objects = (
-        m.inside(picture) for picture in (m.shown(objects), denoised, objects)
-    )
+    shown = m.shown(objects)
+    if run.companion is not None and not collapsed:
+        shown = run.companion(m, shown)
+    deconvolved, denoised, objects = (m.inside(picture) for picture in (shown, denoised, objects))
     uncertainty = None if uncertainty is None else m.inside(uncertainty)
     found = qc.numbers(consistency, 1.0 / factor, objects, uncertainty, held_out, probes)
     report: dict[str, Any] = {
@@ -376,6 +378,7 @@ def _assemble(
         "reasons": [
             *m.doubts,
             *early_stop.sentences(run),
+            *companion.sentences(None if collapsed else run.companion),
             *qc.sentences(found, verdicts, () if result is None else result.qc["reasons"]),
         ],
         "total_s": round(clock.perf_counter() - started, 2),

@@ -11,6 +11,7 @@ import torch
 
 from simrecon.errors import InputError
 from zsdeconv.bridge import select_device, to_host, to_tensor, torch_device
+from zsdeconv.companion import Companion
 from zsdeconv.config import build_settings
 from zsdeconv.consistency import flux_factor, raw_consistency
 from zsdeconv.infer import per_axis
@@ -53,6 +54,8 @@ class Learned:
         Of the classical start that it expects.
     stacking : Stacking or None
         How its two pictures are combined.
+    companion : Companion or None
+        How sparse deconvolution takes part.
     start_only : bool
         The network lost against its classical start, which is the object instead.
     """
@@ -61,6 +64,7 @@ class Learned:
     start_iterations: int
     stacking: Stacking | None
     start_only: bool = False
+    companion: Companion | None = None
 
     @classmethod
     def of(
@@ -100,12 +104,13 @@ class Learned:
                 got=str(error).splitlines()[0],
             ) from error
         network = fastest_layout(network.to(torch_device(select_device(device))))
-        rings = facts["stacking"]
+        rings, second = facts["stacking"], facts.get("companion")
         return cls(
             Views(network, settings, float(facts["scale"]), tuple(facts["operations"])),
             int(facts["start_iterations"]),
             None if rings is None else Stacking(np.asarray(rings), cutoff_px),
             bool(facts.get("start_only", False)),
+            None if second is None else Companion(int(second["iterations"]), second["share"]),
         )
 
     @property
@@ -133,6 +138,7 @@ class Learned:
         factor = flux_factor(m, objects)
         objects = (factor * objects).astype(np.float32)
         chi2 = raw_consistency(m, objects).chi2
-        return Predicted(
-            m.inside(denoised).astype(np.float32), m.inside(m.shown(objects)), chi2, 1.0 / factor
-        )
+        shown = m.shown(objects)
+        if self.companion is not None and not self.start_only:
+            shown = self.companion(m, shown)
+        return Predicted(m.inside(denoised).astype(np.float32), m.inside(shown), chi2, 1.0 / factor)

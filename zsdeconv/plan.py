@@ -103,7 +103,7 @@ def planned(
     probes = 2 if settings.probes and not planes else 0
     passes = 1 + settings.uncertainty_draws + 2 * settings.stacking_draws + probes
     turns = 2 if settings.self_ensemble else 1
-    start = frames * _S_PER_START_PIXEL
+    start = frames * _S_PER_START_PIXEL * (2.0 if planes else 1.0)  # volumes want 24 to 44
     inference = turns * _S_PER_INFERENCE_PIXEL[settings.network] + _S_PER_LIFTED_PIXEL + start
     before = image * (every * _S_PER_LIFTED_PIXEL + (2 * every + 2) * start) / cores
     after = image * ((passes + checks / 2) * inference + checks / 2 * start) / cores

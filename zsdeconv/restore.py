@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from zsdeconv import symmetry
 from zsdeconv.bridge import to_host
+from zsdeconv.companion import Companion, takes_part
 from zsdeconv.config import ZsSettings
 from zsdeconv.infer import apply_network, tile_shape
 from zsdeconv.measurement import Measurement, Padding
@@ -23,16 +24,26 @@ _STACKING_ALPHA = 0.5
 
 
 def stack(run: Training, rng: np.random.Generator) -> None:
-    """Find the combination of the network's two pictures on fresh copies (`stacking_draws`)."""
-    m = run.measurement
-    copies = []
+    """Find the combination of the network's two pictures on fresh copies (`stacking_draws`).
+
+    Of plain pictures also the share of sparse deconvolution in it.
+    """
+    m, withheld = run.measurement, run.bank.withheld
+    copies, frames = [], []
     for _ in range(run.settings.stacking_draws):
         noise = m.draw_noise(rng)
         for sign in (1, -1):
             copy, partner = recorrupt(m.frames_e, noise, _STACKING_ALPHA, sign)
             pictures = network_pictures(run, copy)
+            frames.append(copy)
             copies.append(Copy(*pictures, partner, 1.0 + _STACKING_ALPHA**-2))
-    run.stacking = Stacking.fit(m, copies, run.bank.withheld) if copies else None
+    run.stacking = Stacking.fit(m, copies, withheld) if copies else None
+    run.companion = None
+    if run.stacking is None or withheld is None or not takes_part(m, withheld):
+        return
+    if run.settings.companion:
+        combined = [replace(c, objects=run.stacking(c.denoised, c.objects)) for c in copies]
+        run.companion = Companion.fit(m, frames, combined, withheld, rng)
 
 
 def by_network(run: Training, frames_e: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -15,6 +15,7 @@ from simrecon.result import Progress, no_progress
 from zsdeconv import losses, symmetry
 from zsdeconv.bank import Bank, make_bank
 from zsdeconv.bridge import select_precision, to_host
+from zsdeconv.companion import Companion
 from zsdeconv.config import PlaneNetwork, VolumeNetwork, ZsSettings, field_factor
 from zsdeconv.data import PatchSampler, Resimulation
 from zsdeconv.fingerprint import Fingerprint
@@ -72,6 +73,8 @@ class Training:
         Expected cost; from the measured time of the first steps as soon as there is one.
     stacking
         How the trained network's two pictures are combined; None: not (yet).
+    companion
+        How sparse deconvolution takes part in the result; None: not (yet).
     looks
         (iteration, error at the withheld pixels) now and then.
     best
@@ -98,6 +101,7 @@ class Training:
     resimulations: list[Resimulation] = field(default_factory=list)
     others: tuple[tuple[Measurement, Bank], ...] = ()
     stacking: Stacking | None = None
+    companion: Companion | None = None
     looks: list[tuple[int, float]] = field(default_factory=list)
     best: dict[str, torch.Tensor] | None = None
     world: World = field(default_factory=World)

@@ -95,7 +95,8 @@ def _check_same(settings: ZsSettings, saved: Mapping[str, Any], path: Path) -> N
     """Length and device may change between runs; anything else makes another training."""
     free = {"iterations", "budget_s", "device", "draws", "alpha_inference", "uncertainty_draws",
             "held_out_draws", "stacking_draws", "shown_cutoff", "self_ensemble", "tile",
-            "checkpoint_s", "probes", "deterministic"}  # fmt: skip
+            "checkpoint_s", "probes", "deterministic",
+            "companion"}  # fmt: skip
     now = settings.model_dump(mode="json")
     changed = [k for k in now if k not in free and now[k] != saved.get(k)]
     if changed:

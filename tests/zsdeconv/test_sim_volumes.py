@@ -46,7 +46,7 @@ QUICK = {"iterations": 2, "width": 4, "patch": 48, "bank": 2, "uncertainty_draws
 @pytest.fixture(autouse=True)
 def _short_starts(monkeypatch):
     """Three iterations of the classical start are enough to go through everything."""
-    monkeypatch.setattr("zsdeconv.start.MAX_ITERATIONS", 3)
+    monkeypatch.setattr("zsdeconv.start.MAX_VOLUME_ITERATIONS", 3)
 
 
 @pytest.fixture(scope="module")
