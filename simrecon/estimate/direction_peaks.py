@@ -160,15 +160,20 @@ def _describe(
         peak_to_background=height,
         grade="strong" if height >= alone else "weak" if height >= DOUBTFUL else "none",
     )
-    if found.grade == "none" or len(peaks) < 2 or peaks[1].peak_to_background < DOUBTFUL:
+    if len(peaks) < 2:
         return found
     second = peaks[1]
     other = 1.0 / math.hypot(*second.frequency_per_um)
     coarse, fine = max(period, other), min(period, other)
     turned = line_distance_rad(found.angle_rad, _line_angle(second))
     if phases >= 5 and turned < math.radians(2) and abs(coarse / fine - 2.0) < 0.06:
-        grade = "strong" if height >= CONVINCING else "weak"
-        return replace(found, orders_px=(coarse, fine), grade=grade)
+        # noise hardly puts its two highest peaks at these places: they count together
+        both = math.hypot(height, second.peak_to_background)
+        if both >= DOUBTFUL:
+            grade = "strong" if height >= CONVINCING else "weak"
+            return replace(found, orders_px=(coarse, fine), grade=grade)
+    if found.grade == "none" or second.peak_to_background < DOUBTFUL:
+        return found
     if second.peak_to_background > RIVAL * height:
         return replace(
             found,

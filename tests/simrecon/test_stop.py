@@ -78,7 +78,7 @@ def test_a_handler_of_somebody_else_stays():
 def test_a_stopped_reconstruction_leaves_nothing_half_written(tmp_path, before):
     """The picture is written, its variance not: SIGTERM, and the folder is as it was."""
     raw = tmp_path / "raw.ome.tif"
-    assert shell.execute(simrecon_app, ["simulate", "-o", str(raw), "--size", "64"]) == 0
+    assert shell.execute(simrecon_app, ["simulate", "-o", str(raw), "--size", "96"]) == 0
     for name in before:
         (tmp_path / name).write_text("of an earlier run")
     found = {p.name for p in tmp_path.iterdir()}
